@@ -1,0 +1,17 @@
+// The table of source kinds. A kind's code, and the npm package it needs, is loaded only when a source of
+// that kind is configured.
+import type { SourceConfig } from '../config/schema.ts';
+import type { Discoverer } from '../model/discovery.ts';
+import type { SourceDeps } from './source.ts';
+
+/** Rejects with ISTHMUS_CLIENT_MISSING when the kind's npm package is not installed. */
+export async function createDiscoverer(config: SourceConfig, deps: SourceDeps): Promise<Discoverer> {
+  switch (config.kind) {
+    case 'file':
+      return (await import('./file/index.ts')).createFileSource(config, deps);
+    case 'consul':
+      return (await import('./consul/index.ts')).createConsulSource(config, deps);
+    case 'kubernetes':
+      return (await import('./kubernetes/index.ts')).createKubernetesSource(config, deps);
+  }
+}

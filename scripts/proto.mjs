@@ -1,0 +1,91 @@
+// Generates proto/gen (descriptors and TypeScript types) from the .proto files that the development
+// dependency @grpc/grpc-js-xds carries. Nothing generated is kept in the tree. Does nothing when the
+// output is newer than its inputs (this script, the package's version).
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const require = createRequire(import.meta.url);
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const out = join(root, 'proto', 'gen');
+const xds = dirname(require.resolve('@grpc/grpc-js-xds/package.json'));
+const includes = ['envoy-api', 'xds', 'googleapis', 'protoc-gen-validate'].map((d) => join(xds, 'deps', d));
+
+/** The roots we speak; their imports follow by themselves. */
+const files = [
+  'envoy/service/discovery/v3/ads.proto',
+  'envoy/service/discovery/v3/discovery.proto',
+  'envoy/config/cluster/v3/cluster.proto',
+  'envoy/config/endpoint/v3/endpoint.proto',
+  'envoy/config/listener/v3/listener.proto',
+  'envoy/config/route/v3/route.proto',
+  'envoy/config/bootstrap/v3/bootstrap.proto',
+  'envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto',
+  'envoy/extensions/filters/http/router/v3/router.proto',
+  'envoy/extensions/upstreams/http/v3/http_protocol_options.proto',
+  'xds/type/matcher/v3/matcher.proto',
+  'xds/type/matcher/v3/http_inputs.proto',
+  'envoy/type/matcher/v3/http_inputs.proto',
+  'google/rpc/status.proto',
+];
+
+const stamp = createHash('sha256')
+  .update(readFileSync(fileURLToPath(import.meta.url)))
+  .update(readFileSync(join(xds, 'package.json')))
+  .digest('hex');
+const stampFile = join(out, 'stamp');
+
+async function main() {
+  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return;
+  rmSync(out, { recursive: true, force: true });
+  mkdirSync(out, { recursive: true });
+  await writeDescriptor();
+  writeTypes();
+  dropLoaderTypes();
+  writeFileSync(stampFile, stamp);
+  console.log(`proto: generated into ${out}`);
+}
+
+async function writeDescriptor() {
+  const { default: protobuf } = await import('protobufjs');
+  const rootNs = new protobuf.Root();
+  const bundled = dirname(require.resolve('protobufjs/package.json'));
+  rootNs.resolvePath = (_origin, target) =>
+    [...includes, bundled].map((dir) => join(dir, target)).find((file) => existsSync(file)) ?? null;
+  await rootNs.load(files, { keepCase: true });
+  rootNs.resolveAll();
+  writeFileSync(join(out, 'descriptor.json'), JSON.stringify(rootNs.toJSON()));
+}
+
+function writeTypes() {
+  execFileSync(
+    process.execPath,
+    [
+      require.resolve('@grpc/proto-loader/build/bin/proto-loader-gen-types.js'),
+      ...files,
+      '--keepCase',
+      '--longs=String',
+      '--enums=String',
+      '--oneofs',
+      '--bytes=Buffer',
+      '--targetFileExtension=.ts',
+      '--importFileExtension=.ts',
+      '--grpcLib=@grpc/grpc-js',
+      `--outDir=${join(out, 'types')}`,
+      ...includes.map((dir) => `--includeDirs=${dir}`),
+    ],
+    { stdio: ['ignore', 'ignore', 'inherit'], cwd: root },
+  );
+}
+
+/** The generator also writes one file a root for use with proto-loader's loader, which we do not use. */
+function dropLoaderTypes() {
+  const dir = join(out, 'types');
+  for (const entry of readdirSync(dir, { withFileTypes: true }))
+    if (entry.isFile()) rmSync(join(dir, entry.name));
+}
+
+await main();

@@ -1,0 +1,85 @@
+// The metrics registry. Names are Prometheus's style with the prefix `isthmus_`; labels stay few (source,
+// type, code), never an endpoint's address.
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+/** One registry per process part; nothing global, so that tests can run several side by side. */
+export function createMetrics(options: { readonly processMetrics?: boolean } = {}) {
+  const registry = new Registry();
+  if (options.processMetrics) collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  return {
+    registry,
+    source: {
+      up: new Gauge({
+        name: 'isthmus_source_up',
+        help: '1 while the source is live',
+        labelNames: ['source'],
+        registers,
+      }),
+      lastSuccess: new Gauge({
+        name: 'isthmus_source_last_success_timestamp_seconds',
+        help: 'When the source last gave a good answer',
+        labelNames: ['source'],
+        registers,
+      }),
+      endpoints: new Gauge({
+        name: 'isthmus_source_endpoints',
+        help: 'Endpoints the source offers',
+        labelNames: ['source'],
+        registers,
+      }),
+      services: new Gauge({
+        name: 'isthmus_source_services',
+        help: 'Services the source offers',
+        labelNames: ['source'],
+        registers,
+      }),
+      events: new Counter({
+        name: 'isthmus_source_events_total',
+        help: 'Updates received from the source by type',
+        labelNames: ['source', 'type'],
+        registers,
+      }),
+      faults: new Counter({
+        name: 'isthmus_source_faults_total',
+        help: 'Times the source went stale',
+        labelNames: ['source'],
+        registers,
+      }),
+    },
+    xds: {
+      clients: new Gauge({ name: 'isthmus_xds_clients', help: 'Connected xDS streams', registers }),
+      pushes: new Counter({
+        name: 'isthmus_xds_pushes_total',
+        help: 'Responses sent by type',
+        labelNames: ['type'],
+        registers,
+      }),
+      rejects: new Counter({
+        name: 'isthmus_xds_rejects_total',
+        help: 'NACKs received by type',
+        labelNames: ['type'],
+        registers,
+      }),
+      unknownTypes: new Counter({
+        name: 'isthmus_xds_unknown_type_requests_total',
+        help: 'Requests for types not served',
+        registers,
+      }),
+      streamErrors: new Counter({
+        name: 'isthmus_xds_stream_errors_total',
+        help: 'Streams ended because of a bad request',
+        labelNames: ['code'],
+        registers,
+      }),
+      convergence: new Histogram({
+        name: 'isthmus_xds_convergence_seconds',
+        help: 'From a snapshot to the last ACK of its pushes',
+        buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+        registers,
+      }),
+    },
+  };
+}
