@@ -4,7 +4,6 @@
 import type { Discoverer, DiscoveryUpdate } from '../model/discovery.ts';
 import { EMPTY_SNAPSHOT } from '../model/snapshot.ts';
 import type { FederationSnapshot, SourceState } from '../model/snapshot.ts';
-import { childController } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { coalesce } from '../lib/coalesce.ts';
 import { describeError } from '../lib/errors.ts';
@@ -90,9 +89,8 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
       const { source: name, kind } = discoverer;
       let state = sources.get(name) ?? initialState(name, kind);
       setSource(state);
-      const { controller, release } = childController(signal);
       try {
-        for await (const update of discoverer.discover(controller.signal)) {
+        for await (const update of discoverer.discover(signal)) {
           if (signal.aborted) break;
           state = apply(state, update);
           setSource(state);
@@ -105,8 +103,6 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
           cause: thrown instanceof Error ? thrown : new Error(String(thrown)),
         });
         setSource(state);
-      } finally {
-        release();
       }
     },
     detach(source) {
