@@ -1,0 +1,37 @@
+// What the server knows of one xDS client: which config it was offered, and which it took. Plain data;
+// the xds-server writes it, the admin API and the CLI show it.
+
+/** The four resource types that proxies are told of. */
+export type ProxyType = 'cds' | 'eds' | 'lds' | 'rds';
+
+export const PROXY_TYPES: readonly ProxyType[] = ['cds', 'eds', 'lds', 'rds'];
+
+/**
+ * `SYNCED`: the last response was acknowledged. `STALE`: it was sent and not acknowledged yet.
+ * `NOT_SENT`: nothing was sent (the client did not ask, or what it asked for does not exist).
+ * `NACKED`: the client refused the last response and stays on what it had.
+ */
+export type ProxyTypeState = 'SYNCED' | 'STALE' | 'NOT_SENT' | 'NACKED';
+
+export interface ProxyTypeStatus {
+  readonly state: ProxyTypeState;
+  /** Version of the last response that was acknowledged; '' before the first. */
+  readonly version: string;
+  /** The client's own words when it refused; '' otherwise. */
+  readonly error: string;
+  /** The resource that was refused, as far as the client's words name it; '' otherwise. */
+  readonly resource: string;
+}
+
+export interface ProxyStatus {
+  /** node.id as the client sent it. */
+  readonly node: string;
+  /** Canonical service name; '' when the client did not say one. */
+  readonly service: string;
+  readonly kind: 'envoy' | 'grpc' | 'isthmus';
+  /** The client's own version, such as `1.40.0`; '' when it did not say. */
+  readonly version: string;
+  /** Milliseconds since the epoch. */
+  readonly connectedSince: number;
+  readonly types: Readonly<Record<ProxyType, ProxyTypeStatus>>;
+}
