@@ -1,0 +1,253 @@
+// Kubernetes Services and EndpointSlices as endpoint groups: one mapping for the API (adapters/kubernetes)
+// and for manifests in files (adapters/file). Pure, over plain JSON objects with every field optional; what
+// it cannot use it leaves out, it never throws. It does not watch, and it does not know who calls it.
+import { choosePrimaryPort, compareEndpoints, endpointKey } from '../model/endpoint.ts';
+import type { Endpoint, EndpointGroup, Health, Locality, ServicePort } from '../model/endpoint.ts';
+import { DEFAULT_NAMESPACE, serviceName } from '../model/names.ts';
+import { canonicalAddress, isPort } from './address.ts';
+
+interface KubeMetadata {
+  readonly name?: string | undefined;
+  /** Absent means `default`, as kubectl has it. */
+  readonly namespace?: string | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  readonly annotations?: Readonly<Record<string, string>> | undefined;
+}
+
+/** The part of a v1 Service that matters here. */
+export interface KubeService {
+  readonly metadata?: KubeMetadata | undefined;
+  readonly spec?:
+    | {
+        readonly type?: string | undefined;
+        readonly ports?: readonly KubePort[] | null | undefined;
+      }
+    | undefined;
+}
+
+/** A port of a Service (`port`: what callers name) or of an EndpointSlice (`port`: where the pod listens). */
+export interface KubePort {
+  readonly name?: string | null | undefined;
+  readonly port?: number | null | undefined;
+  readonly protocol?: string | null | undefined;
+  readonly appProtocol?: string | null | undefined;
+}
+
+/** The part of a discovery.k8s.io/v1 EndpointSlice that matters here. */
+export interface KubeEndpointSlice {
+  readonly metadata?: KubeMetadata | undefined;
+  readonly addressType?: string | undefined;
+  readonly ports?: readonly KubePort[] | null | undefined;
+  readonly endpoints?: readonly KubeEndpoint[] | null | undefined;
+}
+
+export interface KubeEndpoint {
+  readonly addresses?: readonly string[] | null | undefined;
+  readonly conditions?:
+    | {
+        readonly ready?: boolean | null | undefined;
+        readonly serving?: boolean | null | undefined;
+        readonly terminating?: boolean | null | undefined;
+      }
+    | null
+    | undefined;
+  readonly zone?: string | null | undefined;
+  readonly targetRef?:
+    | { readonly kind?: string | undefined; readonly name?: string | undefined }
+    | null
+    | undefined;
+}
+
+export interface KubeMapOptions {
+  /** The source's own locality; an endpoint's zone replaces its zone. */
+  readonly locality: Locality;
+  readonly network: string;
+}
+
+export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
+export const PRIMARY_PORT_ANNOTATION = 'isthmus.dev/port';
+
+/** Canonical name of a Service; undefined when it has none. */
+export function nameOfService(service: KubeService): string | undefined {
+  const name = service.metadata?.name;
+  return name ? serviceName(name, service.metadata?.namespace || DEFAULT_NAMESPACE) : undefined;
+}
+
+/** Canonical name of the Service that a slice belongs to; undefined when it belongs to none. */
+export function serviceOfSlice(slice: KubeEndpointSlice): string | undefined {
+  const name = slice.metadata?.labels?.[SERVICE_NAME_LABEL];
+  return name ? serviceName(name, slice.metadata?.namespace || DEFAULT_NAMESPACE) : undefined;
+}
+
+/** An ExternalName Service is a DNS alias without endpoints of its own: it is left out. */
+export function isExternalName(service: KubeService): boolean {
+  return service.spec?.type === 'ExternalName';
+}
+
+/** Every service of a cluster, by name; also those of which only slices are known (yet). */
+export function groupsFromKubernetes(
+  services: readonly KubeService[],
+  slices: readonly KubeEndpointSlice[],
+  options: KubeMapOptions,
+): EndpointGroup[] {
+  const known = new Map<string, { service?: KubeService; slices: KubeEndpointSlice[] }>();
+  for (const service of services) {
+    const name = nameOfService(service);
+    if (name !== undefined) known.set(name, { service, slices: [] });
+  }
+  for (const slice of slices) {
+    const name = serviceOfSlice(slice);
+    if (name === undefined) continue;
+    const entry = known.get(name) ?? { slices: [] };
+    known.set(name, entry);
+    entry.slices.push(slice);
+  }
+  return [...known.values()]
+    .filter(({ service }) => service === undefined || !isExternalName(service))
+    .map((entry) => groupFromKubernetes(entry.service, entry.slices, options))
+    .sort((a, b) => (a.service < b.service ? -1 : 1));
+}
+
+/**
+ * One service. `slices` are all slices of it, in any order; without `service`, ports are taken from them.
+ * An ExternalName Service gives a group without endpoints. With neither a Service nor a slice that has a
+ * name there is nothing to name the group by: the caller must not ask for that.
+ */
+export function groupFromKubernetes(
+  service: KubeService | undefined,
+  slices: readonly KubeEndpointSlice[],
+  options: KubeMapOptions,
+): EndpointGroup {
+  const usable = service && isExternalName(service) ? [] : [...slices].sort(bySliceName);
+  const ports = portsOf(service, usable);
+  const endpoints = new Map<string, Endpoint>();
+  for (const slice of usable) {
+    for (const endpoint of endpointsOf(slice, options)) {
+      // The port name belongs to the key: two Service ports may share one target port.
+      const key = `${endpoint.portName}|${endpointKey(endpoint)}`;
+      const other = endpoints.get(key);
+      endpoints.set(key, other ? betterOf(other, endpoint) : endpoint);
+    }
+  }
+  return {
+    ...namesOf(service?.metadata ?? metadataOf(usable[0])),
+    ports,
+    primaryPort: choosePrimaryPort(ports, service?.metadata?.annotations?.[PRIMARY_PORT_ANNOTATION]),
+    endpoints: [...endpoints.values()].sort(compareEndpoints),
+  };
+}
+
+function namesOf(metadata: KubeMetadata | undefined): Pick<EndpointGroup, 'service' | 'aliases'> {
+  const name = (metadata?.name ?? '').toLowerCase();
+  const namespace = (metadata?.namespace || DEFAULT_NAMESPACE).toLowerCase();
+  const full = `${name}.${namespace}`;
+  const aliases = [full, `${full}.svc`, `${full}.svc.cluster.local`];
+  if (namespace === DEFAULT_NAMESPACE) aliases.push(name);
+  return { service: serviceName(name, namespace), aliases: aliases.sort() };
+}
+
+function metadataOf(slice: KubeEndpointSlice | undefined): KubeMetadata {
+  return { name: slice?.metadata?.labels?.[SERVICE_NAME_LABEL], namespace: slice?.metadata?.namespace };
+}
+
+function bySliceName(a: KubeEndpointSlice, b: KubeEndpointSlice): number {
+  return (a.metadata?.name ?? '') < (b.metadata?.name ?? '') ? -1 : 1;
+}
+
+/**
+ * The Service's ports, then ports that only slices name: while a port is being renamed, the two kinds of
+ * objects disagree for a moment, and its endpoints must not be lost meanwhile.
+ */
+function portsOf(service: KubeService | undefined, slices: readonly KubeEndpointSlice[]): ServicePort[] {
+  const ports = new Map<string, ServicePort>();
+  for (const port of service?.spec?.ports ?? []) {
+    if (!isTcp(port)) continue;
+    const name = port.name ?? '';
+    ports.set(name, { name, port: port.port ?? 0, protocol: protocolOf(port) });
+  }
+  const own = new Set(ports.keys());
+  const extra = slices
+    .flatMap((slice) => slice.ports ?? [])
+    .filter((port) => isTcp(port) && isPort(port.port));
+  for (const port of extra.sort((a, b) => ((a.name ?? '') < (b.name ?? '') ? -1 : 1))) {
+    const name = port.name ?? '';
+    const known = ports.get(name);
+    // A slice repeats the appProtocol of its Service; a hand-written one may be the only place for it.
+    if (!known) ports.set(name, { name, port: 0, protocol: protocolOf(port) });
+    else if (known.protocol === '' && !own.has(name))
+      ports.set(name, { ...known, protocol: protocolOf(port) });
+  }
+  return [...ports.values()];
+}
+
+/** xDS has no cluster for UDP or SCTP here: such ports are left out. */
+function isTcp(port: KubePort): boolean {
+  return (port.protocol ?? 'TCP') === 'TCP';
+}
+
+const PROTOCOLS: Readonly<Record<string, string>> = {
+  'kubernetes.io/h2c': 'http2',
+  'kubernetes.io/ws': 'http',
+  'kubernetes.io/wss': 'https',
+  h2c: 'http2',
+};
+const NAMED_PROTOCOLS = new Set(['http', 'http2', 'https', 'grpc', 'tcp', 'tls']);
+
+/** `appProtocol`, else the port's name by Istio's habit (`http`, `grpc-admin`), else ''. */
+function protocolOf(port: KubePort): string {
+  const said = (port.appProtocol ?? '').toLowerCase();
+  if (said !== '') return PROTOCOLS[said] ?? said;
+  const prefix = (port.name ?? '').split('-', 1)[0] ?? '';
+  return NAMED_PROTOCOLS.has(prefix) ? prefix : '';
+}
+
+function* endpointsOf(slice: KubeEndpointSlice, options: KubeMapOptions): Generator<Endpoint> {
+  if (slice.addressType === 'FQDN') return;
+  const ports = (slice.ports ?? []).filter(isTcp);
+  for (const endpoint of slice.endpoints ?? []) {
+    // The addresses of one endpoint are interchangeable; like kube-proxy, take the first.
+    const address = canonicalAddress(endpoint.addresses?.[0] ?? '');
+    if (address === undefined) continue;
+    for (const port of ports) {
+      if (!isPort(port.port)) continue;
+      yield {
+        address,
+        port: port.port,
+        portName: port.name ?? '',
+        network: options.network,
+        health: healthOf(endpoint),
+        weight: 1,
+        labels: labelsOf(endpoint),
+        locality: endpoint.zone ? { ...options.locality, zone: endpoint.zone } : options.locality,
+      };
+    }
+  }
+}
+
+/**
+ * | terminating | ready          | health    |
+ * | true        | any            | draining  | also with publishNotReadyAddresses, which sets ready
+ * | else        | true, not said | healthy   | "not said" counts as ready (EndpointConditions)
+ * | else        | false          | unhealthy |
+ */
+export function healthOf(endpoint: Pick<KubeEndpoint, 'conditions'>): Health {
+  const { ready, terminating } = endpoint.conditions ?? {};
+  if (terminating) return 'draining';
+  return ready === false ? 'unhealthy' : 'healthy';
+}
+
+function labelsOf(endpoint: KubeEndpoint): Record<string, string> {
+  const { kind, name } = endpoint.targetRef ?? {};
+  return name && (kind === undefined || kind === 'Pod') ? { pod: name } : {};
+}
+
+/**
+ * One address in two slices, while the controller moves it from one to the other. Of one pod, terminating
+ * is the newer word, as it is never taken back; of two pods, the ready one has the address now.
+ */
+function betterOf(a: Endpoint, b: Endpoint): Endpoint {
+  const order: readonly Health[] =
+    a.labels['pod'] === b.labels['pod'] ? ['draining', 'healthy'] : ['healthy', 'draining'];
+  const rank = (e: Endpoint) => (order.includes(e.health) ? order.indexOf(e.health) : order.length);
+  return rank(b) < rank(a) ? b : a;
+}
