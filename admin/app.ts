@@ -1,0 +1,119 @@
+// The routes of the admin API. Read-only; knows the stages only by the functions it is given.
+import { Hono } from 'hono';
+import type { Context } from 'hono';
+import type { Clock } from '../lib/clock.ts';
+import { IsthmusError } from '../lib/errors.ts';
+import type { ProxyStatus } from '../model/proxies.ts';
+import type { FederationSnapshot } from '../model/snapshot.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { ADMIN_HOST, ADMIN_INTERNAL, ADMIN_METHOD, ADMIN_NOT_FOUND, ADMIN_ORIGIN } from './errors.ts';
+import { hostAllowed, originAllowed } from './guard.ts';
+import { readinessText } from './ready.ts';
+import type { Readiness } from './ready.ts';
+import type { ErrorJson } from './types.ts';
+import { endpointsJson, findService, proxyJson, serviceJson, servicesInOrder, sourceJson } from './views.ts';
+
+export interface AdminDeps {
+  readonly snapshot: () => FederationSnapshot;
+  readonly proxies: () => readonly ProxyStatus[];
+  /** The xDS resources held, decoded; of one node only when it is named. */
+  readonly configDump: (node?: string) => unknown;
+  readonly ready: () => Readiness;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+type Status = 403 | 404 | 405 | 500;
+
+/** @param listenHost as configured: a Host header that is allowed beside addresses and localhost. */
+export function adminApp(deps: AdminDeps, listenHost: string): Hono {
+  const app = new Hono();
+  app.use(async (c, next) => {
+    const host = c.req.header('host');
+    const origin = c.req.header('origin');
+    if (!hostAllowed(host, listenHost)) return refuse(c, 403, ADMIN_HOST(host ?? ''));
+    if (!originAllowed(origin, host)) return refuse(c, 403, ADMIN_ORIGIN(origin ?? ''));
+    if (c.req.method !== 'GET' && c.req.method !== 'HEAD') {
+      c.header('allow', 'GET, HEAD');
+      return refuse(c, 405, ADMIN_METHOD(c.req.method));
+    }
+    c.header('cache-control', 'no-store');
+    c.header('x-content-type-options', 'nosniff');
+    await next();
+  });
+  healthRoutes(app, deps);
+  apiRoutes(app, deps);
+  debugRoutes(app, deps);
+  app.notFound((c) => refuse(c, 404, ADMIN_NOT_FOUND(`page ${c.req.path}`)));
+  app.onError((error, c) => {
+    deps.log.error({ err: error, path: c.req.path }, 'admin request failed');
+    return refuse(c, 500, error instanceof IsthmusError ? error : ADMIN_INTERNAL());
+  });
+  return app;
+}
+
+function healthRoutes(app: Hono, deps: AdminDeps): void {
+  app.get('/healthz', (c) => c.text('ok\n'));
+  app.get('/readyz', (c) => {
+    const report = deps.ready();
+    const verbose = c.req.query('verbose') !== undefined;
+    // Like kube-apiserver: a failing check explains itself even when not asked to.
+    const text = verbose || !report.ready ? readinessText(report) : 'ok\n';
+    return c.text(text, report.ready ? 200 : 503);
+  });
+  app.get('/metrics', async (c) => {
+    const { registry } = deps.metrics;
+    return c.body(await registry.metrics(), 200, { 'content-type': registry.contentType });
+  });
+}
+
+function apiRoutes(app: Hono, deps: AdminDeps): void {
+  app.get('/api/v1/sources', (c) => {
+    const now = deps.clock.now();
+    return c.json({ items: [...deps.snapshot().sources.values()].map((source) => sourceJson(source, now)) });
+  });
+  app.get('/api/v1/services', (c) =>
+    c.json({ items: servicesInOrder(deps.snapshot()).map((shards) => serviceJson(shards)) }),
+  );
+  app.get('/api/v1/services/:name/endpoints', (c) => endpointsOf(c, deps, c.req.param('name')));
+  app.get('/api/v1/endpoints', (c) => {
+    const service = c.req.query('service');
+    if (service !== undefined) return endpointsOf(c, deps, service);
+    const snapshot = deps.snapshot();
+    const now = deps.clock.now();
+    const items = servicesInOrder(snapshot).flatMap((shards) => endpointsJson(shards, snapshot.sources, now));
+    return c.json({ items });
+  });
+  app.get('/api/v1/proxies', (c) => proxiesOf(c, deps));
+}
+
+function debugRoutes(app: Hono, deps: AdminDeps): void {
+  app.get('/debug/syncz', (c) => proxiesOf(c, deps));
+  app.get('/debug/config_dump', (c) => {
+    const node = c.req.query('node');
+    if (node !== undefined && !deps.proxies().some((proxy) => proxy.node === node)) {
+      return refuse(c, 404, ADMIN_NOT_FOUND(`proxy ${node}`));
+    }
+    const text = JSON.stringify(deps.configDump(node) ?? null, undefined, 2);
+    return c.body(text, 200, { 'content-type': 'application/json' });
+  });
+}
+
+function endpointsOf(c: Context, deps: AdminDeps, name: string) {
+  const snapshot = deps.snapshot();
+  const shards = findService(snapshot, name);
+  if (!shards) return refuse(c, 404, ADMIN_NOT_FOUND(`service ${name}`));
+  return c.json({ items: endpointsJson(shards, snapshot.sources, deps.clock.now()) });
+}
+
+function proxiesOf(c: Context, deps: AdminDeps) {
+  const items = deps.proxies().map(proxyJson);
+  return c.json({ items: items.sort((a, b) => (a.node < b.node ? -1 : 1)) });
+}
+
+function refuse(c: Context, status: Status, error: IsthmusError) {
+  const { code, message, hint } = error;
+  return c.json<ErrorJson>({ error: { code, message, hint } }, status);
+}

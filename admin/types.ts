@@ -1,0 +1,74 @@
+// The JSON that scripts may rely on, from the HTTP API and `-o json` alike. Fields may be added, never
+// renamed. Times are RFC 3339, durations seconds, shares 0…1; lists travel as { items: [...] }.
+import type { Health, Labels, Locality } from '../model/endpoint.ts';
+import type { ProxyStatus, ProxyTypeState } from '../model/proxies.ts';
+import type { SourceCondition } from '../model/snapshot.ts';
+
+export interface Items<T> {
+  readonly items: readonly T[];
+}
+
+export interface SourceJson {
+  readonly name: string;
+  readonly kind: string;
+  readonly state: SourceCondition;
+  /** null before the first good answer. */
+  readonly lastSuccess: string | null;
+  /** 0 while it is not stale. */
+  readonly staleSeconds: number;
+  /** Why it is stale or still syncing; '' while live. */
+  readonly cause: string;
+  readonly services: number;
+  readonly endpoints: number;
+}
+
+export interface ServiceJson {
+  /** Canonical `name.namespace`. */
+  readonly service: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly aliases: readonly string[];
+  readonly ports: readonly { readonly name: string; readonly port: number; readonly protocol: string }[];
+  readonly sources: readonly { readonly name: string; readonly endpoints: number; readonly ready: number }[];
+  readonly policy: 'union';
+  readonly endpoints: number;
+  /** Endpoints that may get new traffic by what their sources say. */
+  readonly ready: number;
+}
+
+export interface EndpointJson {
+  readonly service: string;
+  readonly address: string;
+  readonly port: number;
+  readonly portName: string;
+  readonly network: string;
+  readonly state: 'live' | 'held' | 'quarantined' | 'drained';
+  readonly health: Health;
+  readonly weight: number;
+  /** Of the traffic to this port of the service. */
+  readonly share: number;
+  /** Who vouches for it; the first gave the attributes. */
+  readonly sources: readonly string[];
+  readonly labels: Labels;
+  readonly locality: Locality;
+  /** When the state began; null when that is not known. */
+  readonly since: string | null;
+  /** Why it is in this state, in words. */
+  readonly reason: string;
+}
+
+export interface ProxyTypeJson {
+  readonly state: ProxyTypeState;
+  readonly version: string;
+  readonly error: string;
+  readonly resource: string;
+}
+
+export interface ProxyJson extends Omit<ProxyStatus, 'connectedSince' | 'types'> {
+  readonly connectedSince: string;
+  readonly types: Readonly<Record<string, ProxyTypeJson>>;
+}
+
+export interface ErrorJson {
+  readonly error: { readonly code: string; readonly message: string; readonly hint: string };
+}
