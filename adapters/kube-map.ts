@@ -105,7 +105,7 @@ export function groupsFromKubernetes(
   return [...known.values()]
     .filter(({ service }) => service === undefined || !isExternalName(service))
     .map((entry) => groupFromKubernetes(entry.service, entry.slices, options))
-    .sort((a, b) => (a.service < b.service ? -1 : 1));
+    .sort((a, b) => compareText(a.service, b.service));
 }
 
 /**
@@ -151,7 +151,12 @@ function metadataOf(slice: KubeEndpointSlice | undefined): KubeMetadata {
 }
 
 function bySliceName(a: KubeEndpointSlice, b: KubeEndpointSlice): number {
-  return (a.metadata?.name ?? '') < (b.metadata?.name ?? '') ? -1 : 1;
+  return compareText(a.metadata?.name, b.metadata?.name);
+}
+
+function compareText(a: string | null | undefined, b: string | null | undefined): number {
+  const [left, right] = [a ?? '', b ?? ''];
+  return left < right ? -1 : left > right ? 1 : 0;
 }
 
 /**
@@ -165,17 +170,12 @@ function portsOf(service: KubeService | undefined, slices: readonly KubeEndpoint
     const name = port.name ?? '';
     ports.set(name, { name, port: port.port ?? 0, protocol: protocolOf(port) });
   }
-  const own = new Set(ports.keys());
   const extra = slices
     .flatMap((slice) => slice.ports ?? [])
     .filter((port) => isTcp(port) && isPort(port.port));
-  for (const port of extra.sort((a, b) => ((a.name ?? '') < (b.name ?? '') ? -1 : 1))) {
+  for (const port of extra.sort((a, b) => compareText(a.name, b.name))) {
     const name = port.name ?? '';
-    const known = ports.get(name);
-    // A slice repeats the appProtocol of its Service; a hand-written one may be the only place for it.
-    if (!known) ports.set(name, { name, port: 0, protocol: protocolOf(port) });
-    else if (known.protocol === '' && !own.has(name))
-      ports.set(name, { ...known, protocol: protocolOf(port) });
+    if (!ports.has(name)) ports.set(name, { name, port: 0, protocol: protocolOf(port) });
   }
   return [...ports.values()];
 }

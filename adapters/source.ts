@@ -3,7 +3,7 @@
 import type { Discoverer, DiscoveryUpdate } from '../model/discovery.ts';
 import type { Clock } from '../lib/clock.ts';
 import { childController } from '../lib/abort.ts';
-import { describeError } from '../lib/errors.ts';
+import { describeError, toError } from '../lib/errors.ts';
 import { supervise } from '../lib/supervisor.ts';
 import type { Attempt } from '../lib/supervisor.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -20,6 +20,7 @@ export interface SourceDeps {
 export interface SourceTimings {
   readonly probeEveryMs?: number;
   readonly deadlineMs?: number;
+  readonly listDeadlineMs?: number;
   readonly relistEveryMs?: number;
   readonly backoffMs?: number;
   readonly maxBackoffMs?: number;
@@ -39,30 +40,24 @@ export function supervisedSource(options: SourceOptions): Discoverer {
 }
 
 async function* discover(options: SourceOptions, parent: AbortSignal): AsyncGenerator<DiscoveryUpdate> {
-  const { source, kind, clock, metrics, timings } = options;
-  const log = options.log.child({ source, kind });
+  const { clock, timings } = options;
   const queue = new UpdateQueue();
-  let stale = true;
-  const emit = (update: DiscoveryUpdate) => {
-    metrics.source.events.inc({ source, type: update.type });
-    if (update.type === 'sync' && stale) {
-      stale = false;
-      log.info({ services: update.groups.length }, 'source is live');
-    }
-    queue.put(update);
-  };
-  const onFault = (cause: Error) => {
-    metrics.source.faults.inc({ source });
-    log.warn({ cause: describeError(cause) }, 'source is stale, keeping what it said');
-    stale = true;
-    queue.put({ type: 'stale', cause });
-  };
+  const { heard, failed } = reporter(options, queue);
   // A consumer that breaks out of its loop ends the watch too, not only the caller's signal.
   const { controller, release } = childController(parent);
-  const running = supervise(
-    { open: options.open, emit, onFault, onAlive: () => emit({ type: 'alive' }), clock, ...timings },
+  const running = supervise<DiscoveryUpdate>(
+    {
+      open: (signal) => options.open(signal),
+      emit: heard,
+      onFault: failed,
+      onAlive: () => heard({ type: 'alive' }),
+      clock,
+      ...timings,
+    },
     controller.signal,
-  ).finally(() => queue.close());
+  )
+    .catch((thrown: unknown) => failed(toError(thrown)))
+    .finally(() => queue.close());
   try {
     yield* queue;
   } finally {
@@ -70,4 +65,31 @@ async function* discover(options: SourceOptions, parent: AbortSignal): AsyncGene
     release();
     await running;
   }
+}
+
+/** Hands over what the source says; counts it, and logs the two moments when it goes stale and comes back. */
+function reporter(options: SourceOptions, queue: UpdateQueue) {
+  const { source, kind, metrics } = options;
+  const log = options.log.child({ source, kind });
+  let cause: string | undefined;
+  let wasLive = false;
+  const heard = (update: DiscoveryUpdate) => {
+    metrics.source.events.inc({ source, type: update.type });
+    if (update.type === 'sync' && (!wasLive || cause !== undefined)) {
+      log.info({ services: update.groups.length }, 'source is live');
+      wasLive = true;
+      cause = undefined;
+    }
+    queue.put(update);
+  };
+  const failed = (error: Error) => {
+    const text = describeError(error);
+    // The same cause at every retry is no news; a new one is.
+    if (text === cause) return;
+    if (cause === undefined) metrics.source.faults.inc({ source });
+    cause = text;
+    log.warn({ cause }, wasLive ? 'source is stale, keeping what it said' : 'source does not answer yet');
+    heard({ type: 'stale', cause: error });
+  };
+  return { heard, failed };
 }

@@ -1,5 +1,6 @@
 // The queue between a source's watch and the aggregator: bounded by the number of services, because an
-// unread update is replaced by a newer one about the same thing. Never loses the last word on anything.
+// unread update is replaced by a newer one about the same thing. Never loses the last word on anything: a
+// reader, however slow, ends in the state in which one that read each update at once ends.
 import type { DiscoveryUpdate } from '../model/discovery.ts';
 import type { EndpointGroup } from '../model/endpoint.ts';
 
@@ -21,10 +22,12 @@ export class UpdateQueue implements AsyncIterable<DiscoveryUpdate> {
         break;
       case 'group':
         (this.#sync ?? this.#groups).set(update.group.service, update.group);
+        this.#stale = undefined;
         break;
       case 'gone':
         if (this.#sync) this.#sync.delete(update.service);
         else this.#groups.set(update.service, undefined);
+        this.#stale = undefined;
         break;
       case 'stale':
         this.#stale = update.cause;
@@ -32,6 +35,7 @@ export class UpdateQueue implements AsyncIterable<DiscoveryUpdate> {
         break;
       case 'alive':
         this.#alive = true;
+        this.#stale = undefined;
         break;
     }
     this.#wake();

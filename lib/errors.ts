@@ -1,5 +1,6 @@
 // One way to make errors: a stable code, the message, what to do about it, and the cause. docs/errors.md
 // lists every code; a test compares the two.
+import { inspect } from 'node:util';
 
 export class IsthmusError extends Error {
   readonly code: string;
@@ -38,7 +39,7 @@ export function defineError<A extends readonly unknown[]>(
 
 /** Any thrown value as an Error. */
 export function toError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
+  return thrown instanceof Error ? thrown : new Error(textOf(thrown));
 }
 
 /** One line for a log or a table: the message and the chain of causes, without repeats. */
@@ -55,5 +56,10 @@ export function describeError(thrown: unknown): string {
 
 function messageOf(error: unknown): string {
   if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join(', ');
-  return error instanceof Error ? error.message || error.name : String(error);
+  return error instanceof Error ? error.message || error.name : textOf(error);
+}
+
+/** String() itself throws for an object without a prototype. */
+function textOf(thrown: unknown): string {
+  return typeof thrown === 'string' ? thrown : inspect(thrown);
 }

@@ -2,7 +2,7 @@
 // odd answer, or spin; this loop assumes the worst of them: it probes beside the watch, gives each try a
 // fresh client, starts every try with a full list, waits between tries, and ends when told to.
 // It knows nothing of registries and never throws for their faults.
-import { childController } from './abort.ts';
+import { aborted, childController } from './abort.ts';
 import { backoff } from './backoff.ts';
 import { sleep } from './clock.ts';
 import type { Clock } from './clock.ts';
@@ -15,7 +15,10 @@ export interface Attempt<T> {
    * any reason; both are faults unless `signal` aborted.
    */
   watch(emit: (update: T) => void, signal: AbortSignal): Promise<void>;
-  /** A cheap question to the same server over the same transport; rejects when it is not answered well. */
+  /**
+   * A cheap question to the same server over the same transport; rejects when it is not answered well.
+   * Asked beside the first list too, so that a long list and a frozen server can be told apart.
+   */
   probe(signal: AbortSignal): Promise<void>;
   /** Frees sockets and timers; called once, after watch() and probe() were told to stop. */
   close(): void | Promise<void>;
@@ -26,16 +29,21 @@ export interface SuperviseOptions<T> {
   emit(update: T): void;
   /** Once per fault, before the wait. */
   onFault(cause: Error): void;
-  /** After each probe that was answered. */
+  /** After each probe that was answered once the first list is there. */
   onAlive?(): void;
   readonly clock: Clock;
-  /** Wait between two probes. Default 5,000 ms. */
+  /** Wait between two probes. Default 5,000 ms; with `deadlineMs` a frozen server shows within 15 s. */
   readonly probeEveryMs?: number;
-  /** A probe, or a first list, not answered by then is a fault. Default 15,000 ms. */
+  /** A client not opened, or a probe not answered, by then is a fault. Default 10,000 ms. */
   readonly deadlineMs?: number;
+  /** A first list not there by then is a fault, even if probes are answered. Default 60,000 ms. */
+  readonly listDeadlineMs?: number;
   /** Re-list beside the watch: the try ends without a fault and a new one starts. Default 600,000 ms. */
   readonly relistEveryMs?: number;
-  /** First wait after a fault, doubled up to maxBackoffMs, with jitter. Defaults 500 and 10,000 ms. */
+  /**
+   * First wait after a fault, doubled up to maxBackoffMs, with jitter; back to the first once a try has
+   * lived until its first probe after the list. Defaults 500 and 10,000 ms.
+   */
   readonly backoffMs?: number;
   readonly maxBackoffMs?: number;
   readonly random?: () => number;
@@ -53,18 +61,23 @@ export const SOURCE_WATCH_ENDED = defineError(
 
 const DEFAULTS = {
   probeEveryMs: 5_000,
-  deadlineMs: 15_000,
+  deadlineMs: 10_000,
+  listDeadlineMs: 60_000,
   relistEveryMs: 600_000,
   backoffMs: 500,
   maxBackoffMs: 10_000,
 };
+/** How long a finished try may take to let go of its client: less than the second that sources promise. */
+const CLOSE_MS = 500;
+
+type Settled<T> = SuperviseOptions<T> & typeof DEFAULTS;
 
 /** Runs until `signal` aborts. */
 export async function supervise<T>(options: SuperviseOptions<T>, signal: AbortSignal): Promise<void> {
-  const o = { ...DEFAULTS, random: Math.random, ...options };
-  const wait = backoff({ baseMs: o.backoffMs, maxMs: o.maxBackoffMs, random: o.random });
+  const o: Settled<T> = { ...DEFAULTS, ...withoutUndefined(options) };
+  const wait = backoff({ baseMs: o.backoffMs, maxMs: o.maxBackoffMs, random: o.random ?? Math.random });
   while (!signal.aborted) {
-    const fault = await oneAttempt(o, () => wait.reset(), signal);
+    const fault = await oneTry(o, () => wait.reset(), signal);
     if (signal.aborted) return;
     if (fault) o.onFault(fault);
     // A re-list, too, waits: a registry that ends every watch at once must not be asked in a tight loop.
@@ -72,113 +85,113 @@ export async function supervise<T>(options: SuperviseOptions<T>, signal: AbortSi
   }
 }
 
-type Settled<T> = SuperviseOptions<T> & typeof DEFAULTS;
+/** A timing given as undefined means its default. */
+function withoutUndefined<O extends object>(options: O): O {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as O;
+}
 
 /** The fault that ended the try, or undefined when it ended for a re-list or because of `signal`. */
-async function oneAttempt<T>(
+async function oneTry<T>(
   o: Settled<T>,
-  onListed: () => void,
+  onProven: () => void,
   signal: AbortSignal,
 ): Promise<Error | undefined> {
   const { controller, release } = childController(signal);
-  const tasks: Promise<void>[] = [];
-  let opening: Promise<Attempt<T>> | undefined;
-  let attempt: Attempt<T> | undefined;
+  const over = controller.signal;
+  const running: Promise<unknown>[] = [];
+  const keep = (work: Promise<unknown>) => {
+    work.catch(() => undefined);
+    running.push(work);
+  };
   try {
-    const deadline = firstAnswerDeadline(o, controller.signal);
-    opening = Promise.resolve(o.open(controller.signal));
-    attempt = await Promise.race([opening, deadline.failed]);
-    const opened = attempt;
-    const heard = (update: T) => {
-      if (controller.signal.aborted) return;
-      if (deadline.met()) onListed();
-      o.emit(update);
-    };
-    const watching = opened.watch(heard, controller.signal).then(() => {
-      if (!controller.signal.aborted) throw SOURCE_WATCH_ENDED();
-    });
-    const probing = deadline.listed.then(() => probeLoop(o, opened, controller.signal));
-    tasks.push(watching, probing);
-    await Promise.race([watching, probing, deadline.failed]);
+    const opening = inTime(o.clock, o.deadlineMs, over, 'opening the client', async () => o.open(over));
+    keep(opening.work.then((attempt) => closeAfter(attempt, over)));
+    const attempt = await opening.result;
+    const tasks = follow(o, attempt, onProven, over);
+    tasks.forEach(keep);
+    await Promise.race(tasks);
     return undefined;
   } catch (thrown) {
     return signal.aborted ? undefined : toError(thrown);
   } finally {
-    controller.abort(new Error('attempt over'));
+    controller.abort(new Error('this try is over'));
     release();
-    await settleWithin(o, [...tasks, closeWhenOpen(opening)]);
+    await settleWithin(o.clock, running);
   }
 }
 
-/** `failed` rejects when no list arrived in time; `met()` is called on each update, true the first time. */
-function firstAnswerDeadline<T>(o: Settled<T>, signal: AbortSignal) {
-  let first = true;
+/** The tasks of an open client; the first one to settle ends the try. All of them end with `signal`. */
+function follow<T>(
+  o: Settled<T>,
+  attempt: Attempt<T>,
+  onProven: () => void,
+  signal: AbortSignal,
+): Promise<void>[] {
   let onListed: () => void = () => undefined;
-  let cancel: () => void = () => undefined;
+  let hasListed = false;
   const listed = new Promise<void>((resolve) => {
     onListed = resolve;
   });
-  const failed = new Promise<never>((_, reject) => {
-    cancel = o.clock.after(o.deadlineMs, () => reject(SOURCE_SILENT('the first list', o.deadlineMs)));
-    signal.addEventListener('abort', () => (cancel(), reject(signal.reason as Error)), { once: true });
-  });
-  failed.catch(() => undefined);
-  const met = () => {
-    if (!first) return false;
-    first = false;
-    cancel();
+  const emit = (update: T) => {
+    if (signal.aborted) return;
+    hasListed = true;
     onListed();
-    return true;
+    o.emit(update);
   };
-  return { listed, failed, met };
+  const watch = async () => {
+    await attempt.watch(emit, signal);
+    if (!signal.aborted) throw SOURCE_WATCH_ENDED();
+  };
+  const probes = async () => {
+    const started = o.clock.monotonic();
+    while (o.clock.monotonic() - started < o.relistEveryMs) {
+      await sleep(o.probeEveryMs, signal, o.clock);
+      await inTime(o.clock, o.deadlineMs, signal, 'a probe', (s) => attempt.probe(s)).result;
+      if (!hasListed || signal.aborted) continue;
+      onProven();
+      o.onAlive?.();
+    }
+    onProven();
+  };
+  const first = inTime(o.clock, o.listDeadlineMs, signal, 'the first list', () => listed).result;
+  return [watch(), probes(), first.then(() => aborted(signal))];
 }
 
-/** Probes until a re-list is due (resolves) or a probe fails (rejects). */
-async function probeLoop<T>(o: Settled<T>, attempt: Attempt<T>, signal: AbortSignal): Promise<void> {
-  const started = o.clock.monotonic();
-  while (o.clock.monotonic() - started < o.relistEveryMs) {
-    await sleep(o.probeEveryMs, signal, o.clock);
-    await withDeadline(o, 'a probe', (s) => attempt.probe(s), signal);
-    o.onAlive?.();
-  }
-}
-
-async function withDeadline<T>(
-  o: Settled<T>,
-  what: string,
-  work: (signal: AbortSignal) => Promise<void>,
+/**
+ * Runs `work` with a deadline and a signal that ends with it. `result` rejects as soon as the deadline
+ * passes or `signal` aborts, whatever the work does; `work` is the work itself. No timer is left behind.
+ */
+function inTime<R>(
+  clock: Clock,
+  ms: number,
   signal: AbortSignal,
-): Promise<void> {
+  what: string,
+  run: (signal: AbortSignal) => Promise<R>,
+): { readonly result: Promise<R>; readonly work: Promise<R> } {
   const { controller, release } = childController(signal);
-  let cancel: () => void = () => undefined;
-  const late = new Promise<never>((_, reject) => {
-    cancel = o.clock.after(o.deadlineMs, () => reject(SOURCE_SILENT(what, o.deadlineMs)));
-    controller.signal.addEventListener('abort', () => reject(controller.signal.reason as Error), {
-      once: true,
-    });
+  const work = run(controller.signal);
+  const timer = sleep(ms, controller.signal, clock).then(() => {
+    throw SOURCE_SILENT(what, ms);
   });
-  late.catch(() => undefined);
-  try {
-    await Promise.race([work(controller.signal), late]);
-  } finally {
-    cancel();
-    controller.abort(new Error('probe over'));
+  const result = Promise.race([work, timer]).finally(() => {
+    controller.abort(new Error(`${what} is over`));
     release();
-  }
+  });
+  return { result, work };
 }
 
-/** Also a client that came up only after the deadline had passed. */
-async function closeWhenOpen<T>(opening: Promise<Attempt<T>> | undefined): Promise<void> {
-  const attempt = await opening?.catch(() => undefined);
-  await attempt?.close();
+/** Also a client that came up only after its try was over. */
+async function closeAfter<T>(attempt: Attempt<T>, signal: AbortSignal): Promise<void> {
+  await aborted(signal);
+  await attempt.close();
 }
 
-/** A client that does not let go must not hold up the next try: it gets a second, then it is left behind. */
-async function settleWithin<T>(o: Settled<T>, tasks: readonly Promise<void>[]): Promise<void> {
+/** A client that does not let go must not hold up the next try: after a while it is left behind. */
+async function settleWithin(clock: Clock, running: readonly Promise<unknown>[]): Promise<void> {
   let cancel: () => void = () => undefined;
   const late = new Promise<void>((resolve) => {
-    cancel = o.clock.after(1_000, resolve);
+    cancel = clock.after(CLOSE_MS, resolve);
   });
-  await Promise.race([Promise.allSettled(tasks), late]);
+  await Promise.race([Promise.allSettled(running), late]);
   cancel();
 }

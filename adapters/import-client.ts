@@ -1,0 +1,27 @@
+// Registry clients are optional packages, loaded when a source of their kind is configured and not before.
+import { defineError } from '../lib/errors.ts';
+
+export const CLIENT_MISSING = defineError(
+  'ISTHMUS_CLIENT_MISSING',
+  (kind: string, npm: string) =>
+    `sources of kind ${kind} need the package ${npm}, which is not installed: npm install ${npm}`,
+  { hint: 'Registry clients are optional dependencies; an install with --omit=optional leaves them out.' },
+);
+
+/**
+ * @param load `() => import('NAME')`, with the name spelled out so that tools see the dependency.
+ * @throws ISTHMUS_CLIENT_MISSING when the package, or one that it needs itself, cannot be found.
+ */
+export async function importClient<M>(kind: string, npm: string, load: () => Promise<M>): Promise<M> {
+  try {
+    return await load();
+  } catch (thrown) {
+    if (isNotFound(thrown)) throw CLIENT_MISSING.from(thrown, kind, npm);
+    throw thrown;
+  }
+}
+
+function isNotFound(thrown: unknown): boolean {
+  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
+  return code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND';
+}
