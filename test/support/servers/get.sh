@@ -70,6 +70,7 @@ row() {
 
   say "$name $version: building (log: $log)"
   started=$EPOCHREALTIME
+  rm -rf "$CACHE/build.$name."* # of a run that was killed
   OUT=$(mktemp -d "$CACHE/build.$name.XXXXXX")
   mkdir -p "$OUT/bin"
   # A subshell with -e of its own, not inside a condition, where bash would ignore -e. Fd 9 stays here.

@@ -15,7 +15,7 @@ installed() {
   local home=$CACHE/eureka log=$CACHE/log/eureka-archive.log pid port
   find "$home/lib" -name '*.jar' | LC_ALL=C sort | paste -sd: >"$home/classpath"
   # A run that registers one instance and reads it back, so that those classes are in the archive too.
-  EUREKA_ARCHIVE="-XX:ArchiveClassesAtExit=$home/classes.jsa -Xlog:cds=off -Xlog:cds+dynamic=off" "$CACHE/bin/eureka-server" --server.port=0 \
+  EUREKA_TRAINING=1 "$CACHE/bin/eureka-server" --server.port=0 \
     --logging.level.org.springframework.boot.tomcat=info >"$log" 2>&1 &
   pid=$!
   for _ in $(seq 900); do

@@ -161,6 +161,7 @@ func (s *snapshots) push() error {
 		all = append(all, a)
 	}
 	snap := &cache.Snapshot{}
+	snap.Resources[types.Listener] = cache.NewResources("1", nil) // an Envoy waits for an answer, if only an empty one
 	snap.Resources[types.Cluster] = s.clusters
 	snap.Resources[types.Endpoint] = cache.NewResources(strconv.Itoa(s.version), all)
 	return s.snapshot.SetSnapshot(context.Background(), everyNode, snap)
