@@ -29,6 +29,7 @@ const files = [
   'xds/type/matcher/v3/matcher.proto',
   'xds/type/matcher/v3/http_inputs.proto',
   'envoy/type/matcher/v3/http_inputs.proto',
+  'envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.proto',
   'google/rpc/status.proto',
 ];
 

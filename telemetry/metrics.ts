@@ -74,9 +74,9 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
         labelNames: ['code'],
         registers,
       }),
-      convergence: new Histogram({
-        name: 'isthmus_xds_convergence_seconds',
-        help: 'From a snapshot to the last ACK of its pushes',
+      ack: new Histogram({
+        name: 'isthmus_xds_ack_seconds',
+        help: 'From a response to its ACK',
         buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
         registers,
       }),

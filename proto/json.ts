@@ -1,0 +1,70 @@
+// Proto3 JSON of encoded messages, with every google.protobuf.Any opened: what Envoy reads in a config
+// file and prints in a config dump. For dumps, goldens and tests, not for hot paths.
+import protobuf from 'protobufjs';
+import { decode, messageType } from './codec.ts';
+
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+/** Field names in snake case, in the order of the descriptor; absent fields absent. */
+export function toJson(name: string, bytes: Uint8Array): Json {
+  return convert(messageType(name), decode<Record<string, unknown>>(name, bytes));
+}
+
+function convert(type: protobuf.Type, message: Record<string, unknown>): Json {
+  const special = WELL_KNOWN[type.fullName.slice(1)];
+  if (special) return special(message);
+  const out: Record<string, Json> = {};
+  for (const field of type.fieldsArray) {
+    const value = message[field.name];
+    if (value === undefined || value === null) continue;
+    if (Array.isArray(value) && value.length === 0) continue;
+    out[field.name] = convertField(field.resolve(), value);
+  }
+  return out;
+}
+
+function convertField(field: protobuf.Field, value: unknown): Json {
+  if (field instanceof protobuf.MapField) {
+    const entries = Object.entries(value as Record<string, unknown>);
+    return Object.fromEntries(entries.map(([key, v]) => [key, convertOne(field, v)]));
+  }
+  if (field.repeated) return (value as unknown[]).map((v) => convertOne(field, v));
+  return convertOne(field, value);
+}
+
+function convertOne(field: protobuf.Field, value: unknown): Json {
+  if (field.resolvedType instanceof protobuf.Type) {
+    return convert(field.resolvedType, value as Record<string, unknown>);
+  }
+  if (Buffer.isBuffer(value)) return value.toString('base64');
+  return value as Json;
+}
+
+type Special = (message: Record<string, unknown>) => Json;
+
+const scalar: Special = (message) => (message.value ?? 0) as Json;
+
+const WELL_KNOWN: Readonly<Record<string, Special>> = {
+  'google.protobuf.Any': openAny,
+  'google.protobuf.Duration': (m) => {
+    const nanos = String(m.nanos ?? 0)
+      .padStart(9, '0')
+      .replace(/0+$/, '');
+    return `${String(m.seconds ?? 0)}${nanos === '' ? '' : `.${nanos}`}s`;
+  },
+  'google.protobuf.UInt32Value': scalar,
+  'google.protobuf.UInt64Value': scalar,
+  'google.protobuf.Int32Value': scalar,
+  'google.protobuf.Int64Value': scalar,
+  'google.protobuf.DoubleValue': scalar,
+  'google.protobuf.FloatValue': scalar,
+  'google.protobuf.BoolValue': (m) => m.value === true,
+  'google.protobuf.StringValue': (m) => String(m.value ?? ''),
+};
+
+function openAny(message: Record<string, unknown>): Json {
+  const url = String(message.type_url ?? '');
+  const value = Buffer.isBuffer(message.value) ? message.value : Buffer.alloc(0);
+  const opened = toJson(url.slice(url.lastIndexOf('/') + 1), value);
+  return { '@type': url, ...(opened as Record<string, Json>) };
+}

@@ -1,0 +1,98 @@
+// The listeners of one node: outbound (what its app calls) and inbound (what others call). Everything in
+// them comes from the node, so they do not change when services do: a changed listener drains its
+// connections, a changed route does not.
+import { encode, packAny } from '../../proto/codec.ts';
+import type { Listener } from '../../proto/gen/types/envoy/config/listener/v3/Listener.ts';
+import type { HttpConnectionManager } from '../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/HttpConnectionManager.ts';
+import { encodedResource } from '../resource.ts';
+import type { EncodedResource } from '../resource.ts';
+import { MESSAGE_NAME } from '../types.ts';
+import { ADS_SOURCE, inboundClusterName, socketAddress } from './clusters.ts';
+import { OUTBOUND_ROUTES, retryPolicy } from './routes.ts';
+
+const HCM = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
+const ROUTER = 'envoy.extensions.filters.http.router.v3.Router';
+
+export interface ListenAt {
+  readonly host: string;
+  readonly port: number;
+}
+
+export function buildOutboundListener(at: ListenAt): EncodedResource {
+  const manager: HttpConnectionManager = {
+    ...managerBase('outbound'),
+    rds: { config_source: ADS_SOURCE, route_config_name: OUTBOUND_ROUTES },
+    // No route matched: say what was asked for, or the caller has nothing to go by.
+    local_reply_config: {
+      mappers: [
+        {
+          filter: { response_flag_filter: { flags: ['NR'] } },
+          body_format_override: {
+            text_format_source: {
+              inline_string:
+                'no service for host "%REQ(:AUTHORITY)%", header service "%REQ(SERVICE?SERVICENAME)%"\n',
+            },
+          },
+        },
+      ],
+    },
+  };
+  return listener('outbound', 'OUTBOUND', at, manager, [OUTBOUND_ROUTES]);
+}
+
+export function buildInboundListener(at: ListenAt, appPort: number): EncodedResource {
+  const manager: HttpConnectionManager = {
+    ...managerBase('inbound'),
+    route_config: {
+      name: 'inbound',
+      virtual_hosts: [
+        {
+          name: 'inbound',
+          domains: ['*'],
+          routes: [
+            {
+              match: { prefix: '/' },
+              route: { cluster: inboundClusterName(appPort), timeout: {}, retry_policy: retryPolicy(1) },
+            },
+          ],
+        },
+      ],
+    },
+  };
+  return listener('inbound', 'INBOUND', at, manager, []);
+}
+
+function managerBase(prefix: string): HttpConnectionManager {
+  return {
+    stat_prefix: prefix,
+    codec_type: 'AUTO',
+    // The caller's address is taken from the connection and appended to x-forwarded-for.
+    use_remote_address: { value: true },
+    // Requests to a sidecar come from its own app: their request ids and traces are kept.
+    preserve_external_request_id: true,
+    stream_idle_timeout: { seconds: 300 },
+    http_filters: [{ name: 'envoy.filters.http.router', typed_config: packAny(ROUTER, {}) }],
+  };
+}
+
+function listener(
+  name: string,
+  direction: 'OUTBOUND' | 'INBOUND',
+  at: ListenAt,
+  manager: HttpConnectionManager,
+  dependents: readonly string[],
+): EncodedResource {
+  const message: Listener = {
+    name,
+    traffic_direction: direction,
+    address: socketAddress(at.host === '' ? '0.0.0.0' : at.host, at.port),
+    filter_chains: [
+      {
+        filters: [
+          { name: 'envoy.filters.network.http_connection_manager', typed_config: packAny(HCM, manager) },
+        ],
+      },
+    ],
+  };
+  return encodedResource('lds', name, encode(MESSAGE_NAME.lds, message), { dependents });
+}

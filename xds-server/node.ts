@@ -1,0 +1,88 @@
+// Who a client says it is, read from the node of its first message, and which resources that entitles it to.
+import { parseListenAddress } from '../config/schema.ts';
+import { defineError } from '../lib/errors.ts';
+import { serviceName } from '../model/names.ts';
+import type { ProxyStatus } from '../model/proxies.ts';
+import { decode } from '../proto/codec.ts';
+import type { Node__Output } from '../proto/gen/types/envoy/config/core/v3/Node.ts';
+import type { Struct__Output } from '../proto/gen/types/google/protobuf/Struct.ts';
+import type { GroupKey } from './view.ts';
+
+export interface ClientNode {
+  readonly id: string;
+  /** Canonical service name; '' when the node names none. */
+  readonly service: string;
+  readonly kind: ProxyStatus['kind'];
+  readonly version: string;
+  readonly group: GroupKey;
+}
+
+export const NODE_INVALID = defineError('ISTHMUS_XDS_NODE_INVALID', (what: string) => `bad node: ${what}`, {
+  hint: 'Print a bootstrap with `isthmus bootstrap envoy` and compare its node section.',
+});
+
+const DEFAULT_OUTBOUND = '127.0.0.1:15001';
+const DEFAULT_INBOUND = '0.0.0.0:15006';
+
+/** Throws ISTHMUS_XDS_NODE_INVALID for a node without id or with metadata that makes no sense. */
+export function readNode(bytes: Uint8Array): ClientNode {
+  const node = decodeNode(bytes);
+  if (!node.id) throw NODE_INVALID('the first message has no node.id');
+  const own = isthmusMetadata(node.metadata);
+  const service = own.get('service') ?? node.cluster ?? '';
+  const appPort = own.get('appPort');
+  return {
+    id: node.id,
+    service: service === '' || service.includes('.') ? service.toLowerCase() : serviceName(service),
+    kind: kindOf(node.user_agent_name ?? ''),
+    version: versionOf(node),
+    group: {
+      outbound: listenAt('outbound', own.get('outbound') ?? DEFAULT_OUTBOUND),
+      inbound:
+        appPort === undefined
+          ? undefined
+          : { ...listenAt('inbound', own.get('inbound') ?? DEFAULT_INBOUND), appPort: portOf(appPort) },
+    },
+  };
+}
+
+function decodeNode(bytes: Uint8Array): Node__Output {
+  try {
+    return decode<Node__Output>('envoy.config.core.v3.Node', bytes);
+  } catch (cause) {
+    throw NODE_INVALID.from(cause, 'it cannot be decoded');
+  }
+}
+
+/** The strings and numbers under `metadata.isthmus`. */
+function isthmusMetadata(metadata: Struct__Output | undefined): Map<string, string> {
+  const own = metadata?.fields?.isthmus?.structValue?.fields ?? {};
+  return new Map(
+    Object.entries(own).map(([key, value]) => [key, value.stringValue ?? String(value.numberValue ?? '')]),
+  );
+}
+
+function listenAt(what: string, text: string) {
+  const at = parseListenAddress(text);
+  if (!at) throw NODE_INVALID(`metadata.isthmus.${what} is "${text}", not HOST:PORT`);
+  return at;
+}
+
+function portOf(text: string): number {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) {
+    throw NODE_INVALID(`metadata.isthmus.appPort is "${text}", not a port`);
+  }
+  return port;
+}
+
+function kindOf(userAgent: string): ProxyStatus['kind'] {
+  if (userAgent === 'isthmus-proxy') return 'isthmus';
+  return /^grpc/i.test(userAgent) ? 'grpc' : 'envoy';
+}
+
+function versionOf(node: Node__Output): string {
+  const build = node.user_agent_build_version?.version;
+  if (build) return `${build.major_number ?? 0}.${build.minor_number ?? 0}.${build.patch ?? 0}`;
+  return node.user_agent_version ?? '';
+}

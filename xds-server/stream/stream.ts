@@ -1,0 +1,228 @@
+// One xDS stream: takes requests, keeps one subscription per type, and sends what is due, at most one
+// response per type before its ACK. Later changes wait in the subscription and go out merged, read at
+// send time. Knows neither gRPC nor registries; bytes in, bytes out.
+import type { Clock } from '../../lib/clock.ts';
+import { defineError } from '../../lib/errors.ts';
+import type { ProxyStatus, ProxyTypeStatus } from '../../model/proxies.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
+import type { ChangeSet } from '../build/catalogue.ts';
+import { readNode } from '../node.ts';
+import type { ClientNode } from '../node.ts';
+import { PUSH_ORDER, resourceTypeOf } from '../types.ts';
+import type { ResourceType } from '../types.ts';
+import type { View } from '../view.ts';
+import type { ResponseWriter } from '../wire/response.ts';
+import { STEP_LIMIT_MS, mayRemove, mayUpsert } from './plan.ts';
+import type { PlanState } from './plan.ts';
+import type { AnyRequest, Protocol } from './protocol.ts';
+import { Subscription } from './subscription.ts';
+import type { InFlight } from './subscription.ts';
+
+/** What the server may tell clients while its sources have not all answered yet. */
+export type Gate = 'waiting' | 'only-add' | 'open';
+
+export interface StreamOptions<R extends AnyRequest> {
+  /** Unique in the process; part of every nonce, so that a nonce never survives its stream (T8). */
+  readonly id: string;
+  readonly protocol: Protocol<R>;
+  readonly writer: ResponseWriter;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  gate(): Gate;
+  /** The view of the node's group; called once, with the first message. */
+  join(node: ClientNode): View;
+  send(bytes: Buffer): void;
+  /** A refused response, for the log. */
+  onRefused(node: ClientNode, type: ResourceType, error: string, resource: string): void;
+}
+
+export const REQUEST_INVALID = defineError(
+  'ISTHMUS_XDS_REQUEST_INVALID',
+  (what: string) => `bad discovery request: ${what}`,
+  { hint: 'The client speaks another protocol, or its messages are cut.' },
+);
+
+export class XdsStream<R extends AnyRequest = AnyRequest> {
+  readonly #o: StreamOptions<R>;
+  readonly #subs = new Map<ResourceType, Subscription>();
+  readonly #awaitingEndpoints = new Set<string>();
+  readonly #connectedSince: number;
+  #client: { readonly node: ClientNode; readonly view: View } | undefined;
+  /** Requests that came before the gate opened; answered then, from complete state. */
+  #early: R[] = [];
+  #nonce = 0;
+  #blockedSince: number | undefined;
+  #cancelTimer: (() => void) | undefined;
+  #closed = false;
+
+  constructor(options: StreamOptions<R>) {
+    this.#o = options;
+    this.#connectedSince = options.clock.now();
+  }
+
+  /** Throws an error that ends the stream; its text goes to the client. */
+  receive(bytes: Uint8Array): void {
+    const request = this.#read(bytes);
+    this.#client ??= this.#identify(request);
+    if (request.typeUrl === '') throw REQUEST_INVALID('type_url is empty'); // T2
+    if (this.#o.gate() === 'waiting') this.#early.push(request);
+    else this.#apply(request, this.#client.view);
+    this.pump();
+  }
+
+  /** What changed for everybody; sent as the plan allows. */
+  touch(changes: ChangeSet): void {
+    for (const [type, names] of changes) {
+      const sub = this.#subs.get(type);
+      if (sub) for (const name of names) sub.touch(name);
+    }
+    this.pump();
+  }
+
+  /** Sends everything that may be sent now. Called after anything that could allow more. */
+  pump(): void {
+    const client = this.#client;
+    if (this.#closed || !client || this.#o.gate() === 'waiting') return;
+    for (const request of this.#early.splice(0)) this.#apply(request, client.view);
+    const now = this.#o.clock.monotonic();
+    const state: PlanState = {
+      subs: this.#subs,
+      view: client.view,
+      awaitingEndpoints: this.#awaitingEndpoints,
+      overdue: this.#blockedSince !== undefined && now - this.#blockedSince >= STEP_LIMIT_MS,
+    };
+    for (const type of PUSH_ORDER) if (mayUpsert(type, state)) this.#push(type, state);
+    for (const type of ['cds', 'eds'] as const) if (mayRemove(type, state)) this.#push(type, state);
+    this.#watchBlocked(now);
+  }
+
+  status(): ProxyStatus | undefined {
+    const client = this.#client;
+    if (!client) return undefined;
+    const of = (type: ResourceType) => typeStatus(this.#subs.get(type), client.view);
+    return {
+      node: client.node.id,
+      service: client.node.service,
+      kind: client.node.kind,
+      version: client.node.version,
+      connectedSince: this.#connectedSince,
+      types: { cds: of('cds'), eds: of('eds'), lds: of('lds'), rds: of('rds') },
+    };
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#cancelTimer?.();
+    this.#early = [];
+  }
+
+  #read(bytes: Uint8Array): R {
+    try {
+      return this.#o.protocol.read(bytes);
+    } catch (cause) {
+      throw REQUEST_INVALID.from(cause, 'it cannot be decoded');
+    }
+  }
+
+  #identify(request: R) {
+    const node = readNode(request.node ?? new Uint8Array()); // T5
+    return { node, view: this.#o.join(node) };
+  }
+
+  #apply(request: R, view: View): void {
+    const type = resourceTypeOf(request.typeUrl);
+    if (!type) {
+      this.#o.metrics.xds.unknownTypes.inc(); // T6: neither answered nor ended
+      return;
+    }
+    let sub = this.#subs.get(type);
+    const first = sub === undefined;
+    if (!sub) {
+      sub = new Subscription(type);
+      this.#subs.set(type, sub);
+    }
+    if (!first && request.nonce !== '') this.#answered(sub, request);
+    // D12, D13, S12: a change of the subscription counts whatever the nonce and whatever the error.
+    this.#o.protocol.subscribe(sub, request, first, view);
+  }
+
+  #answered(sub: Subscription, request: R): void {
+    const refusedWith = request.error;
+    const response =
+      refusedWith === undefined ? sub.acknowledge(request.nonce) : sub.refuse(request.nonce, refusedWith);
+    if (!response) return;
+    if (refusedWith !== undefined) {
+      this.#o.metrics.xds.rejects.inc({ type: sub.type });
+      if (this.#client)
+        this.#o.onRefused(this.#client.node, sub.type, refusedWith, sub.refusal?.resource ?? '');
+    } else {
+      this.#o.metrics.xds.ack.observe((this.#o.clock.monotonic() - response.sentAt) / 1000);
+    }
+    this.#endWait(sub.type, response, refusedWith !== undefined);
+  }
+
+  /** O2: a cluster is complete once its endpoints were ACKed; a refused one is not waited for. */
+  #endWait(type: ResourceType, response: InFlight, refused: boolean): void {
+    if (type === 'eds' || (type === 'cds' && refused)) {
+      for (const { name } of response.resources) this.#awaitingEndpoints.delete(name);
+      for (const name of response.removed) this.#awaitingEndpoints.delete(name);
+    }
+  }
+
+  #push(type: ResourceType, state: PlanState): void {
+    const sub = this.#subs.get(type);
+    if (!sub || sub.inFlight || !sub.pending) return;
+    const onlyAdd = this.#o.gate() !== 'open';
+    const remove = !onlyAdd && mayRemove(type, state);
+    const content = this.#o.protocol.take(sub, state.view, { remove, onlyAdd });
+    if (!content) return;
+    this.#nonce += 1;
+    const nonce = `${this.#o.id}.${this.#nonce}`;
+    sub.sent({ ...content, nonce, sentAt: this.#o.clock.monotonic() });
+    this.#expectDependents(
+      type,
+      content.resources.flatMap((r) => r.dependents),
+      content.removed,
+    );
+    this.#o.metrics.xds.pushes.inc({ type });
+    this.#o.send(this.#o.protocol.write(this.#o.writer, type, nonce, content));
+  }
+
+  /** O5, O7: what a changed cluster or listener warms with is sent again, changed or not. */
+  #expectDependents(type: ResourceType, dependents: readonly string[], removed: readonly string[]): void {
+    if (type === 'cds') for (const name of removed) this.#awaitingEndpoints.delete(name);
+    const next = type === 'cds' ? 'eds' : type === 'lds' ? 'rds' : undefined;
+    if (!next) return;
+    const sub = this.#subs.get(next);
+    for (const name of dependents) {
+      if (sub?.wants(name)) sub.answers.add(name);
+      if (next === 'eds') this.#awaitingEndpoints.add(name);
+    }
+  }
+
+  /** Something waits for a step that is not over: look again when the step's limit has passed. */
+  #watchBlocked(now: number): void {
+    const waiting = [...this.#subs.values()].some((sub) => sub.pending && !sub.inFlight);
+    if (!waiting) {
+      this.#blockedSince = undefined;
+      this.#cancelTimer?.();
+      this.#cancelTimer = undefined;
+      return;
+    }
+    this.#blockedSince ??= now;
+    this.#cancelTimer ??= this.#o.clock.after(STEP_LIMIT_MS, () => {
+      this.#cancelTimer = undefined;
+      this.pump();
+    });
+  }
+}
+
+function typeStatus(sub: Subscription | undefined, view: View): ProxyTypeStatus {
+  const version = sub?.ackedVersion ?? '';
+  if (!sub?.everSent) return { state: 'NOT_SENT', version, error: '', resource: '' };
+  if (sub.refusal) {
+    return { state: 'NACKED', version, error: sub.refusal.error, resource: sub.refusal.resource };
+  }
+  const stale = sub.inFlight !== undefined || sub.hasUpserts(view);
+  return { state: stale ? 'STALE' : 'SYNCED', version, error: '', resource: '' };
+}
