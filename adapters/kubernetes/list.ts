@@ -1,0 +1,80 @@
+// The full list of one resource, page by page, so that neither side holds all of it as text at once.
+import { KUBE_ANSWER, KUBE_EXPIRED } from './errors.ts';
+import { isRecord } from './objects.ts';
+import { queryOf } from './resources.ts';
+import type { KubeResource } from './resources.ts';
+import { whatOf } from './transport.ts';
+import type { KubeQuery, KubeTransport } from './transport.ts';
+
+const PAGE = '500';
+/** A cluster that changes faster than it can be read three times is in trouble. */
+const TRIES = 3;
+
+export interface Listed<T> {
+  readonly objects: T[];
+  /** Where a watch goes on. */
+  readonly resourceVersion: string;
+}
+
+/** @throws ISTHMUS_KUBE_… also when a page is not what was asked for: never less than everything. */
+export async function listAll<T>(
+  transport: KubeTransport,
+  resource: KubeResource<T>,
+  namespace: string,
+  signal: AbortSignal,
+): Promise<Listed<T>> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await listOnce(transport, resource, namespace, signal);
+    } catch (thrown) {
+      // The pages of a list are of one moment, which the server forgets after some minutes.
+      if (!isExpired(thrown) || attempt === TRIES) throw thrown;
+    }
+  }
+}
+
+async function listOnce<T>(
+  transport: KubeTransport,
+  resource: KubeResource<T>,
+  namespace: string,
+  signal: AbortSignal,
+): Promise<Listed<T>> {
+  const objects: T[] = [];
+  let next = '';
+  for (;;) {
+    const query = queryOf(resource, namespace, 'list', {
+      limit: PAGE,
+      ...(next === '' ? {} : { continue: next }),
+    });
+    const page = readPage(await transport.getJson(query, signal), query, resource);
+    objects.push(...page.objects);
+    if (page.next === '') return { objects, resourceVersion: page.resourceVersion };
+    if (page.next === next) throw KUBE_ANSWER(whatOf(query), 'the same page again');
+    next = page.next;
+  }
+}
+
+function readPage<T>(answer: unknown, query: KubeQuery, resource: KubeResource<T>) {
+  const bad = (problem: string, cause?: unknown) => KUBE_ANSWER.from(cause, whatOf(query), problem);
+  if (!isRecord(answer) || answer['kind'] !== resource.listKind) throw bad(`not a ${resource.listKind}`);
+  const { items, metadata } = answer;
+  if (!isRecord(metadata) || typeof metadata['resourceVersion'] !== 'string') {
+    throw bad('a list without resourceVersion');
+  }
+  // Go writes an empty list as null.
+  if (items !== null && !Array.isArray(items)) throw bad('a list without items');
+  const next = metadata['continue'];
+  try {
+    return {
+      objects: (items ?? []).map((item: unknown) => resource.slim(item)),
+      resourceVersion: metadata['resourceVersion'],
+      next: typeof next === 'string' ? next : '',
+    };
+  } catch (thrown) {
+    throw bad('an object that cannot be understood', thrown);
+  }
+}
+
+export function isExpired(thrown: unknown): boolean {
+  return thrown instanceof Error && 'code' in thrown && thrown.code === KUBE_EXPIRED.code;
+}

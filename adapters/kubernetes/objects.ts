@@ -1,0 +1,96 @@
+// From what the API server sends to the little that the mapping needs. A cluster's objects are large
+// (managedFields, annotations of tools); what is not copied here does not stay in memory.
+import { PRIMARY_PORT_ANNOTATION, SERVICE_NAME_LABEL } from '../kube-map.ts';
+import type { KubeEndpoint, KubeEndpointSlice, KubePort, KubeService } from '../kube-map.ts';
+
+export type JsonRecord = Readonly<Record<string, unknown>>;
+
+export function isRecord(value: unknown): value is JsonRecord {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The parts of a Service that count. Throws TypeError when it is none. */
+export function slimService(object: unknown): KubeService {
+  const { metadata, ...rest } = record(object, 'a Service');
+  const spec = record(rest['spec'], 'spec');
+  const slim = slimMetadata(metadata);
+  const primary = text(field(slim.annotations, PRIMARY_PORT_ANNOTATION));
+  return {
+    metadata: {
+      ...slim.id,
+      ...(primary === undefined ? {} : { annotations: { [PRIMARY_PORT_ANNOTATION]: primary } }),
+    },
+    spec: { type: text(spec['type']), ports: list(spec['ports'], 'spec.ports').map(slimPort) },
+  };
+}
+
+/** The parts of an EndpointSlice that count. Throws TypeError when it is none. */
+export function slimSlice(object: unknown): KubeEndpointSlice {
+  const slice = record(object, 'an EndpointSlice');
+  const slim = slimMetadata(slice['metadata']);
+  const owner = text(field(slim.labels, SERVICE_NAME_LABEL));
+  return {
+    metadata: { ...slim.id, ...(owner === undefined ? {} : { labels: { [SERVICE_NAME_LABEL]: owner } }) },
+    addressType: text(slice['addressType']),
+    ports: list(slice['ports'], 'ports').map(slimPort),
+    endpoints: list(slice['endpoints'], 'endpoints').map(slimEndpoint),
+  };
+}
+
+function slimMetadata(value: unknown) {
+  const metadata = record(value, 'metadata');
+  const name = text(metadata['name']);
+  const namespace = text(metadata['namespace']);
+  if (!name || !namespace) throw new TypeError('an object without name or namespace');
+  return { id: { name, namespace }, labels: metadata['labels'], annotations: metadata['annotations'] };
+}
+
+function slimPort(value: unknown): KubePort {
+  const port = record(value, 'a port');
+  return {
+    name: text(port['name']),
+    port: typeof port['port'] === 'number' ? port['port'] : undefined,
+    protocol: text(port['protocol']),
+    appProtocol: text(port['appProtocol']),
+  };
+}
+
+function slimEndpoint(value: unknown): KubeEndpoint {
+  const endpoint = record(value, 'an endpoint');
+  const conditions = endpoint['conditions'];
+  const target = endpoint['targetRef'];
+  return {
+    addresses: list(endpoint['addresses'], 'addresses').filter((a) => typeof a === 'string'),
+    conditions: {
+      ready: flag(field(conditions, 'ready')),
+      serving: flag(field(conditions, 'serving')),
+      terminating: flag(field(conditions, 'terminating')),
+    },
+    zone: text(endpoint['zone']),
+    targetRef: isRecord(target) ? { kind: text(target['kind']), name: text(target['name']) } : undefined,
+  };
+}
+
+function record(value: unknown, what: string): JsonRecord {
+  if (!isRecord(value)) throw new TypeError(`${what} that is not an object`);
+  return value;
+}
+
+/** An empty list is often left out, or null. */
+function list(value: unknown, what: string): readonly unknown[] {
+  if (value === undefined || value === null) return [];
+  if (!Array.isArray(value)) throw new TypeError(`${what} that is not a list`);
+  return value as unknown[];
+}
+
+function field(value: unknown, name: string): unknown {
+  return isRecord(value) ? value[name] : undefined;
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+function flag(value: unknown): boolean | undefined {
+  return typeof value === 'boolean' ? value : undefined;
+}

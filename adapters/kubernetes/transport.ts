@@ -1,0 +1,144 @@
+// One GET to the API server, over a connection of its own: a probe must not be answered by a connection
+// that still works while the server no longer accepts new ones, and nothing is left open when it is over.
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import type { RequestOptions } from 'node:https';
+import {
+  KUBE_ANSWER,
+  KUBE_EXPIRED,
+  KUBE_FORBIDDEN,
+  KUBE_STATUS,
+  KUBE_UNAUTHORIZED,
+  KUBE_UNREACHABLE,
+} from './errors.ts';
+import { isRecord } from './objects.ts';
+
+/** What is asked for, in the API's words and in ours. */
+export interface KubeQuery {
+  readonly path: string;
+  readonly query: Readonly<Record<string, string>>;
+  readonly verb: 'list' | 'watch';
+  /** `services`, `endpointslices.discovery.k8s.io`: as RBAC names it. */
+  readonly resource: string;
+  /** `in namespace shop`, `in all namespaces`. */
+  readonly scope: string;
+}
+
+export interface KubeTransport {
+  readonly server: string;
+  /**
+   * The 200 answer with its body still to be read; aborting `signal` destroys it.
+   * @throws ISTHMUS_KUBE_… for everything else
+   */
+  open(query: KubeQuery, signal: AbortSignal): Promise<IncomingMessage>;
+  /** The whole answer, parsed. */
+  getJson(query: KubeQuery, signal: AbortSignal): Promise<unknown>;
+}
+
+export interface TransportOptions {
+  readonly server: URL;
+  readonly request: (url: URL, options: RequestOptions) => ClientRequest;
+  /** TLS options, agent and headers; asked for before each request. */
+  readonly credentials: () => Promise<RequestOptions>;
+  /** Longest body that getJson() reads. Default 128 MiB. */
+  readonly maxBytes?: number;
+}
+
+/** Dead peers behind a silent network are noticed by the kernel after this plus some 10 s. */
+const KEEP_ALIVE_MS = 15_000;
+
+export function createTransport(options: TransportOptions): KubeTransport {
+  const { server, maxBytes = 128 * 1024 * 1024 } = options;
+  const open = async (query: KubeQuery, signal: AbortSignal): Promise<IncomingMessage> => {
+    const response = await send(options, query, signal);
+    if (response.statusCode === 200) return response;
+    const text = await readText(response, 64 * 1024, query).catch(() => '');
+    throw refusal(server, query, response.statusCode ?? 0, text);
+  };
+  return {
+    server: server.origin,
+    open,
+    async getJson(query, signal) {
+      const response = await open(query, signal);
+      return parseJson(await readText(response, maxBytes, query), query);
+    },
+  };
+}
+
+async function send(
+  { server, request, credentials }: TransportOptions,
+  query: KubeQuery,
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
+  const auth = await credentials();
+  signal.throwIfAborted();
+  const headers: Record<string, string> = {
+    accept: 'application/json',
+    'user-agent': 'isthmus',
+    connection: 'close',
+  };
+  for (const [name, value] of Object.entries(auth.headers ?? {})) {
+    // A token file may end in a line break.
+    if (value !== undefined) headers[name] = String(value).trim();
+  }
+  const url = new URL(`${server.href.replace(/\/$/, '')}${query.path}`);
+  url.search = new URLSearchParams(query.query).toString();
+  return new Promise((resolve, reject) => {
+    const sent = request(url, { ...auth, headers, method: 'GET', signal });
+    sent.once('error', (error) => reject(KUBE_UNREACHABLE.from(error, server.origin)));
+    sent.once('response', resolve);
+    sent.once('socket', (socket) => socket.setKeepAlive(true, KEEP_ALIVE_MS));
+    sent.end();
+  });
+}
+
+async function readText(response: IncomingMessage, maxBytes: number, query: KubeQuery): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > maxBytes) throw KUBE_ANSWER(whatOf(query), `more than ${maxBytes} bytes`);
+      chunks.push(chunk);
+    }
+  } finally {
+    response.destroy();
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** `list of services in namespace shop` */
+export function whatOf(query: KubeQuery): string {
+  return `${query.verb} of ${query.resource} ${query.scope}`;
+}
+
+export function parseJson(text: string, query: KubeQuery): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (thrown) {
+    throw KUBE_ANSWER.from(thrown, whatOf(query), `not JSON: ${excerpt(text)}`);
+  }
+}
+
+function refusal(server: URL, query: KubeQuery, status: number, text: string): Error {
+  const said = messageOf(text);
+  if (status === 401) return KUBE_UNAUTHORIZED(server.origin, said);
+  if (status === 403) return KUBE_FORBIDDEN(query.verb, query.resource, query.scope, said);
+  if (status === 410) return KUBE_EXPIRED(whatOf(query), said);
+  return KUBE_STATUS(whatOf(query), status, said);
+}
+
+/** The message of a Kubernetes Status, else the beginning of whatever it is. */
+function messageOf(text: string): string {
+  try {
+    const status: unknown = JSON.parse(text);
+    if (isRecord(status) && typeof status['message'] === 'string') return excerpt(status['message']);
+  } catch {
+    // Not from Kubernetes: a proxy's page, say.
+  }
+  return excerpt(text);
+}
+
+function excerpt(text: string): string {
+  const line = text.replace(/\s+/g, ' ').trim();
+  return line.length > 300 ? `${line.slice(0, 300)}…` : line || 'nothing';
+}
