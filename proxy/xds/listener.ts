@@ -1,0 +1,100 @@
+// Listener → address and where its routes come from. One filter chain with an HTTP connection manager is
+// what the proxy can serve; anything else is refused by the name of the field.
+import { decode, typeUrl } from '../../proto/codec.ts';
+import type { FilterChain__Output } from '../../proto/gen/types/envoy/config/listener/v3/FilterChain.ts';
+import type { Listener__Output } from '../../proto/gen/types/envoy/config/listener/v3/Listener.ts';
+import type { HttpConnectionManager__Output } from '../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/HttpConnectionManager.ts';
+import type { HttpFilter__Output } from '../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/HttpFilter.ts';
+import type { RouteTable } from '../tables.ts';
+import { compileAddress } from './address.ts';
+import { assertAds, assertPlain } from './cluster.ts';
+import { FieldRefusal, within } from './refusal.ts';
+import { compileRoutes } from './routes.ts';
+
+export interface CompiledListener {
+  readonly name: string;
+  readonly address: string;
+  readonly port: number;
+  readonly direction: string;
+  /** Either the name of the RouteConfiguration to ask for, or the table itself. */
+  readonly routes: { readonly rds: string } | { readonly inline: RouteTable };
+}
+
+const HCM = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
+const ROUTER_URL = typeUrl('envoy.extensions.filters.http.router.v3.Router');
+
+/** @throws FieldRefusal */
+export function compileListener(message: Listener__Output): CompiledListener {
+  const name = message.name ?? '';
+  if (name === '') throw new FieldRefusal('name', 'empty');
+  const { address, port } = within('address', () => compileAddress(message.address));
+  const { path, chain } = onlyChain(message);
+  const manager = within(path, () => managerOf(chain));
+  const routes = within(`${path}.filters[0].typed_config`, () => routesOf(manager));
+  const direction = message.traffic_direction ?? 'UNSPECIFIED';
+  return {
+    name,
+    address,
+    port,
+    direction: direction === 'UNSPECIFIED' ? '' : direction.toLowerCase(),
+    routes,
+  };
+}
+
+function onlyChain(message: Listener__Output): {
+  readonly path: string;
+  readonly chain: FilterChain__Output;
+} {
+  const chains = message.filter_chains ?? [];
+  const [first] = chains;
+  if (chains.length > 1 || (first && message.default_filter_chain)) {
+    throw new FieldRefusal('filter_chains', 'more than one is not supported');
+  }
+  if (first) return { path: 'filter_chains[0]', chain: first };
+  if (message.default_filter_chain)
+    return { path: 'default_filter_chain', chain: message.default_filter_chain };
+  throw new FieldRefusal('filter_chains', 'empty');
+}
+
+function managerOf(chain: FilterChain__Output): HttpConnectionManager__Output {
+  if (chain.transport_socket) within('transport_socket', () => assertPlain(chain.transport_socket));
+  const filters = chain.filters ?? [];
+  const [filter] = filters;
+  if (!filter || filters.length > 1) {
+    throw new FieldRefusal('filters', `${filters.length} filters, must be one HttpConnectionManager`);
+  }
+  const url = filter.typed_config?.type_url;
+  if (!filter.typed_config?.value || url !== typeUrl(HCM)) {
+    throw new FieldRefusal('filters[0].typed_config', `${url ?? 'missing'}, must be ${HCM}`);
+  }
+  try {
+    return decode<HttpConnectionManager__Output>(HCM, filter.typed_config.value);
+  } catch {
+    throw new FieldRefusal('filters[0].typed_config', 'cannot be decoded');
+  }
+}
+
+function routesOf(manager: HttpConnectionManager__Output): CompiledListener['routes'] {
+  for (const [i, filter] of (manager.http_filters ?? []).entries()) {
+    within(`http_filters[${i}]`, () => assertKnownFilter(filter));
+  }
+  const config = manager.route_config;
+  if (config) return { inline: within('route_config', () => compileRoutes(config)) };
+  if (!manager.rds) {
+    throw new FieldRefusal(
+      'route_specifier',
+      `${manager.route_specifier ?? 'missing'}, must be rds or route_config`,
+    );
+  }
+  within('rds.config_source', () => assertAds(manager.rds?.config_source));
+  const rds = manager.rds.route_config_name ?? '';
+  if (rds === '') throw new FieldRefusal('rds.route_config_name', 'empty');
+  return { rds };
+}
+
+/** A filter that is not known may be a guard (RBAC, JWT): to ignore it would open what it closes. */
+function assertKnownFilter(filter: HttpFilter__Output): void {
+  const url = filter.typed_config?.type_url ?? '';
+  if (url === ROUTER_URL || filter.is_optional || filter.disabled) return;
+  throw new FieldRefusal('typed_config', `${url || filter.name || 'missing'} is not supported`);
+}

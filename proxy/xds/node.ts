@@ -1,0 +1,49 @@
+// Who the proxy says it is: the Node of its first request. `cluster` is the canonical service name, which
+// the control plane matches policies and inbound configuration by.
+import type { Locality } from '../../model/endpoint.ts';
+import type { Node } from '../../proto/gen/types/envoy/config/core/v3/Node.ts';
+import type { Struct } from '../../proto/gen/types/google/protobuf/Struct.ts';
+import type { Value } from '../../proto/gen/types/google/protobuf/Value.ts';
+
+export const USER_AGENT_NAME = 'isthmus-proxy';
+
+export interface NodeIdentity {
+  readonly id: string;
+  /** Canonical `name.namespace`. */
+  readonly service: string;
+  /** Of the package. */
+  readonly version: string;
+  readonly locality?: Locality;
+  /** HOST:PORT to listen on; the control plane has defaults. */
+  readonly outbound?: string;
+  readonly inbound?: string;
+  /** The application's port on loopback. Absent: nothing is served inbound. */
+  readonly appPort?: number;
+}
+
+export function buildNode(identity: NodeIdentity): Node {
+  const { id, service, version, locality, outbound, inbound, appPort } = identity;
+  const isthmus: Record<string, string | number> = { service };
+  if (outbound !== undefined) isthmus.outbound = outbound;
+  if (inbound !== undefined) isthmus.inbound = inbound;
+  if (appPort !== undefined) isthmus.appPort = appPort;
+  return {
+    id,
+    cluster: service,
+    user_agent_name: USER_AGENT_NAME,
+    user_agent_version: version,
+    metadata: struct({ isthmus: { structValue: struct(mapValues(isthmus, scalar)) } }),
+    ...(locality && {
+      locality: { region: locality.region, zone: locality.zone, sub_zone: locality.subZone },
+    }),
+  };
+}
+
+const struct = (fields: Record<string, Value>): Struct => ({ fields });
+
+const scalar = (value: string | number): Value =>
+  typeof value === 'number' ? { numberValue: value } : { stringValue: value };
+
+function mapValues<A, B>(record: Record<string, A>, change: (value: A) => B): Record<string, B> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]));
+}

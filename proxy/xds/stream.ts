@@ -1,0 +1,106 @@
+// One delta-ADS stream over its own connection, from connect to end. Bytes in, bytes out: it knows nothing
+// of resources. It never reconnects; the client decides when the next one starts.
+import { Client, credentials, status } from '@grpc/grpc-js';
+import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
+import { defineError } from '../../lib/errors.ts';
+
+export const XDS_UNREACHABLE = defineError(
+  'ISTHMUS_PROXY_XDS_UNREACHABLE',
+  (address: string) => `no connection to the control plane at ${address}`,
+  { hint: 'Is `isthmus serve` running, and is --xds its xds.plaintext address?' },
+);
+export const XDS_STREAM_ENDED = defineError(
+  'ISTHMUS_PROXY_XDS_STREAM_ENDED',
+  (why: string) => `the stream to the control plane ended: ${why}`,
+);
+
+export interface StreamOptions {
+  /** HOST:PORT of the control plane. */
+  readonly address: string;
+  /** A connection not ready by then is given up. */
+  readonly connectTimeoutMs: number;
+  /** Ping after so long without traffic … */
+  readonly keepaliveMs: number;
+  /** … and end the stream when the answer takes longer than this. */
+  readonly keepaliveTimeoutMs: number;
+}
+
+export interface Session {
+  /** Called once, when requests can be sent. */
+  onOpen(send: (request: Uint8Array) => void): void;
+  /** A throw ends the stream. */
+  onMessage(response: Buffer): void;
+}
+
+const METHOD = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources';
+const toBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+const asIs = (bytes: Buffer): Buffer => bytes;
+
+type Call = ClientDuplexStream<Uint8Array, Buffer>;
+
+/** Runs one stream to its end: rejects with the reason, or resolves when `signal` aborted. */
+export async function runStream(
+  options: StreamOptions,
+  session: Session,
+  signal: AbortSignal,
+): Promise<void> {
+  const client = new Client(options.address, credentials.createInsecure(), {
+    'grpc.keepalive_time_ms': options.keepaliveMs,
+    'grpc.keepalive_timeout_ms': options.keepaliveTimeoutMs,
+    'grpc.max_receive_message_length': -1,
+    // Each try has its own connection: grpc's own back-off, shared between channels, would add to ours.
+    'grpc.use_local_subchannel_pool': 1,
+    // The environment's proxy is for the web; Envoy does not use it for xDS either.
+    'grpc.enable_http_proxy': 0,
+    'grpc.enable_retries': 0,
+    'grpc.service_config_disable_resolution': 1,
+  });
+  try {
+    await connect(client, options, signal);
+    if (!signal.aborted) await converse(client, session, signal);
+  } finally {
+    client.close();
+  }
+}
+
+function connect(client: Client, options: StreamOptions, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => resolve();
+    signal.addEventListener('abort', onAbort, { once: true });
+    client.waitForReady(Date.now() + options.connectTimeoutMs, (error) => {
+      signal.removeEventListener('abort', onAbort);
+      if (error) reject(XDS_UNREACHABLE.from(error, options.address));
+      else resolve();
+    });
+  });
+}
+
+function converse(client: Client, session: Session, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const call: Call = client.makeBidiStreamRequest(METHOD, toBuffer, asIs);
+    let fault: Error | undefined;
+    const onAbort = () => call.cancel();
+    signal.addEventListener('abort', onAbort, { once: true });
+    const finish = (why: Error) => {
+      signal.removeEventListener('abort', onAbort);
+      if (signal.aborted) resolve();
+      else reject(fault ?? why);
+    };
+    call.on('data', (response: Buffer) => {
+      if (fault || signal.aborted) return;
+      try {
+        session.onMessage(response);
+      } catch (thrown) {
+        fault = XDS_STREAM_ENDED.from(thrown, 'a response could not be read');
+        call.cancel();
+      }
+    });
+    call.on('error', (error: ServiceError) => {
+      finish(XDS_STREAM_ENDED(`${status[error.code] ?? error.code} ${error.details}`.trim()));
+    });
+    call.on('end', () => finish(XDS_STREAM_ENDED('closed by the server')));
+    session.onOpen((request) => {
+      call.write(request);
+    });
+  });
+}
