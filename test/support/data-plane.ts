@@ -1,0 +1,94 @@
+// A data plane under test: the true Envoy or the bundled proxy, both fed by the same control plane. One
+// face for both, so that a scenario is written once.
+import { fetch } from 'undici';
+import type { StartPeer } from './describe-peer.ts';
+import { eventually } from './eventually.ts';
+import { freePort } from './free-port.ts';
+import { isthmusSync, startIsthmus } from './isthmus.ts';
+
+export type DataPlaneKind = 'envoy' | 'proxy';
+
+export interface DataPlane {
+  readonly kind: DataPlaneKind;
+  readonly nodeId: string;
+  /** Its outbound listener, on 127.0.0.1. */
+  readonly port: number;
+  /** Its counters by name (Envoy's names on Envoy). */
+  stats(): Promise<ReadonlyMap<string, number>>;
+  log(): string;
+  stop(): Promise<void>;
+}
+
+export interface DataPlaneOptions {
+  readonly xdsPort: number;
+  readonly service: string;
+}
+
+export async function startDataPlane(
+  kind: DataPlaneKind,
+  start: StartPeer,
+  options: DataPlaneOptions,
+): Promise<DataPlane> {
+  const plane = kind === 'envoy' ? await startEnvoy(start, options) : await startProxy(options);
+  return plane;
+}
+
+async function startEnvoy(start: StartPeer, options: DataPlaneOptions): Promise<DataPlane> {
+  const nodeId = `envoy-${options.service}`;
+  const envoy = await start('envoy', {
+    files: {
+      'envoy.yaml': (place) =>
+        isthmusSync(
+          ...['bootstrap', 'envoy', '--service', options.service, '--node-id', nodeId],
+          ...['--xds', `127.0.0.1:${options.xdsPort}`],
+          ...['--admin-port', String(place.port('admin'))],
+          ...['--outbound', `127.0.0.1:${place.port('outbound')}`],
+        ),
+    },
+  });
+  return {
+    kind: 'envoy',
+    nodeId,
+    port: envoy.ports['outbound'] ?? 0,
+    stats: () => readStats(`${envoy.url}/stats`),
+    log: () => envoy.log(),
+    stop: () => envoy.stop(),
+  };
+}
+
+async function startProxy(options: DataPlaneOptions): Promise<DataPlane> {
+  const nodeId = `proxy-${options.service}`;
+  const [port, admin] = [await freePort(), await freePort()];
+  const child = startIsthmus([
+    ...['proxy', '--service', options.service, '--node-id', nodeId],
+    ...['--xds', `127.0.0.1:${options.xdsPort}`],
+    ...['--outbound', `127.0.0.1:${port}`, '--admin', `127.0.0.1:${admin}`],
+  ]);
+  const url = `http://127.0.0.1:${admin}`;
+  const ready = async () => (await fetch(`${url}/ready`)).status === 200;
+  try {
+    await eventually(ready, { withinMs: 30_000, what: 'the proxy' });
+  } catch (thrown) {
+    await child.end('SIGKILL');
+    throw new Error(`the proxy did not come up\n${child.log()}`, { cause: thrown });
+  }
+  return {
+    kind: 'proxy',
+    nodeId,
+    port,
+    stats: () => readStats(`${url}/stats`),
+    log: () => child.log(),
+    stop: async () => {
+      await child.end('SIGTERM');
+    },
+  };
+}
+
+async function readStats(url: string): Promise<ReadonlyMap<string, number>> {
+  const text = await (await fetch(url)).text();
+  const pairs = text.split('\n').map((line): [string, number] => {
+    const at = line.lastIndexOf(': ');
+    return [line.slice(0, at), Number(line.slice(at + 2))];
+  });
+  return new Map(pairs.filter(([name, value]) => name !== '' && !Number.isNaN(value)));
+}
