@@ -1,0 +1,194 @@
+// The whole source against a stub, reached through a kubeconfig: configuration, credentials, bad answers.
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { createKubernetesSource } from '../../../../adapters/kubernetes/index.ts';
+import { kubernetesSource } from '../../../../config/schema.ts';
+import { systemClock } from '../../../../lib/clock.ts';
+import { describeError } from '../../../../lib/errors.ts';
+import type { DiscoveryUpdate } from '../../../../model/discovery.ts';
+import { createLogger } from '../../../../telemetry/logger.ts';
+import { createMetrics } from '../../../../telemetry/metrics.ts';
+import { eventually } from '../../../support/eventually.ts';
+import { watchLeaks } from '../../../support/leaks.ts';
+import { bookmark, event, json, service, serviceList, stub } from './stub.ts';
+import type { Answer } from './stub.ts';
+
+const sliceList = { kind: 'EndpointSliceList', metadata: { resourceVersion: '10' }, items: [] };
+
+/** A quiet cluster with the Service `a`, unless `answer` takes the request. */
+const cluster =
+  (answer: (...args: Parameters<Answer>) => boolean = () => false): Answer =>
+  (seen, res) => {
+    if (answer(seen, res)) return;
+    if (seen.query.get('watch') === 'true') res.write(bookmark('11'));
+    else json(res, seen.path.endsWith('/services') ? serviceList(['a']) : sliceList);
+  };
+
+async function kubeconfig(server: string, more: object = {}): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'isthmus-test-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const file = join(folder, 'config');
+  const text = JSON.stringify({
+    clusters: [{ name: 'c', cluster: { server } }],
+    users: [{ name: 'u', user: { token: 'abc' } }],
+    contexts: [{ name: 'test', context: { cluster: 'c', user: 'u' } }],
+    'current-context': 'test',
+    ...more,
+  });
+  await writeFile(file, text);
+  return file;
+}
+
+function follow(fields: object): { told: DiscoveryUpdate[]; stop: () => Promise<void>; cause: () => string } {
+  const config = kubernetesSource.parse({ name: 'k8s', kind: 'kubernetes', ...fields });
+  const deps = { clock: systemClock, log: createLogger('silent'), metrics: createMetrics() };
+  const timings = { probeEveryMs: 20, deadlineMs: 5_000, backoffMs: 20, maxBackoffMs: 50 };
+  const source = createKubernetesSource(config, deps, timings);
+  const controller = new AbortController();
+  const told: DiscoveryUpdate[] = [];
+  const running = (async () => {
+    for await (const update of source.discover(controller.signal)) told.push(update);
+  })();
+  const stop = async () => {
+    controller.abort(new Error('over'));
+    await running;
+  };
+  onTestFinished(stop);
+  const cause = () => told.flatMap((u) => (u.type === 'stale' ? [describeError(u.cause)] : [])).join('\n');
+  return { told, stop, cause };
+}
+
+const heard = (told: readonly DiscoveryUpdate[], type: DiscoveryUpdate['type']) =>
+  eventually(() => told.find((u) => u.type === type), { what: type });
+
+describe('kubernetes source', () => {
+  it('tells everything once both kinds are listed, and is alive while probes are answered', async () => {
+    const server = await stub(cluster());
+    const { told } = follow({ kubeconfig: await kubeconfig(server.url) });
+    await heard(told, 'alive');
+    expect(told[0]).toMatchObject({ type: 'sync', groups: [{ service: 'a.shop', endpoints: [] }] });
+    expect(server.seen.every((s) => s.headers.authorization === 'Bearer abc')).toBe(true);
+  });
+
+  it('asks only for the namespaces it was given', async () => {
+    const server = await stub(cluster());
+    const { told } = follow({
+      kubeconfig: await kubeconfig(server.url),
+      namespaces: ['shop', 'pay', 'shop'],
+    });
+    await heard(told, 'alive');
+    expect(new Set(server.seen.map((s) => s.path))).toEqual(
+      new Set([
+        '/api/v1/namespaces/shop/services',
+        '/api/v1/namespaces/pay/services',
+        '/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices',
+        '/apis/discovery.k8s.io/v1/namespaces/pay/endpointslices',
+      ]),
+    );
+  });
+
+  it('finds the API below a path, as some gateways have it', async () => {
+    const server = await stub(cluster());
+    const { told } = follow({ kubeconfig: await kubeconfig(`${server.url}/k8s/clusters/c-1/`) });
+    await heard(told, 'sync');
+    expect(server.seen[0]?.path).toMatch(/^\/k8s\/clusters\/c-1\/api/);
+  });
+
+  it.each<[string, Answer, RegExp]>([
+    ['HTML', (_, res) => res.end('<html>login</html>'), /not JSON: <html>login/],
+    ['500', (_, res) => json(res, { message: 'etcd is gone' }, 500), /500: etcd is gone/],
+    ['an empty object', (_, res) => json(res, {}), /not a ServiceList|not a EndpointSliceList/],
+  ])('is stale, never empty, when it is answered with %s', async (_, answer, message) => {
+    const server = await stub(answer);
+    const { told, cause } = follow({ kubeconfig: await kubeconfig(server.url) });
+    await heard(told, 'stale');
+    expect(cause()).toMatch(message);
+    expect(told.some((u) => u.type === 'sync')).toBe(false);
+  });
+
+  it('lists everything anew after a broken watch: what vanished meanwhile is gone', async () => {
+    let broken = false;
+    const server = await stub(
+      cluster((seen, res) => {
+        if (!seen.path.endsWith('/services') || seen.query.get('limit') === '1') return false;
+        if (seen.query.get('watch') !== 'true') json(res, serviceList(broken ? ['b'] : ['a']));
+        else if (broken) res.flushHeaders();
+        else {
+          broken = true;
+          res.write(event('MODIFIED', service('a', '11')), () => res.socket?.destroy());
+        }
+        return true;
+      }),
+    );
+    const { told } = follow({ kubeconfig: await kubeconfig(server.url) });
+    await eventually(() => told.some((u) => u.type === 'sync' && u.groups[0]?.service === 'b.shop'));
+    const order = told.map((u) => u.type).filter((type) => type !== 'alive' && type !== 'group');
+    expect(order.slice(0, 3)).toEqual(['sync', 'stale', 'sync']);
+  });
+
+  it('notices by its probe that the server has stopped answering, whatever its watches do', async () => {
+    let dead = false;
+    const server = await stub(
+      cluster((seen, res) => {
+        if (dead && seen.query.get('limit') === '1') json(res, { message: 'no leader' }, 500);
+        return dead;
+      }),
+    );
+    const { told, cause } = follow({ kubeconfig: await kubeconfig(server.url) });
+    await heard(told, 'alive');
+    dead = true;
+    await heard(told, 'stale');
+    expect(cause()).toMatch(/no leader/);
+  });
+
+  it.each<[string, object, RegExp]>([
+    ['a file that is not there', { kubeconfig: '/nowhere/config' }, /kubeconfig: \/nowhere\/config: ENOENT/],
+    ['a context that it lacks', { context: 'prod' }, /no context "prod"; it has: test/],
+  ])('names the trouble with %s', async (_, fields, message) => {
+    const { told, cause } = follow({ kubeconfig: await kubeconfig('http://127.0.0.1:1'), ...fields });
+    await heard(told, 'stale');
+    expect(cause()).toMatch(message);
+  });
+
+  it('takes a kubeconfig that is put right later', async () => {
+    const server = await stub(cluster());
+    const file = await kubeconfig('not a url');
+    const { told, cause } = follow({ kubeconfig: file });
+    await heard(told, 'stale');
+    expect(cause()).toMatch(/no cluster with a server address/);
+    await copyFile(await kubeconfig(server.url), file);
+    await heard(told, 'sync');
+  });
+
+  it('reads a token anew for each request', async () => {
+    const server = await stub(cluster());
+    const folder = await mkdtemp(join(tmpdir(), 'isthmus-test-'));
+    onTestFinished(() => rm(folder, { recursive: true, force: true }));
+    const plugin = join(folder, 'plugin.mjs');
+    await writeFile(
+      plugin,
+      `console.log(JSON.stringify({ apiVersion: 'client.authentication.k8s.io/v1', kind: 'ExecCredential',
+        status: { token: 'at-' + Date.now() } }))`,
+    );
+    const exec = { apiVersion: 'client.authentication.k8s.io/v1', command: process.execPath, args: [plugin] };
+    const users = [{ name: 'u', user: { exec } }];
+    const { told } = follow({ kubeconfig: await kubeconfig(server.url, { users }) });
+    await heard(told, 'alive');
+    expect(new Set(server.seen.map((s) => s.headers.authorization)).size).toBeGreaterThan(1);
+  });
+
+  it('leaves nothing behind', async () => {
+    const server = await stub(cluster());
+    const file = await kubeconfig(server.url);
+    const warm = follow({ kubeconfig: file });
+    await heard(warm.told, 'alive');
+    await warm.stop();
+    const noLeaks = watchLeaks();
+    const { told, stop } = follow({ kubeconfig: file });
+    await heard(told, 'alive');
+    await stop();
+    await noLeaks();
+  });
+});

@@ -1,0 +1,96 @@
+import { describe, expect, it } from 'vitest';
+import { slimService, slimSlice } from '../../../../adapters/kubernetes/objects.ts';
+import { KubeStore } from '../../../../adapters/kubernetes/store.ts';
+import { NO_LOCALITY } from '../../../../model/endpoint.ts';
+
+const store = (include: (service: string) => boolean = () => true) =>
+  new KubeStore({ locality: NO_LOCALITY, network: '' }, include);
+
+const service = (name: string, spec: object = { ports: [{ name: 'http', port: 80 }] }, namespace = 'shop') =>
+  slimService({ metadata: { name, namespace, managedFields: [{}] }, spec });
+
+const slice = (name: string, owner: string, addresses: readonly string[], namespace = 'shop') =>
+  slimSlice({
+    metadata: { name, namespace, labels: { 'kubernetes.io/service-name': owner } },
+    addressType: 'IPv4',
+    ports: [{ name: 'http', port: 8080 }],
+    endpoints: addresses.map((address) => ({ addresses: [address] })),
+  });
+
+const addresses = (s: KubeStore, name: string) => s.group(name)?.endpoints.map((e) => e.address);
+
+describe('KubeStore', () => {
+  it('joins the slices of a service, and names only the service that a change touches', () => {
+    const s = store();
+    s.replaceServices('*', [service('orders'), service('cart')]);
+    s.replaceSlices('*', [slice('o1', 'orders', ['10.0.0.1']), slice('c1', 'cart', ['10.0.0.9'])]);
+    expect(s.putSlice(slice('o2', 'orders', ['10.0.0.2']))).toEqual(['orders.shop']);
+    expect(addresses(s, 'orders.shop')).toEqual(['10.0.0.1', '10.0.0.2']);
+    expect(s.groups().map((g) => g.service)).toEqual(['cart.shop', 'orders.shop']);
+  });
+
+  it('says nothing of a change that changes nothing', () => {
+    const s = store();
+    s.putService(service('orders'));
+    s.putSlice(slice('o1', 'orders', ['10.0.0.1']));
+    expect(s.putService(service('orders'))).toEqual([]);
+    expect(s.putSlice(slice('o1', 'orders', ['10.0.0.1']))).toEqual([]);
+    expect(s.deleteSlice(slice('o9', 'orders', []))).toEqual([]);
+    expect(s.deleteService(service('nobody'))).toEqual([]);
+  });
+
+  it('touches both services when a slice moves from one to the other', () => {
+    const s = store();
+    s.replaceServices('*', [service('orders'), service('cart')]);
+    s.putSlice(slice('x', 'orders', ['10.0.0.1']));
+    expect(s.putSlice(slice('x', 'cart', ['10.0.0.1'])).sort()).toEqual(['cart.shop', 'orders.shop']);
+    expect(addresses(s, 'orders.shop')).toEqual([]);
+    expect(addresses(s, 'cart.shop')).toEqual(['10.0.0.1']);
+  });
+
+  it('lists a service until both its Service and its slices are gone', () => {
+    const s = store();
+    s.putService(service('orders'));
+    s.putSlice(slice('o1', 'orders', ['10.0.0.1']));
+    s.deleteService(service('orders'));
+    expect(addresses(s, 'orders.shop')).toEqual(['10.0.0.1']);
+    s.deleteSlice(slice('o1', 'orders', []));
+    expect(s.group('orders.shop')).toBeUndefined();
+    expect(s.groups()).toEqual([]);
+  });
+
+  it('knows a Service without slices as empty', () => {
+    const s = store();
+    s.putService(service('orders'));
+    expect(addresses(s, 'orders.shop')).toEqual([]);
+  });
+
+  it('replaces one namespace and leaves the others', () => {
+    const s = store();
+    s.replaceServices('shop', [service('orders'), service('cart')]);
+    s.replaceServices('pay', [service('ledger', undefined, 'pay')]);
+    s.replaceSlices('shop', [slice('o1', 'orders', ['10.0.0.1'])]);
+    s.replaceSlices('pay', [slice('l1', 'ledger', ['10.0.0.5'], 'pay')]);
+    s.replaceServices('shop', [service('orders')]);
+    s.replaceSlices('shop', [slice('o2', 'orders', ['10.0.0.2'])]);
+    expect(s.groups().map((g) => g.service)).toEqual(['ledger.pay', 'orders.shop']);
+    expect(addresses(s, 'orders.shop')).toEqual(['10.0.0.2']);
+    expect(addresses(s, 'ledger.pay')).toEqual(['10.0.0.5']);
+  });
+
+  it('leaves out an ExternalName Service', () => {
+    const s = store();
+    s.putService(service('db', { type: 'ExternalName', externalName: 'db.example.org' }));
+    expect(s.groups()).toEqual([]);
+    expect(s.putService(service('db'))).toEqual(['db.shop']);
+    expect(s.group('db.shop')).toBeDefined();
+  });
+
+  it('keeps nothing of a service that is not included', () => {
+    const s = store((name) => name === 'orders.shop');
+    expect(s.putService(service('cart'))).toEqual([]);
+    expect(s.putSlice(slice('c1', 'cart', ['10.0.0.9']))).toEqual([]);
+    expect(s.putSlice(slice('o1', 'orders', ['10.0.0.1']))).toEqual(['orders.shop']);
+    expect(s.groups().map((g) => g.service)).toEqual(['orders.shop']);
+  });
+});
