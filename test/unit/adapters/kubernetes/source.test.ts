@@ -72,6 +72,27 @@ describe('kubernetes source', () => {
     expect(server.seen.every((s) => s.headers.authorization === 'Bearer abc')).toBe(true);
   });
 
+  it('says nothing of a change before it knows everything', async () => {
+    let listSlices: () => void = () => undefined;
+    const server = await stub(
+      cluster((seen, res) => {
+        const watch = seen.query.get('watch') === 'true';
+        if (seen.path.endsWith('/endpointslices') && !watch) listSlices = () => json(res, sliceList);
+        else if (watch && seen.path.endsWith('/services')) res.write(event('ADDED', service('b', '11')));
+        else return false;
+        return true;
+      }),
+    );
+    const { told } = follow({ kubeconfig: await kubeconfig(server.url) });
+    await eventually(() => server.watches().length === 1);
+    listSlices();
+    await heard(told, 'alive');
+    const sync = told[0]?.type === 'sync' ? told[0].groups.map((g) => g.service) : [];
+    expect(sync).toContain('a.shop');
+    expect(told.filter((u) => u.type === 'group' || u.type === 'sync')[0]?.type).toBe('sync');
+    await eventually(() => JSON.stringify(told).includes('b.shop'));
+  });
+
   it('asks only for the namespaces it was given', async () => {
     const server = await stub(cluster());
     const { told } = follow({
