@@ -30,7 +30,7 @@ export class ShardStore {
   /** The whole truth of a source: what is not in `groups` goes. */
   replace(source: string, groups: readonly EndpointGroup[]): void {
     const keep = new Set(groups.map((group) => group.service));
-    for (const service of [...(this.#bySource.get(source)?.keys() ?? [])]) {
+    for (const service of this.#bySource.get(source)?.keys() ?? []) {
       if (!keep.has(service)) this.remove(source, service);
     }
     for (const group of groups) this.put(source, group);

@@ -42,15 +42,18 @@ function convertOne(field: protobuf.Field, value: unknown): Json {
 
 type Special = (message: Record<string, unknown>) => Json;
 
+const text = (value: unknown, absent: string): string =>
+  typeof value === 'string' || typeof value === 'number' ? String(value) : absent;
+
 const scalar: Special = (message) => (message.value ?? 0) as Json;
 
 const WELL_KNOWN: Readonly<Record<string, Special>> = {
   'google.protobuf.Any': openAny,
   'google.protobuf.Duration': (m) => {
-    const nanos = String(m.nanos ?? 0)
+    const nanos = text(m.nanos, '0')
       .padStart(9, '0')
       .replace(/0+$/, '');
-    return `${String(m.seconds ?? 0)}${nanos === '' ? '' : `.${nanos}`}s`;
+    return `${text(m.seconds, '0')}${nanos === '' ? '' : `.${nanos}`}s`;
   },
   'google.protobuf.UInt32Value': scalar,
   'google.protobuf.UInt64Value': scalar,
@@ -59,11 +62,11 @@ const WELL_KNOWN: Readonly<Record<string, Special>> = {
   'google.protobuf.DoubleValue': scalar,
   'google.protobuf.FloatValue': scalar,
   'google.protobuf.BoolValue': (m) => m.value === true,
-  'google.protobuf.StringValue': (m) => String(m.value ?? ''),
+  'google.protobuf.StringValue': (m) => text(m.value, ''),
 };
 
 function openAny(message: Record<string, unknown>): Json {
-  const url = String(message.type_url ?? '');
+  const url = text(message.type_url, '');
   const value = Buffer.isBuffer(message.value) ? message.value : Buffer.alloc(0);
   const opened = toJson(url.slice(url.lastIndexOf('/') + 1), value);
   return { '@type': url, ...(opened as Record<string, Json>) };

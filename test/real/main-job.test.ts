@@ -1,21 +1,20 @@
 // The main job, end to end: two instances of `orders` in a real Consul and two pods in a real kube-apiserver
 // become one service, and a caller reaches all four through a real Envoy or through the bundled proxy. Then
 // everything that may change or break does so under constant load, and no request fails.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fetch } from 'undici';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { startBackend, startPods } from '../support/backends.ts';
 import type { Backend } from '../support/backends.ts';
+import { startControlPlane } from '../support/control-plane.ts';
 import { startDataPlane } from '../support/data-plane.ts';
 import type { DataPlane, DataPlaneKind } from '../support/data-plane.ts';
 import { describePeers } from '../support/describe-peer.ts';
 import type { StartPeer } from '../support/describe-peer.ts';
 import { eventually } from '../support/eventually.ts';
-import { freePort } from '../support/free-port.ts';
-import { isthmus, startIsthmus } from '../support/isthmus.ts';
-import type { IsthmusProcess } from '../support/isthmus.ts';
+import { isthmus } from '../support/isthmus.ts';
 import { kubeApi, serviceObject, sliceEndpoints, sliceObject } from '../support/kube-api.ts';
 import type { KubeApi } from '../support/kube-api.ts';
 import { burst, startLoad } from '../support/load.ts';
@@ -263,20 +262,19 @@ async function startWorld(kind: DataPlaneKind, start: StartPeer): Promise<World>
   await declarePods(api, pods);
 
   const folder = await mkdtemp(join(tmpdir(), 'isthmus-main-job-'));
-  const [xdsPort, adminPort] = [await freePort(), await freePort()];
-  const config = join(folder, 'isthmus.yaml');
-  await writeFile(config, configText(consul, kube, xdsPort, adminPort));
-  const adminUrl = `http://127.0.0.1:${adminPort}`;
-  let control = await startControlPlane(config, adminUrl);
-  const observer = new Observer(xdsPort, [CLUSTER]);
+  const control = await startControlPlane(folder, [
+    { name: 'consul-dc1', kind: 'consul', address: consul.url },
+    { name: 'k8s', kind: 'kubernetes', kubeconfig: kube.kubeconfigFile, namespaces: ['default'] },
+  ]);
+  const observer = new Observer(control.xdsPort, [CLUSTER]);
   observer.connect();
-  const plane = await startDataPlane(kind, start, { xdsPort, service: 'web' });
+  const plane = await startDataPlane(kind, start, { xdsPort: control.xdsPort, service: 'web' });
 
   return {
     consul,
     kube,
     plane,
-    adminUrl,
+    adminUrl: control.adminUrl,
     observer,
     vm2,
     vm3,
@@ -287,44 +285,16 @@ async function startWorld(kind: DataPlaneKind, start: StartPeer): Promise<World>
       const ref = { kind: 'EndpointSlice', name: 'orders-1' } as const;
       await api.patch(ref, { endpoints: sliceEndpoints(endpoints) });
     },
-    async restartControlPlane() {
-      await control.end('SIGKILL');
-      control = await startControlPlane(config, adminUrl);
-    },
+    restartControlPlane: () => control.restart(),
     async stop() {
       observer.close();
       await plane.stop();
-      await control.end('SIGTERM');
+      await control.stop();
       await api.close();
       await Promise.all([...vms, ...pods].map((backend) => backend.stop()));
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-async function startControlPlane(config: string, adminUrl: string): Promise<IsthmusProcess> {
-  const control = startIsthmus(['serve', '-c', config]);
-  try {
-    await eventually(async () => (await fetch(`${adminUrl}/readyz`)).status === 200, {
-      withinMs: 60_000,
-      what: 'the control plane to be ready',
-    });
-  } catch (thrown) {
-    await control.end('SIGKILL');
-    throw new Error(`the control plane did not come up\n${control.log()}`, { cause: thrown });
-  }
-  return control;
-}
-
-function configText(consul: Peer, kube: KubernetesPeer, xdsPort: number, adminPort: number): string {
-  return JSON.stringify({
-    sources: [
-      { name: 'consul-dc1', kind: 'consul', address: consul.url },
-      { name: 'k8s', kind: 'kubernetes', kubeconfig: kube.kubeconfigFile, namespaces: ['default'] },
-    ],
-    xds: { plaintext: `127.0.0.1:${xdsPort}` },
-    admin: { listen: `127.0.0.1:${adminPort}` },
-  });
 }
 
 function registerInConsul(consul: Peer, backend: Backend, weight: number): Promise<void> {

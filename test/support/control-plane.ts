@@ -1,0 +1,61 @@
+// A control plane in a process of its own, started from a config that the test gives.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fetch } from 'undici';
+import { eventually } from './eventually.ts';
+import { freePort } from './free-port.ts';
+import { startIsthmus } from './isthmus.ts';
+import type { IsthmusProcess } from './isthmus.ts';
+
+export interface ControlPlaneProcess {
+  readonly xdsPort: number;
+  readonly adminUrl: string;
+  log(): string;
+  /** SIGKILL, then the same again on the same ports; resolves when it is ready. */
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** @param folder where isthmus.yaml is written; the test removes it. Resolves when it is ready. */
+export async function startControlPlane(
+  folder: string,
+  sources: readonly object[],
+): Promise<ControlPlaneProcess> {
+  const [xdsPort, adminPort] = [await freePort(), await freePort()];
+  const config = join(folder, 'isthmus.yaml');
+  const settings = {
+    sources,
+    xds: { plaintext: `127.0.0.1:${xdsPort}` },
+    admin: { listen: `127.0.0.1:${adminPort}` },
+  };
+  // JSON is YAML.
+  await writeFile(config, JSON.stringify(settings, null, 2));
+  const adminUrl = `http://127.0.0.1:${adminPort}`;
+  let running = await startOne(config, adminUrl);
+  return {
+    xdsPort,
+    adminUrl,
+    log: () => running.log(),
+    async restart() {
+      await running.end('SIGKILL');
+      running = await startOne(config, adminUrl);
+    },
+    async stop() {
+      await running.end('SIGTERM');
+    },
+  };
+}
+
+async function startOne(config: string, adminUrl: string): Promise<IsthmusProcess> {
+  const control = startIsthmus(['serve', '-c', config]);
+  try {
+    await eventually(async () => (await fetch(`${adminUrl}/readyz`)).status === 200, {
+      withinMs: 60_000,
+      what: 'the control plane to be ready',
+    });
+  } catch (thrown) {
+    await control.end('SIGKILL');
+    throw new Error(`the control plane did not come up\n${control.log()}`, { cause: thrown });
+  }
+  return control;
+}
