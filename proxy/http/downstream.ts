@@ -1,0 +1,373 @@
+// One client connection: reads requests strictly, one after the other, and writes responses in the same
+// order. What cannot be understood is answered with 4xx and the connection closed, because whatever
+// follows on it cannot be trusted to be the start of a request.
+import type { Socket } from 'node:net';
+import { WheelTimer } from '../../lib/timer-wheel.ts';
+import type { RouteTable } from '../tables.ts';
+import { ByteBuffer } from './byte-buffer.ts';
+import { CR, LF } from './chars.ts';
+import { Exchange } from './exchange.ts';
+import type { Client, ExchangeContext } from './exchange.ts';
+import { BodyFraming } from './framing.ts';
+import { INCOMPLETE, MAX_HEAD_BYTES, TOO_LARGE, findHeadEnd } from './head.ts';
+import { localReply } from './local-reply.ts';
+import { RequestHead, forwardedBy, parseRequestHead, parseRequestLine } from './request-head.ts';
+import type { ForwardedBy } from './request-head.ts';
+
+/** The listener a connection came in by: its routes of the moment and its counters. */
+export interface DownstreamOwner {
+  readonly routes: RouteTable;
+  /** True while the listener or the whole data plane drains. */
+  readonly draining: boolean;
+  /** A request head was read and understood. */
+  requestStarted(): void;
+  /** @param status the final one; 499 when the client left before it. */
+  requestEnded(status: number): void;
+  protocolError(status: number, problem: string, peer: string): void;
+  closed(connection: Downstream): void;
+}
+
+export interface DownstreamContext extends ExchangeContext {
+  /** A connection without a request is closed after this. */
+  readonly clientIdleMs: number;
+  /** A head must be complete within this after its first byte. */
+  readonly headMs: number;
+  /** How long a connection that we closed may go on sending. */
+  readonly lingerMs: number;
+}
+
+const Phase = { head: 0, exchange: 1, closing: 2 } as const;
+/** Why reading is stopped. */
+const Hold = { body: 1, ahead: 2 } as const;
+/** Requests sent ahead are read up to this much. */
+const MAX_AHEAD_BYTES = MAX_HEAD_BYTES;
+/** Parsing is synchronous, so one is enough. */
+const HEAD = new RequestHead();
+
+export class Downstream implements Client {
+  readonly #socket: Socket;
+  readonly #owner: DownstreamOwner;
+  readonly #context: DownstreamContext;
+  readonly #exchange: Exchange;
+  readonly #timer = new WheelTimer(() => this.#onTimer());
+  readonly #input = new ByteBuffer();
+  readonly #body = new BodyFraming();
+  #phase: number = Phase.head;
+  #bodyOpen = false;
+  #isHead = false;
+  #clientCloses = false;
+  #seen = 0;
+  #lineJudged = false;
+  #blankSkipped = false;
+  #headTimed = false;
+  #unsentAtLastLook = 0;
+  #held = 0;
+  #advancing = false;
+  #forwardedBy: ForwardedBy | undefined;
+
+  constructor(socket: Socket, owner: DownstreamOwner, context: DownstreamContext) {
+    this.#socket = socket;
+    this.#owner = owner;
+    this.#context = context;
+    this.#exchange = new Exchange(context, this);
+    socket.on('data', (bytes: Buffer) => this.#onBytes(bytes));
+    socket.on('drain', () => this.#onDrain());
+    socket.on('end', () => this.#onEnd());
+    // 'close' follows and does the work; without a listener the process would end.
+    socket.on('error', () => undefined);
+    socket.on('close', () => this.#onClose());
+    context.wheel.arm(this.#timer, context.clientIdleMs);
+  }
+
+  get routes(): RouteTable {
+    return this.#owner.routes;
+  }
+
+  get closing(): boolean {
+    return this.#owner.draining;
+  }
+
+  get forwardedBy(): ForwardedBy {
+    return (this.#forwardedBy ??= forwardedBy(plainAddress(this.#socket.remoteAddress)));
+  }
+
+  /** Nothing is in flight and nothing of a request was received. */
+  get idle(): boolean {
+    return this.#phase === Phase.head && this.#input.size === 0;
+  }
+
+  /** Nothing is in flight, and all that was written has left. */
+  get settled(): boolean {
+    return this.#phase === Phase.closing && this.#socket.writableLength === 0;
+  }
+
+  /** For draining: closes now if nothing is in flight. */
+  closeIfIdle(): void {
+    if (this.idle) this.#closeGently('');
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  sendHead(head: string, bytes: Buffer, from: number, to: number): boolean {
+    if (from === to) return this.#socket.write(head, 'latin1') || this.#socket.writableLength === 0;
+    const joined = Buffer.allocUnsafe(head.length + to - from);
+    joined.write(head, 0, head.length, 'latin1');
+    bytes.copy(joined, head.length, from, to);
+    return this.#socket.write(joined) || this.#socket.writableLength === 0;
+  }
+
+  sendBody(bytes: Buffer, from: number, to: number): boolean {
+    const copy = Buffer.allocUnsafe(to - from);
+    bytes.copy(copy, 0, from, to);
+    return this.#socket.write(copy) || this.#socket.writableLength === 0;
+  }
+
+  answer(status: number, text: string, requestDone: boolean): void {
+    const close = this.#clientCloses || this.closing || !requestDone;
+    const reply = localReply(status, text, close, this.#isHead);
+    this.#owner.requestEnded(status);
+    if (close) return this.#closeGently(reply);
+    this.#socket.write(reply, 'latin1');
+    this.#next();
+  }
+
+  finished(status: number, close: boolean): void {
+    this.#owner.requestEnded(status);
+    if (close) this.#closeGently('');
+    else this.#next();
+  }
+
+  abort(status: number, reset: boolean): void {
+    this.#owner.requestEnded(status);
+    this.#phase = Phase.closing;
+    // A response that ends with the connection must not look finished: only a reset tells them apart.
+    if (reset) this.#socket.resetAndDestroy();
+    else this.#socket.destroy();
+  }
+
+  holdBody(): void {
+    this.#hold(Hold.body);
+  }
+
+  releaseBody(): void {
+    this.#release(Hold.body);
+  }
+
+  #onBytes(bytes: Buffer): void {
+    if (this.#phase === Phase.closing) return;
+    let from = 0;
+    if (this.#bodyOpen) {
+      from = this.#takeBody(bytes);
+      if (from < 0 || this.#isClosing()) return;
+    }
+    if (from < bytes.length) this.#input.push(bytes, from, bytes.length);
+    if (this.#phase === Phase.head) this.#advance();
+    if (this.#input.size > MAX_AHEAD_BYTES) this.#hold(Hold.ahead);
+  }
+
+  /** Where the body ends in `bytes`, or -1 when it is malformed. */
+  #takeBody(bytes: Buffer): number {
+    const end = this.#body.take(bytes, 0, bytes.length);
+    if (this.#body.bad) {
+      this.#onBadBody();
+      return -1;
+    }
+    this.#bodyOpen = !this.#body.done;
+    const part = end === bytes.length ? bytes : bytes.subarray(0, end);
+    this.#exchange.requestBody(part, this.#body.done);
+    return end;
+  }
+
+  /** Works through the requests received, until one has to wait. */
+  #advance(): void {
+    if (this.#advancing) return;
+    this.#advancing = true;
+    while (this.#phase === Phase.head && this.#input.size > 0 && !this.#socket.writableNeedDrain) {
+      if (!this.#readHead()) break;
+    }
+    this.#advancing = false;
+    if (this.#phase === Phase.head) this.#onWaiting();
+  }
+
+  #onWaiting(): void {
+    const { wheel, clientIdleMs, headMs } = this.#context;
+    if (this.#input.size === 0) {
+      if (this.closing) this.#closeGently('');
+      else wheel.arm(this.#timer, clientIdleMs);
+    } else if (!this.#headTimed) {
+      this.#headTimed = true;
+      wheel.arm(this.#timer, headMs);
+    }
+  }
+
+  /** False when the head is not complete. */
+  #readHead(): boolean {
+    const input = this.#input;
+    if (!this.#blankSkipped) this.#skipBlankLine();
+    const end = findHeadEnd(input.bytes, input.from, input.to, this.#seen);
+    if (end < 0) return this.#judgePartial(end);
+    const status = parseRequestHead(input.bytes.toString('latin1', input.from, end), HEAD);
+    if (status !== 0) {
+      this.#refuse(status, HEAD.problem);
+      return true;
+    }
+    this.#begin(end + 4);
+    return true;
+  }
+
+  /** RFC 9112 §2.2: one empty line before a request is ignored. */
+  #skipBlankLine(): void {
+    const { bytes, from, size } = this.#input;
+    if (size === 0 || bytes[from] !== CR) this.#blankSkipped = size > 0;
+    else if (size > 1) {
+      this.#blankSkipped = true;
+      if (bytes[from + 1] === LF) this.#input.consumeTo(from + 2);
+      this.#seen = 0;
+    }
+  }
+
+  #judgePartial(verdict: number): boolean {
+    const { bytes, from, to } = this.#input;
+    const limit = Math.min(to, from + MAX_HEAD_BYTES);
+    if (!this.#lineJudged && limit > from) {
+      const lineEnd = bytes.subarray(from, limit).indexOf('\r\n', Math.max(0, this.#seen - 1));
+      if (lineEnd >= 0) {
+        this.#lineJudged = true;
+        const status = parseRequestLine(bytes.toString('latin1', from, from + lineEnd), lineEnd, HEAD);
+        if (status !== 0) return this.#refuse(status, HEAD.problem);
+      }
+    }
+    if (verdict === INCOMPLETE) {
+      this.#seen = this.#input.size;
+      return false;
+    }
+    if (verdict === TOO_LARGE) return this.#refuse(431, 'request head over 64 KiB');
+    return this.#refuse(400, 'control character, bare CR or bare LF');
+  }
+
+  #begin(bodyFrom: number): void {
+    const input = this.#input;
+    if (HEAD.chunked) this.#body.startChunked();
+    else this.#body.startLength(Math.max(0, HEAD.contentLength));
+    let first: Buffer | undefined;
+    let end = bodyFrom;
+    if (!this.#body.done && bodyFrom < input.to) {
+      end = this.#body.take(input.bytes, bodyFrom, input.to);
+      if (this.#body.bad) {
+        this.#refuse(400, 'malformed chunk');
+        return;
+      }
+      first = input.bytes.subarray(bodyFrom, end);
+    }
+    input.consumeTo(end);
+    this.#resetHeadState();
+    this.#phase = Phase.exchange;
+    this.#bodyOpen = !this.#body.done;
+    this.#isHead = HEAD.method === 'HEAD';
+    this.#clientCloses = HEAD.close || HEAD.http10;
+    this.#context.wheel.disarm(this.#timer);
+    this.#owner.requestStarted();
+    this.#exchange.begin(HEAD, first, this.#body.done);
+  }
+
+  #next(): void {
+    this.#phase = Phase.head;
+    this.#release(Hold.body | Hold.ahead);
+    this.#advance();
+  }
+
+  #resetHeadState(): void {
+    this.#seen = 0;
+    this.#lineJudged = false;
+    this.#blankSkipped = false;
+    this.#headTimed = false;
+  }
+
+  #refuse(status: number, problem: string): true {
+    this.#owner.protocolError(status, problem, this.forwardedBy.clientAddress);
+    this.#closeGently(localReply(status, problem, true, false));
+    return true;
+  }
+
+  /** The body of a request that is already on its way breaks the grammar: it must never look complete. */
+  #onBadBody(): void {
+    const begun = this.#exchange.cancel();
+    this.#owner.requestEnded(400);
+    if (begun) {
+      this.#owner.protocolError(400, 'malformed chunk', this.forwardedBy.clientAddress);
+      this.#phase = Phase.closing;
+      this.#socket.destroy();
+    } else this.#refuse(400, 'malformed chunk');
+  }
+
+  /** Sends `last`, ends our side, and goes on reading a while so that the client is not reset before it reads. */
+  #closeGently(last: string): void {
+    this.#phase = Phase.closing;
+    this.#bodyOpen = false;
+    this.#input.clear();
+    if (last === '') this.#socket.end();
+    else this.#socket.end(last, 'latin1');
+    this.#held = 0;
+    this.#socket.resume();
+    this.#context.wheel.arm(this.#timer, this.#context.lingerMs);
+  }
+
+  #isClosing(): boolean {
+    return this.#phase === Phase.closing;
+  }
+
+  #onDrain(): void {
+    if (this.#phase === Phase.exchange) this.#exchange.clientDrained();
+    else if (this.#phase === Phase.head) this.#next();
+  }
+
+  /** The client will send no more. In the midst of a request that means it gave up. */
+  #onEnd(): void {
+    if (this.#phase === Phase.exchange) this.#socket.destroy();
+    else if (this.#phase === Phase.head) this.#closeGently('');
+  }
+
+  #onClose(): void {
+    this.#context.wheel.disarm(this.#timer);
+    if (this.#phase === Phase.exchange) {
+      this.#exchange.cancel();
+      this.#owner.requestEnded(499);
+    }
+    this.#phase = Phase.closing;
+    this.#input.clear();
+    this.#owner.closed(this);
+  }
+
+  #onTimer(): void {
+    if (this.#phase === Phase.closing) this.#onLingered();
+    else if (this.#input.size > 0) this.#refuse(408, 'the request head took too long');
+    else this.#closeGently('');
+  }
+
+  /** A slow reader may take what was written, as long as it takes some of it. */
+  #onLingered(): void {
+    const unsent = this.#socket.writableLength;
+    if (unsent === 0 || unsent === this.#unsentAtLastLook) return void this.#socket.destroy();
+    this.#unsentAtLastLook = unsent;
+    this.#context.wheel.arm(this.#timer, this.#context.headMs);
+  }
+
+  #hold(reason: number): void {
+    if (this.#held === 0) this.#socket.pause();
+    this.#held |= reason;
+  }
+
+  #release(reason: number): void {
+    const before = this.#held;
+    this.#held &= ~reason;
+    if (before !== 0 && this.#held === 0) this.#socket.resume();
+  }
+}
+
+/** IPv4 addresses of a dual-stack socket come as ::ffff:1.2.3.4. */
+function plainAddress(address: string | undefined): string {
+  if (address === undefined) return 'unknown';
+  return address.startsWith('::ffff:') ? address.slice(7) : address;
+}

@@ -1,0 +1,151 @@
+// The data plane: listeners and clusters as the tables say, kept in step by difference. A listener whose
+// address did not change keeps its socket, a host that stays keeps its connections; what is removed
+// finishes what it has in flight. It reads tables and never waits for whoever makes them.
+import { TimerWheel } from '../lib/timer-wheel.ts';
+import { sleep } from '../lib/clock.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { DownstreamContext } from './http/downstream.ts';
+import { Listener } from './http/listener.ts';
+import { clusterStats, listenerStats } from './stats.ts';
+import type { DataPlaneStats } from './stats.ts';
+import { EMPTY_TABLES } from './tables.ts';
+import type { ListenerTable, ProxyTables } from './tables.ts';
+import { ClusterState } from './upstream/cluster.ts';
+import type { UpstreamOptions } from './upstream/connection.ts';
+
+export interface DataPlaneOptions {
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** To start with. Default: none. */
+  readonly tables?: ProxyTables;
+  /** A client connection without a request is closed after this. Default 3,600,000 ms. */
+  readonly clientIdleMs?: number;
+  /** A request head must be complete within this after its first byte. Default 60,000 ms. */
+  readonly headMs?: number;
+  /** How long a connection closed by us may go on sending. Default 2,000 ms. */
+  readonly lingerMs?: number;
+  /** An idle upstream connection is kept this long, or as long as the upstream says, if less. Default 60,000 ms. */
+  readonly upstreamIdleMs?: number;
+  /** Default 256. */
+  readonly maxIdlePerHost?: number;
+}
+
+export interface DataPlane {
+  /** Takes new tables as a whole; returns at once, listeners open soon after (see opened()). */
+  update(tables: ProxyTables): void;
+  /** Resolves when every listener of the last update listens or failed its first try. */
+  opened(): Promise<void>;
+  /** Where the listener of that name really listens; undefined while it does not. */
+  addressOf(listener: string): { readonly address: string; readonly port: number } | undefined;
+  stats(): DataPlaneStats;
+  /**
+   * Accepts no more, answers with `connection: close`, closes idle connections after 100 ms.
+   * @returns true when everything in flight ended, false when `drainMs` passed before that.
+   */
+  drain(drainMs: number): Promise<boolean>;
+  /** Ends everything now. Nothing is left that keeps the process alive. */
+  close(): void;
+}
+
+const READ_BYTES = 64 * 1024;
+const DRAIN_LOOK_MS = 20;
+
+export function createDataPlane(options: DataPlaneOptions): DataPlane {
+  const { log, clock } = options;
+  const wheel = new TimerWheel(clock);
+  const clusters = new Map<string, ClusterState>();
+  const listeners = new Map<string, Listener>();
+  /** Listeners that left the tables and still have connections. */
+  const leaving = new Set<Listener>();
+  const upstream: UpstreamOptions = {
+    wheel,
+    readBuffer: Buffer.allocUnsafeSlow(READ_BYTES),
+    idleMs: options.upstreamIdleMs ?? 60_000,
+    maxIdlePerHost: options.maxIdlePerHost ?? 256,
+  };
+  const context: DownstreamContext = {
+    wheel,
+    cluster: (name) => clusters.get(name),
+    clientIdleMs: options.clientIdleMs ?? 3_600_000,
+    headMs: options.headMs ?? 60_000,
+    lingerMs: options.lingerMs ?? 2_000,
+  };
+  let current = EMPTY_TABLES;
+  let ended = false;
+
+  const updateClusters = (tables: ProxyTables) => {
+    if (tables.clusters === current.clusters) return;
+    for (const [name, spec] of tables.clusters) {
+      const known = clusters.get(name);
+      if (known) known.update(spec);
+      else clusters.set(name, new ClusterState(spec, upstream));
+    }
+    for (const [name, cluster] of clusters) {
+      if (tables.clusters.has(name)) continue;
+      clusters.delete(name);
+      cluster.remove();
+    }
+  };
+
+  const retire = (name: string, listener: Listener) => {
+    listeners.delete(name);
+    listener.drain();
+    for (const gone of leaving) if (gone.activeConnections === 0) leaving.delete(gone);
+    leaving.add(listener);
+  };
+
+  const updateListeners = (tables: ProxyTables) => {
+    for (const [name, listener] of listeners) {
+      const table = tables.listeners.get(name);
+      if (table && sameAddress(table, listener.table)) listener.table = table;
+      else retire(name, listener);
+    }
+    // Only now: a new listener may take the address of one that just left.
+    for (const [name, table] of tables.listeners) {
+      if (!listeners.has(name)) listeners.set(name, new Listener(table, { context, clock, log }));
+    }
+  };
+
+  const update = (tables: ProxyTables) => {
+    if (ended) return;
+    // Clusters first, so that no route ever points to one that is still to come.
+    updateClusters(tables);
+    updateListeners(tables);
+    current = tables;
+  };
+
+  const everyListener = () => [...listeners.values(), ...leaving];
+
+  if (options.tables) update(options.tables);
+  return {
+    update,
+    opened: async () => void (await Promise.all([...listeners.values()].map((listener) => listener.tried))),
+    addressOf: (name) => listeners.get(name)?.address,
+    stats: () => ({
+      listeners: [...listeners.values()].map(listenerStats),
+      clusters: [...clusters.values()].map(clusterStats),
+    }),
+    async drain(drainMs) {
+      ended = true;
+      for (const listener of listeners.values()) listener.drain();
+      const never = new AbortController().signal;
+      const until = clock.monotonic() + drainMs;
+      for (;;) {
+        if (everyListener().every((listener) => listener.drained)) return true;
+        if (clock.monotonic() >= until) return false;
+        await sleep(DRAIN_LOOK_MS, never, clock);
+      }
+    },
+    close() {
+      ended = true;
+      for (const listener of everyListener()) listener.close();
+      for (const cluster of clusters.values()) cluster.remove();
+      wheel.close();
+    },
+  };
+}
+
+function sameAddress(a: ListenerTable, b: ListenerTable): boolean {
+  return a.address === b.address && a.port === b.port;
+}
