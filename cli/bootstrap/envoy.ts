@@ -1,0 +1,157 @@
+// The bootstrap that joins an Envoy to the control plane: delta ADS, our node metadata, keepalive on the
+// xDS connection, and tags that keep the statistics of clusters with dots in their names usable. Pure.
+import { parseListenAddress } from '../../config/schema.ts';
+import { usage } from '../usage.ts';
+
+export interface BootstrapOptions {
+  /** Canonical service name. */
+  readonly service: string;
+  readonly nodeId: string;
+  /** HOST:PORT of the control plane. */
+  readonly xds: string;
+  /** Of Envoy's own admin interface, on 127.0.0.1. */
+  readonly adminPort: number;
+  readonly outbound?: string | undefined;
+  readonly inbound?: string | undefined;
+  /** The app's port on loopback; without it the Envoy takes no inbound traffic. */
+  readonly appPort?: number | undefined;
+  readonly locality: { readonly region: string; readonly zone: string; readonly subZone: string };
+}
+
+export const XDS_CLUSTER = 'isthmus_xds';
+
+const HTTP_OPTIONS = 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+
+/** Plain data, to be printed as YAML. */
+export function envoyBootstrap(options: BootstrapOptions): Readonly<Record<string, unknown>> {
+  const ads = {
+    resource_api_version: 'V3',
+    ads: {},
+    // 0 waits for ever: an Envoy that starts before its control plane must not serve half a config.
+    initial_fetch_timeout: '0s',
+  };
+  return {
+    node: nodeOf(options),
+    admin: { address: socketAddress('127.0.0.1', options.adminPort) },
+    dynamic_resources: {
+      ads_config: {
+        api_type: 'DELTA_GRPC',
+        transport_api_version: 'V3',
+        set_node_on_first_message_only: true,
+        grpc_services: [{ envoy_grpc: { cluster_name: XDS_CLUSTER } }],
+      },
+      cds_config: ads,
+      lds_config: ads,
+    },
+    static_resources: { clusters: [xdsCluster(options.xds)] },
+    stats_config: { use_all_default_tags: false, stats_tags: STATS_TAGS },
+  };
+}
+
+function nodeOf(options: BootstrapOptions) {
+  const { region, zone, subZone } = options.locality;
+  const locality = {
+    ...(region && { region }),
+    ...(zone && { zone }),
+    ...(subZone && { sub_zone: subZone }),
+  };
+  const { service, outbound, inbound, appPort } = options;
+  return {
+    id: options.nodeId,
+    cluster: service,
+    ...(Object.keys(locality).length > 0 && { locality }),
+    metadata: {
+      isthmus: {
+        service,
+        ...(outbound !== undefined && { outbound }),
+        ...(inbound !== undefined && { inbound }),
+        ...(appPort !== undefined && { appPort }),
+      },
+    },
+  };
+}
+
+function xdsCluster(xds: string) {
+  const at = parseListenAddress(xds);
+  if (!at || at.host === '' || at.port === 0) throw usage(`--xds: expected HOST:PORT, got "${xds}"`);
+  const isAddress = /^[\d.]+$/.test(at.host) || at.host.includes(':');
+  return {
+    name: XDS_CLUSTER,
+    type: isAddress ? 'STATIC' : 'STRICT_DNS',
+    connect_timeout: '2s',
+    typed_extension_protocol_options: {
+      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+        '@type': HTTP_OPTIONS,
+        explicit_http_config: {
+          // A control plane that vanished without a word (power, firewall) is noticed within 15 s.
+          http2_protocol_options: { connection_keepalive: { interval: '10s', timeout: '5s' } },
+        },
+      },
+    },
+    load_assignment: {
+      cluster_name: XDS_CLUSTER,
+      endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress(at.host, at.port) } }] }],
+    },
+  };
+}
+
+const socketAddress = (address: string, port: number) => ({
+  socket_address: { address, port_value: port },
+});
+
+/**
+ * What may follow a cluster's name in a statistic. The name cannot be told from its statistic by counting
+ * dots, so the tag's regex ends it where one of these begins.
+ */
+const AFTER_NAME = [
+  'assignment_',
+  'bind_errors',
+  'canary\\.',
+  'circuit_breakers\\.',
+  'client_ssl_socket_factory\\.',
+  'control_plane\\.',
+  'default\\.total_match_count',
+  'external\\.',
+  'grpc\\.',
+  'health_check\\.',
+  'http1\\.',
+  'http2\\.',
+  'http3\\.',
+  'init_fetch_timeout',
+  'internal\\.',
+  'lb_',
+  'max_host_weight',
+  'membership_',
+  'original_dst_host_invalid',
+  'outlier_detection\\.',
+  'retry_or_shadow_abandoned',
+  'ssl\\.',
+  'tls_inspector\\.',
+  'update_',
+  'upstream_',
+  'version',
+  'warming_state',
+  'zone\\.',
+];
+
+/** One-word names first, then ours: `name.namespace` with whatever follows (Envoy writes `:` as `_`). */
+export const CLUSTER_NAME_REGEX = `^cluster\\.((${XDS_CLUSTER}|inbound_\\d+|.+?\\.[^.]+?)\\.)(?:${AFTER_NAME.join('|')})`;
+
+const STATS_TAGS = [
+  { tag_name: 'envoy.cluster_name', regex: CLUSTER_NAME_REGEX },
+  // Envoy's own, by name: its default for envoy.cluster_name would cut ours at the first dot, and naming a
+  // tag twice is an error, so the defaults are off and the useful ones are listed.
+  ...[
+    'envoy.response_code',
+    'envoy.response_code_class',
+    'envoy.http_conn_manager_prefix',
+    'envoy.listener_address',
+    'envoy.rds_route_config',
+    'envoy.virtual_host',
+    'envoy.virtual_cluster',
+    'envoy.grpc_bridge_service',
+    'envoy.grpc_bridge_method',
+    'envoy.tcp_prefix',
+    'envoy.worker_id',
+  ].map((tag_name) => ({ tag_name })),
+];

@@ -1,0 +1,59 @@
+// Asks the admin API of a running control plane.
+import type { ErrorJson, Items } from '../admin/types.ts';
+import { defineError, describeError, toError } from '../lib/errors.ts';
+
+const ANSWER_MS = 5_000;
+
+export const SERVER_UNREACHABLE = defineError(
+  'ISTHMUS_SERVER_UNREACHABLE',
+  (server: string, why: string) => `no control plane answers at ${server}: ${why}`,
+  { hint: 'Is `isthmus serve` running there? Name another address with --server URL or ISTHMUS_SERVER.' },
+);
+
+export const SERVER_REFUSED = defineError(
+  'ISTHMUS_SERVER_REFUSED',
+  (what: string, server: string) => `${what} (asked ${server})`,
+);
+
+export interface AdminClient {
+  list<T>(path: string): Promise<readonly T[]>;
+}
+
+/** @param server base URL such as http://127.0.0.1:15080; HOST:PORT will do too. */
+export function adminClient(server: string): AdminClient {
+  const base = server.includes('://') ? server : `http://${server}`;
+  return {
+    async list<T>(path: string) {
+      const { status, text } = await get(base, path);
+      const body = parse(base, text);
+      if (status === 200) return (body as Items<T>).items;
+      const { error } = body as Partial<ErrorJson>;
+      throw SERVER_REFUSED(error?.message ?? `HTTP ${status}`, base);
+    },
+  };
+}
+
+async function get(base: string, path: string): Promise<{ readonly status: number; readonly text: string }> {
+  try {
+    const response = await fetch(new URL(path, base), { signal: AbortSignal.timeout(ANSWER_MS) });
+    return { status: response.status, text: await response.text() };
+  } catch (thrown) {
+    throw SERVER_UNREACHABLE(base, reasonOf(toError(thrown)));
+  }
+}
+
+function reasonOf(error: Error): string {
+  if (error.name === 'TimeoutError') return `no answer within ${ANSWER_MS / 1000} s`;
+  // fetch says only "fetch failed"; what happened is in the cause.
+  return describeError(error.cause ?? error);
+}
+
+function parse(base: string, text: string): unknown {
+  try {
+    const body: unknown = JSON.parse(text);
+    if (typeof body === 'object' && body !== null) return body;
+  } catch {
+    // Said below: whatever answers there does not speak JSON.
+  }
+  throw SERVER_UNREACHABLE(base, 'what answers there is not an Isthmus admin API');
+}

@@ -1,0 +1,40 @@
+// `isthmus bootstrap envoy`: prints the bootstrap, ready for `envoy -c`.
+import { stringify } from 'yaml';
+import { envoyBootstrap } from '../bootstrap/envoy.ts';
+import { write } from '../output.ts';
+import { addressFlag, defaultNodeId, portFlag, serviceFlag, usage } from '../usage.ts';
+
+export interface BootstrapFlags {
+  readonly service: string;
+  readonly nodeId?: string;
+  readonly xds: string;
+  readonly adminPort: string;
+  readonly outbound?: string;
+  readonly inbound?: string;
+  readonly port?: string;
+  readonly region: string;
+  readonly zone: string;
+  readonly subZone: string;
+}
+
+export function bootstrap(kind: string, flags: BootstrapFlags): void {
+  if (kind !== 'envoy') throw usage(`bootstrap: expected envoy, got "${kind}"`);
+  const service = serviceFlag(flags.service);
+  const { inbound, outbound, port } = flags;
+  if (inbound !== undefined && port === undefined) {
+    throw usage('--inbound needs --port: the port on loopback that the app listens on');
+  }
+  const data = envoyBootstrap({
+    service,
+    nodeId: flags.nodeId ?? defaultNodeId(service),
+    xds: addressFlag('--xds', flags.xds),
+    adminPort: portFlag('--admin-port', flags.adminPort),
+    outbound: outbound && addressFlag('--outbound', outbound),
+    inbound: inbound && addressFlag('--inbound', inbound),
+    appPort: port === undefined ? undefined : portFlag('--port', port),
+    locality: { region: flags.region, zone: flags.zone, subZone: flags.subZone },
+  });
+  // Envoy reads YAML 1.1, in which a zone called `no` or a node called `y` is a boolean unless quoted.
+  const text = stringify(data, { version: '1.1', aliasDuplicateObjects: false, lineWidth: 0 });
+  write(`# Envoy bootstrap for ${service}, made by isthmus. Start: envoy -c FILE\n${text}`);
+}

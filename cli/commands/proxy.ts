@@ -1,0 +1,66 @@
+// `isthmus proxy --service NAME --port APP`: the bundled proxy, until SIGINT or SIGTERM.
+import { aborted } from '../../lib/abort.ts';
+import { systemClock } from '../../lib/clock.ts';
+import { LOG_LEVELS, createLogger } from '../../telemetry/logger.ts';
+import type { LogLevel } from '../../telemetry/logger.ts';
+import { endOnFatal } from '../fatal.ts';
+import { stopOnSignals } from '../signals.ts';
+import { addressFlag, defaultNodeId, portFlag, serviceFlag, usage } from '../usage.ts';
+import { version } from '../version.ts';
+import { startProxy } from '../wire-proxy.ts';
+
+/** Requests under way get this long to finish; an idle proxy ends at once. */
+const DRAIN_MS = 4_000;
+
+export interface ProxyFlags {
+  readonly service: string;
+  readonly port?: string;
+  readonly xds: string;
+  readonly outbound?: string;
+  readonly inbound?: string;
+  readonly admin: string;
+  readonly nodeId?: string;
+  readonly region: string;
+  readonly zone: string;
+  readonly subZone: string;
+  readonly logLevel: string;
+}
+
+export async function proxy(flags: ProxyFlags): Promise<void> {
+  const service = serviceFlag(flags.service);
+  const { inbound, outbound, port } = flags;
+  if (inbound !== undefined && port === undefined) {
+    throw usage('--inbound needs --port: the port on loopback that the app listens on');
+  }
+  const log = createLogger(levelFlag(flags.logLevel));
+  const options = {
+    service,
+    nodeId: flags.nodeId ?? defaultNodeId(service),
+    xdsAddress: addressFlag('--xds', flags.xds),
+    ...(outbound !== undefined && { outbound: addressFlag('--outbound', outbound) }),
+    ...(inbound !== undefined && { inbound: addressFlag('--inbound', inbound) }),
+    ...(port !== undefined && { appPort: portFlag('--port', port) }),
+    adminListen: addressFlag('--admin', flags.admin),
+    locality: { region: flags.region, zone: flags.zone, subZone: flags.subZone },
+  };
+  endOnFatal(log);
+  const stop = stopOnSignals();
+  const running = await startProxy({
+    ...options,
+    version: version(),
+    log,
+    clock: systemClock,
+    drainMs: DRAIN_MS,
+  });
+  await aborted(stop.signal);
+  log.info('stopping');
+  await running.close();
+  log.info('stopped');
+  stop.release();
+}
+
+function levelFlag(text: string): LogLevel {
+  const level = LOG_LEVELS.find((known) => known === text);
+  if (!level) throw usage(`--log-level: expected one of ${LOG_LEVELS.join(', ')}, got "${text}"`);
+  return level;
+}

@@ -1,0 +1,25 @@
+// `isthmus serve -c FILE`: the control plane, until SIGINT or SIGTERM.
+import { loadConfig } from '../../config/load.ts';
+import type { Flags } from '../../config/overrides.ts';
+import { aborted } from '../../lib/abort.ts';
+import { systemClock } from '../../lib/clock.ts';
+import { createLogger } from '../../telemetry/logger.ts';
+import { endOnFatal } from '../fatal.ts';
+import { stopOnSignals } from '../signals.ts';
+import { startControlPlane } from '../wire.ts';
+
+/** Idle streams close at once; this is for answers under way. The whole stop stays under 5 s. */
+const DRAIN_MS = 3_000;
+
+export async function serve(file: string, flags: Flags): Promise<void> {
+  const config = await loadConfig(file, { flags, env: process.env });
+  const log = createLogger(config.logLevel);
+  endOnFatal(log);
+  const stop = stopOnSignals();
+  const plane = await startControlPlane(config, { clock: systemClock, log, drainMs: DRAIN_MS }, stop.signal);
+  await aborted(stop.signal);
+  log.info('stopping');
+  await plane.close();
+  log.info('stopped');
+  stop.release();
+}

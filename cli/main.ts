@@ -1,0 +1,128 @@
+#!/usr/bin/env node
+// The command `isthmus`. Knows names and flags only; each command's code is loaded when it is asked for, so
+// that --help and --version answer at once.
+import { Command, CommanderError, Option } from 'commander';
+import type { BootstrapFlags } from './commands/bootstrap.ts';
+import type { GetOptions, Kind } from './commands/get.ts';
+import type { ProxyFlags } from './commands/proxy.ts';
+import type { Format } from './output.ts';
+import { version } from './version.ts';
+
+interface ServeFlags {
+  readonly config: string;
+  readonly xds?: string;
+  readonly admin?: string;
+  readonly logLevel?: string;
+}
+
+const program = new Command('isthmus')
+  .description(
+    'One service catalogue from many registries, served to Envoy and to the bundled proxy over xDS.',
+  )
+  .version(version(), '-V, --version')
+  .showSuggestionAfterError()
+  .exitOverride();
+
+program
+  .command('demo')
+  .description('everything in one process, no other server needed: sources, services, proxy, traffic')
+  .action(async () => (await import('./commands/demo.ts')).demo());
+
+program
+  .command('serve')
+  .description('run the control plane')
+  .option('-c, --config <file>', 'the config', 'isthmus.yaml')
+  .option('--xds <host:port>', 'xDS address, instead of xds.plaintext')
+  .option('--admin <host:port>', 'admin API address, instead of admin.listen')
+  .option('--log-level <level>', 'debug, info, warn, error or silent')
+  .action(async (flags: ServeFlags) => {
+    const { config, xds, admin, logLevel } = flags;
+    const { serve } = await import('./commands/serve.ts');
+    await serve(config, { 'xds.plaintext': xds, 'admin.listen': admin, logLevel });
+  });
+
+withNode(program.command('proxy'))
+  .description('run the bundled proxy beside an application')
+  .requiredOption('--service <name>', 'the service the application offers, such as orders or orders.shop')
+  .option('--port <port>', "the application's port on loopback; without it, outbound traffic only")
+  .option('--xds <host:port>', 'the control plane', '127.0.0.1:15010')
+  .option('--outbound <host:port>', 'where the application calls others (default: 127.0.0.1:15001)')
+  .option('--inbound <host:port>', 'where others call the application (default: 0.0.0.0:15006)')
+  .option('--admin <host:port>', "the proxy's own health, metrics and config", '127.0.0.1:15000')
+  .option('--log-level <level>', 'debug, info, warn, error or silent', 'info')
+  .action(async (flags: ProxyFlags) => (await import('./commands/proxy.ts')).proxy(flags));
+
+withNode(program.command('bootstrap'))
+  .description('print the bootstrap that joins a data plane to the control plane')
+  .argument('<kind>', 'envoy')
+  .requiredOption('--service <name>', 'the service the application offers, such as orders or orders.shop')
+  .option('--port <port>', "the application's port on loopback; without it, outbound traffic only")
+  .option('--xds <host:port>', 'the control plane', '127.0.0.1:15010')
+  .option('--outbound <host:port>', 'where the application calls others (default: 127.0.0.1:15001)')
+  .option('--inbound <host:port>', 'where others call the application (default: 0.0.0.0:15006)')
+  .option('--admin-port <port>', "Envoy's admin port on 127.0.0.1", '15000')
+  .action(async (kind: string, flags: BootstrapFlags) => {
+    (await import('./commands/bootstrap.ts')).bootstrap(kind, flags);
+  });
+
+const get = program.command('get').description('what a running control plane knows');
+for (const kind of ['sources', 'services', 'endpoints', 'proxies'] satisfies Kind[]) {
+  asking(get.command(kind).argument('[name]', kind === 'endpoints' ? 'a service' : 'only this one')).action(
+    async (name: string | undefined, flags: GetOptions) => {
+      await (await import('./commands/get.ts')).get(kind, name, flags);
+    },
+  );
+}
+
+asking(program.command('proxy-status').argument('[node]', 'only this one, with versions'))
+  .description('which proxy has taken which config, and what it refused')
+  .action(async (node: string | undefined, flags: GetOptions) => {
+    await (await import('./commands/proxy-status.ts')).proxyStatus(node, flags);
+  });
+
+program
+  .command('validate')
+  .description('check a config; exit code 2 and every problem when it is wrong')
+  .requiredOption('-f, --file <file>', 'the config')
+  .action(async ({ file }: { file: string }) => (await import('./commands/validate.ts')).validate(file));
+
+/** Flags that say who a data plane is. */
+function withNode(command: Command): Command {
+  return command
+    .option('--node-id <id>', 'name of this data plane (default: SERVICE~HOSTNAME)')
+    .option('--region <name>', 'where it runs', '')
+    .option('--zone <name>', 'where it runs', '')
+    .option('--sub-zone <name>', 'where it runs', '');
+}
+
+/** Flags of commands that ask a running control plane. */
+function asking(command: Command): Command {
+  const formats: readonly Format[] = ['table', 'wide', 'json', 'yaml'];
+  return command
+    .addOption(new Option('-o, --output <format>', 'how to print').choices(formats).default('table'))
+    .addOption(
+      new Option('--server <url>', 'admin API of the control plane')
+        .env('ISTHMUS_SERVER')
+        .default('http://127.0.0.1:15080'),
+    );
+}
+
+async function main(): Promise<void> {
+  // `isthmus get … | head` closes the pipe early; that is no error.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+  try {
+    await program.parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // commander has printed it; --help and --version come this way too, with 0.
+      process.exitCode = error.exitCode === 0 ? 0 : 2;
+      return;
+    }
+    const { errorText, exitCodeOf } = await import('./exit.ts');
+    const { wantsColour } = await import('./paint.ts');
+    process.stderr.write(errorText(error, wantsColour(process.stderr, process.env)));
+    process.exitCode = exitCodeOf(error);
+  }
+}
+
+await main();

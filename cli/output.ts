@@ -1,0 +1,34 @@
+// `-o table|wide|json|yaml` for every command that lists things.
+import type { Items } from '../admin/types.ts';
+import { paint, wantsColour } from './paint.ts';
+import { table } from './table.ts';
+import type { Column } from './table.ts';
+
+export const FORMATS = ['table', 'wide', 'json', 'yaml'] as const;
+
+export type Format = (typeof FORMATS)[number];
+
+export interface View<T> {
+  readonly columns: readonly Column<T>[];
+  /** Further columns of `-o wide`. */
+  readonly wide: readonly Column<T>[];
+  /** Said instead of an empty table. */
+  readonly none: string;
+}
+
+export async function printItems<T>(items: readonly T[], view: View<T>, format: Format): Promise<void> {
+  const list: Items<T> = { items };
+  if (format === 'json') return write(`${JSON.stringify(list, undefined, 2)}\n`);
+  if (format === 'yaml')
+    return write((await import('yaml')).stringify(list, { aliasDuplicateObjects: false }));
+  if (items.length === 0) {
+    process.stderr.write(`${view.none}\n`);
+    return;
+  }
+  const columns = format === 'wide' ? [...view.columns, ...view.wide] : view.columns;
+  write(table(columns, items, paint(wantsColour(process.stdout, process.env))));
+}
+
+export function write(text: string): void {
+  process.stdout.write(text);
+}

@@ -1,0 +1,36 @@
+// Reading the values of flags; whatever is wrong with them ends the command with exit code 2.
+import { hostname } from 'node:os';
+import { parseListenAddress } from '../config/schema.ts';
+import { defineError } from '../lib/errors.ts';
+import type { IsthmusError } from '../lib/errors.ts';
+import { serviceName } from '../model/names.ts';
+
+export const USAGE = defineError('ISTHMUS_USAGE', (what: string) => what, {
+  hint: 'See `isthmus help COMMAND`.',
+});
+
+export const usage = (what: string): IsthmusError => USAGE(what);
+
+/** 1…65535. */
+export function portFlag(flag: string, text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (port < 1 || port > 65_535) throw usage(`${flag}: expected a port from 1 to 65535, got "${text}"`);
+  return port;
+}
+
+/** HOST:PORT as it is, checked. */
+export function addressFlag(flag: string, text: string): string {
+  if (!parseListenAddress(text)) throw usage(`${flag}: expected HOST:PORT, got "${text}"`);
+  return text;
+}
+
+/** `orders` means `orders.default`. */
+export function serviceFlag(text: string): string {
+  if (!/^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$/i.test(text)) {
+    throw usage(`--service: expected a name such as orders or orders.shop, got "${text}"`);
+  }
+  return text.includes('.') ? text.toLowerCase() : serviceName(text);
+}
+
+/** Stable over restarts of one sidecar: the same node keeps its place in `proxy-status`. */
+export const defaultNodeId = (service: string): string => `${service}~${hostname()}`;

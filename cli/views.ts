@@ -1,0 +1,130 @@
+// What the columns of each list are. Stable: scripts cut them by white space; new ones come last.
+import type { EndpointJson, ProxyJson, ServiceJson, SourceJson } from '../admin/types.ts';
+import type { View } from './output.ts';
+import type { Colour } from './paint.ts';
+import { age, ageOf, percent } from './table.ts';
+
+const BY_STATE: Readonly<Record<string, Colour>> = {
+  live: 'green',
+  SYNCED: 'green',
+  syncing: 'yellow',
+  stale: 'yellow',
+  held: 'yellow',
+  STALE: 'yellow',
+  NACKED: 'red',
+  quarantined: 'red',
+  NOT_SENT: 'grey',
+};
+
+/** @param nowMs for ages. */
+export function sourcesView(nowMs: number): View<SourceJson> {
+  return {
+    columns: [
+      { title: 'NAME', text: (s) => s.name },
+      { title: 'KIND', text: (s) => s.kind },
+      { title: 'STATE', text: (s) => s.state, colour: (s) => BY_STATE[s.state] },
+      // How long ago the source last gave a good answer: small for a live one, growing for a stale one.
+      { title: 'LAST-SUCCESS', text: (s) => ageOf(s.lastSuccess, nowMs) },
+      { title: 'STALE', text: (s) => (s.state === 'stale' ? age(s.staleSeconds) : '') },
+      { title: 'SERVICES', text: (s) => String(s.services) },
+      { title: 'ENDPOINTS', text: (s) => String(s.endpoints) },
+      { title: 'CAUSE', text: (s) => s.cause },
+    ],
+    wide: [],
+    none: 'No sources.',
+  };
+}
+
+export function servicesView(): View<ServiceJson> {
+  return {
+    columns: [
+      { title: 'NAME', text: (s) => s.service },
+      { title: 'READY', text: (s) => `${s.ready}/${s.endpoints}` },
+      { title: 'PORTS', text: (s) => s.ports.map(portText).join(',') },
+      {
+        title: 'SOURCES',
+        text: (s) => s.sources.map((o) => `${o.name}:${o.ready}/${o.endpoints}`).join(','),
+      },
+    ],
+    wide: [
+      { title: 'POLICY', text: (s) => s.policy },
+      { title: 'ALIASES', text: (s) => s.aliases.join(',') },
+    ],
+    none: 'No services.',
+  };
+}
+
+function portText(port: ServiceJson['ports'][number]): string {
+  const name = port.name === '' ? 'primary' : port.name;
+  return port.port === 0 ? name : `${name}:${port.port}`;
+}
+
+export function endpointsView(nowMs: number): View<EndpointJson> {
+  return {
+    columns: [
+      { title: 'SERVICE', text: (e) => e.service },
+      { title: 'ADDRESS', text: addressText },
+      { title: 'PORT', text: (e) => e.portName || 'primary' },
+      { title: 'STATE', text: (e) => e.state, colour: (e) => BY_STATE[e.state] },
+      { title: 'HEALTH', text: (e) => e.health, colour: healthColour },
+      { title: 'WEIGHT', text: (e) => String(e.weight) },
+      { title: 'SHARE', text: (e) => percent(e.share) },
+      { title: 'SOURCES', text: (e) => e.sources.join(',') },
+    ],
+    wide: [
+      { title: 'SINCE', text: (e) => ageOf(e.since, nowMs) },
+      {
+        title: 'LOCALITY',
+        text: (e) => [e.locality.region, e.locality.zone, e.locality.subZone].filter(Boolean).join('/'),
+      },
+      { title: 'NETWORK', text: (e) => e.network },
+      {
+        title: 'LABELS',
+        text: (e) =>
+          Object.entries(e.labels)
+            .map(([k, v]) => `${k}=${v}`)
+            .join(','),
+      },
+      { title: 'REASON', text: (e) => e.reason },
+    ],
+    none: 'No endpoints.',
+  };
+}
+
+function addressText(e: EndpointJson): string {
+  return e.address.includes(':') ? `[${e.address}]:${e.port}` : `${e.address}:${e.port}`;
+}
+
+function healthColour(e: EndpointJson): Colour | undefined {
+  if (e.health === 'unhealthy') return 'red';
+  return e.health === 'draining' || e.health === 'degraded' ? 'yellow' : undefined;
+}
+
+export const TYPES_SHOWN = ['cds', 'lds', 'eds', 'rds'] as const;
+
+/** The columns of `proxy-status`, in istioctl's order, and of `get proxies`. */
+export function proxiesView(nowMs: number): View<ProxyJson> {
+  return {
+    columns: [
+      { title: 'NAME', text: (p) => p.node },
+      { title: 'SERVICE', text: (p) => p.service },
+      ...TYPES_SHOWN.map((type) => ({
+        title: type.toUpperCase(),
+        text: (p: ProxyJson) => p.types[type]?.state ?? '',
+        colour: (p: ProxyJson) => BY_STATE[p.types[type]?.state ?? ''],
+      })),
+      { title: 'AGE', text: (p) => ageOf(p.connectedSince, nowMs) },
+      { title: 'VERSION', text: (p) => `${p.kind} ${p.version}` },
+    ],
+    wide: [{ title: 'ERROR', text: (p) => refusals(p).join('; ') }],
+    none: 'No proxy is connected.',
+  };
+}
+
+/** What a proxy refused: `cds: resource orders.default: <its own words>`. */
+export function refusals(proxy: ProxyJson): readonly string[] {
+  return Object.entries(proxy.types).flatMap(([type, { state, error, resource }]) => {
+    if (state !== 'NACKED') return [];
+    return [`${type}: ${resource === '' ? '' : `resource ${resource}: `}${error}`];
+  });
+}

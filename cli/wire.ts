@@ -1,0 +1,95 @@
+// The only place where the stages meet. Reads top to bottom as the life of a control plane: what is made,
+// in which order it starts, and, in reverse, how it ends.
+import { createDiscoverer } from '../adapters/registry.ts';
+import { createAdmin } from '../admin/index.ts';
+import { readiness } from '../admin/ready.ts';
+import type { Readiness } from '../admin/ready.ts';
+import { createAggregator } from '../aggregator/aggregator.ts';
+import type { Config } from '../config/schema.ts';
+import { childController } from '../lib/abort.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { createMetrics } from '../telemetry/metrics.ts';
+import { createXdsServer } from '../xds-server/server.ts';
+
+export interface ControlPlaneDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** How long xDS streams get to close in order. */
+  readonly drainMs: number;
+}
+
+export interface ControlPlane {
+  readonly xdsPort: number;
+  readonly adminPort: number;
+  ready(): Readiness;
+  /** Ends everything, last started first. May be called once. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a control plane that runs until `close()`, or until `signal` aborts, and then still wants `close()`.
+ * @throws when a client library is missing or an address cannot be had; nothing is left running then.
+ */
+export async function startControlPlane(
+  config: Config,
+  deps: ControlPlaneDeps,
+  signal: AbortSignal,
+): Promise<ControlPlane> {
+  const { clock, log } = deps;
+  const closers: (() => Promise<void> | void)[] = [];
+  const close = async () => {
+    for (const end of closers.splice(0).reverse()) await end();
+  };
+  try {
+    // 1. What needs no address: a config that cannot work fails here, before anything listens.
+    const metrics = createMetrics({ processMetrics: true });
+    const discoverers = await Promise.all(
+      config.sources.map((source) => createDiscoverer(source, { clock, log, metrics })),
+    );
+
+    // 2. The stages, each knowing the next only by a function.
+    const order = config.sources.map((source) => source.name);
+    const aggregator = createAggregator({ order, clock, log, metrics });
+    closers.push(() => aggregator.close());
+    const xds = createXdsServer({ log, clock, metrics });
+    const ready = () => readiness(aggregator.current, config.sources);
+    aggregator.subscribe((snapshot) => {
+      xds.update(snapshot);
+      xds.setReady(ready().ready);
+    });
+
+    // 3. Addresses: xDS, then the API that tells how xDS is doing.
+    const { port: xdsPort } = await xds.listen(config.xds.plaintext);
+    closers.push(() => xds.close({ drainMs: deps.drainMs }));
+    const admin = createAdmin({
+      listen: config.admin.listen,
+      snapshot: () => aggregator.current,
+      proxies: () => xds.proxies(),
+      configDump: (node) => xds.configDump(node),
+      ready,
+      metrics,
+      clock,
+      log,
+    });
+    const { port: adminPort } = await admin.listen();
+    closers.push(() => admin.close());
+
+    // 4. The sources, last: what they say has somewhere to go.
+    const { controller, release } = childController(signal);
+    const watching = discoverers.map((discoverer) => aggregator.attach(discoverer, controller.signal));
+    closers.push(async () => {
+      controller.abort(new Error('control plane closes'));
+      release();
+      await Promise.all(watching);
+    });
+    log.info(
+      { xds: config.xds.plaintext, xdsPort, admin: config.admin.listen, adminPort },
+      'control plane is up',
+    );
+    return { xdsPort, adminPort, ready, close };
+  } catch (thrown) {
+    await close();
+    throw thrown;
+  }
+}

@@ -1,0 +1,140 @@
+import { parse } from 'yaml';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { CLUSTER_NAME_REGEX, envoyBootstrap } from '../../../cli/bootstrap/envoy.ts';
+import type { BootstrapOptions } from '../../../cli/bootstrap/envoy.ts';
+import { bootstrap } from '../../../cli/commands/bootstrap.ts';
+import type { BootstrapFlags } from '../../../cli/commands/bootstrap.ts';
+
+const OPTIONS: BootstrapOptions = {
+  service: 'orders.default',
+  nodeId: 'n1',
+  xds: '127.0.0.1:15010',
+  adminPort: 15_000,
+  locality: { region: '', zone: '', subZone: '' },
+};
+
+const FLAGS: BootstrapFlags = {
+  service: 'orders',
+  xds: '127.0.0.1:15010',
+  adminPort: '15000',
+  region: '',
+  zone: '',
+  subZone: '',
+};
+
+describe('the Envoy bootstrap', () => {
+  it('says who the node is', () => {
+    expect(
+      envoyBootstrap({
+        ...OPTIONS,
+        appPort: 8080,
+        inbound: '0.0.0.0:15006',
+        locality: { region: 'eu', zone: 'a', subZone: '' },
+      }),
+    ).toMatchObject({
+      node: {
+        id: 'n1',
+        cluster: 'orders.default',
+        locality: { region: 'eu', zone: 'a' },
+        metadata: { isthmus: { service: 'orders.default', appPort: 8080, inbound: '0.0.0.0:15006' } },
+      },
+      admin: { address: { socket_address: { address: '127.0.0.1', port_value: 15_000 } } },
+    });
+    expect(envoyBootstrap(OPTIONS)['node']).toEqual({
+      id: 'n1',
+      cluster: 'orders.default',
+      metadata: { isthmus: { service: 'orders.default' } },
+    });
+  });
+
+  it('speaks incremental ADS, v3', () => {
+    expect(envoyBootstrap(OPTIONS)['dynamic_resources']).toMatchObject({
+      ads_config: {
+        api_type: 'DELTA_GRPC',
+        transport_api_version: 'V3',
+        set_node_on_first_message_only: true,
+      },
+      cds_config: { resource_api_version: 'V3', ads: {} },
+      lds_config: { resource_api_version: 'V3', ads: {} },
+    });
+  });
+
+  it.each([
+    ['127.0.0.1:15010', 'STATIC', '127.0.0.1', 15_010],
+    ['[::1]:15010', 'STATIC', '::1', 15_010],
+    ['isthmus.mesh:15010', 'STRICT_DNS', 'isthmus.mesh', 15_010],
+  ])('finds the control plane at %s', (xds, type, address, port) => {
+    const cluster = {
+      type,
+      load_assignment: {
+        endpoints: [
+          { lb_endpoints: [{ endpoint: { address: { socket_address: { address, port_value: port } } } }] },
+        ],
+      },
+    };
+    expect(envoyBootstrap({ ...OPTIONS, xds })['static_resources']).toMatchObject({ clusters: [cluster] });
+  });
+
+  it('refuses an address that leads nowhere', () => {
+    expect(() => envoyBootstrap({ ...OPTIONS, xds: ':15010' })).toThrow('--xds');
+  });
+});
+
+describe('the tag of cluster names', () => {
+  const regex = new RegExp(CLUSTER_NAME_REGEX);
+  it.each([
+    ['cluster.orders.default.upstream_rq_total', 'orders.default'],
+    ['cluster.orders.default_grpc.upstream_rq_total', 'orders.default_grpc'],
+    ['cluster.a.b.default.membership_total', 'a.b.default'],
+    ['cluster.orders.external.upstream_rq_200', 'orders.external'],
+    ['cluster.orders.external.external.upstream_rq_200', 'orders.external'],
+    ['cluster.orders.default.default.total_match_count', 'orders.default'],
+    ['cluster.orders.default.circuit_breakers.default.cx_open', 'orders.default'],
+    ['cluster.orders.default/v1.2.lb_healthy_panic', 'orders.default/v1.2'],
+    ['cluster.orders.default@consul-dc1.update_success', 'orders.default@consul-dc1'],
+    ['cluster.inbound_8080.external.upstream_rq_200', 'inbound_8080'],
+    ['cluster.isthmus_xds.http2.keepalive_timeout', 'isthmus_xds'],
+  ])('%s → %s', (stat, name) => {
+    expect(regex.exec(stat)?.[2]).toBe(name);
+  });
+
+  it('leaves the cluster manager alone', () => {
+    expect(regex.test('cluster_manager.cluster_added')).toBe(false);
+  });
+});
+
+describe('isthmus bootstrap envoy', () => {
+  afterEach(() => vi.restoreAllMocks());
+
+  function printed(flags: Partial<BootstrapFlags>): string {
+    let text = '';
+    vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
+      text += String(chunk);
+      return true;
+    });
+    bootstrap('envoy', { ...FLAGS, ...flags });
+    vi.restoreAllMocks();
+    return text;
+  }
+
+  it('quotes what YAML 1.1 would take for a boolean or a number', () => {
+    const text = printed({ zone: 'no', nodeId: 'y', region: '12:30' });
+    expect(parse(text, { version: '1.1' })).toMatchObject({
+      node: { id: 'y', locality: { zone: 'no', region: '12:30' } },
+    });
+  });
+
+  it('names the node by service and host', () => {
+    expect(parse(printed({}))).toMatchObject({ node: { id: expect.stringMatching(/^orders\.default~./) } });
+  });
+
+  it.each([
+    [{ service: 'a b' }, '--service'],
+    [{ xds: 'nowhere' }, '--xds'],
+    [{ adminPort: '0' }, '--admin-port'],
+    [{ port: '70000' }, '--port'],
+    [{ inbound: '0.0.0.0:15006' }, '--inbound needs --port'],
+  ])('%j is wrong usage', (flags, message) => {
+    expect(() => printed(flags)).toThrow(message);
+  });
+});
