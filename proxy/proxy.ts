@@ -1,0 +1,118 @@
+// The bundled proxy as one thing: the link to the control plane, the data plane, and a small admin API.
+// Starts in the order "who can be asked, what serves, who tells"; ends in reverse, requests in flight last.
+import type { Clock } from '../lib/clock.ts';
+import { describeError } from '../lib/errors.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { createProxyAdmin } from './admin/server.ts';
+import type { ProxyState } from './admin/pages.ts';
+import { createDataPlane } from './listener.ts';
+import { EMPTY_TABLES } from './tables.ts';
+import { createAdsClient } from './xds/client.ts';
+import type { AdsClientOptions } from './xds/client.ts';
+import { buildNode } from './xds/node.ts';
+import type { NodeIdentity } from './xds/node.ts';
+
+export interface ProxyOptions extends Omit<NodeIdentity, 'id'> {
+  readonly nodeId: string;
+  /** HOST:PORT of the control plane. */
+  readonly xdsAddress: string;
+  /** HOST:PORT, port 0 lets the system choose. Default 127.0.0.1:15000. */
+  readonly adminListen?: string;
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** How long requests in flight get when the proxy stops. */
+  readonly drainMs: number;
+  /** Times of the link to the control plane, for tests and unusual networks. */
+  readonly xds?: Partial<
+    Pick<
+      AdsClientOptions,
+      | 'backoffMs'
+      | 'maxBackoffMs'
+      | 'connectTimeoutMs'
+      | 'initialFetchTimeoutMs'
+      | 'keepaliveMs'
+      | 'keepaliveTimeoutMs'
+    >
+  >;
+}
+
+export interface Proxy {
+  readonly adminPort: number;
+  /** Configured, and every listener listens. */
+  ready(): boolean;
+  /** Where a listener (`outbound`, `inbound`) listens; undefined while it does not. */
+  addressOf(listener: string): { readonly address: string; readonly port: number } | undefined;
+  /** Accepts no more, lets requests finish for up to drainMs, ends everything. A second call waits for the first. */
+  close(): Promise<void>;
+}
+
+const DEFAULT_ADMIN = '127.0.0.1:15000';
+
+/** @throws ISTHMUS_PROXY_ADMIN_LISTEN when the admin address cannot be had; nothing is left running then. */
+export async function startProxy(options: ProxyOptions): Promise<Proxy> {
+  const { log, clock, nodeId, xdsAddress, drainMs } = options;
+  const dataPlane = createDataPlane({ log, clock });
+  let tables = EMPTY_TABLES;
+  let draining = false;
+  const node = buildNode({ ...options, id: nodeId });
+  const ads = createAdsClient({
+    ...options.xds,
+    node,
+    address: xdsAddress,
+    log,
+    clock,
+    onTables(next) {
+      tables = next;
+      dataPlane.update(next);
+    },
+  });
+  const listens = () => [...tables.listeners.keys()].every((name) => dataPlane.addressOf(name) !== undefined);
+  const phase = (): ProxyState['phase'] => {
+    if (draining) return 'DRAINING';
+    if (!ads.status().initialized) return 'PRE_INITIALIZING';
+    return listens() ? 'LIVE' : 'INITIALIZING';
+  };
+  const drain = () => {
+    draining = true;
+    return dataPlane.drain(drainMs);
+  };
+  const state = (): ProxyState => ({
+    phase: phase(),
+    node,
+    version: options.version,
+    ads: ads.status(),
+    store: ads.store,
+    tables,
+    stats: dataPlane.stats(),
+  });
+  const admin = createProxyAdmin({
+    listen: options.adminListen ?? DEFAULT_ADMIN,
+    state,
+    drain: () =>
+      void drain().catch((thrown: unknown) => log.error({ cause: describeError(thrown) }, 'drain')),
+    log,
+  });
+  const { port: adminPort } = await admin.listen().catch((thrown: unknown) => {
+    dataPlane.close();
+    throw thrown;
+  });
+
+  const controller = new AbortController();
+  const linked = ads.run(controller.signal);
+  log.info({ xds: xdsAddress, node: nodeId, adminPort }, 'proxy is up, asking for its configuration');
+  const end = async () => {
+    controller.abort(new Error('proxy closes'));
+    await linked;
+    const finished = await drain();
+    if (!finished) log.warn({ drainMs }, 'requests were still in flight when the proxy stopped');
+    dataPlane.close();
+    await admin.close();
+  };
+  let ending: Promise<void> | undefined;
+  return {
+    adminPort,
+    ready: () => phase() === 'LIVE',
+    addressOf: (name) => dataPlane.addressOf(name),
+    close: () => (ending ??= end()),
+  };
+}

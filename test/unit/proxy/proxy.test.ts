@@ -1,0 +1,260 @@
+import { request as httpRequest } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { systemClock } from '../../../lib/clock.ts';
+import { startProxy } from '../../../proxy/proxy.ts';
+import type { Proxy, ProxyOptions } from '../../../proxy/proxy.ts';
+import { createLogger } from '../../../telemetry/logger.ts';
+import { AdsServer } from '../../support/ads-server.ts';
+import { startBackend } from '../../support/backends.ts';
+import type { Backend } from '../../support/backends.ts';
+import { eventually } from '../../support/eventually.ts';
+import { watchLeaks } from '../../support/leaks.ts';
+import {
+  MESSAGE,
+  assignment,
+  bytesOf,
+  edsCluster,
+  host,
+  listener,
+  manager,
+  outboundRoutes,
+  rdsListener,
+  staticCluster,
+  virtualHost,
+} from './xds/fixture.ts';
+
+interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+interface Ask {
+  readonly path?: string;
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+function ask(port: number, { path = '/', method = 'GET', headers = {} }: Ask = {}): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const call = httpRequest({ host: '127.0.0.1', port, path, method, headers, agent: false }, (response) => {
+      let body = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => {
+        body += chunk;
+      });
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body }),
+      );
+      response.on('error', reject);
+    });
+    call.on('error', reject).end();
+  });
+}
+
+const until = <T>(check: () => T | Promise<T>) => eventually(check, { everyMs: 5 });
+
+describe('the proxy', () => {
+  const server = new AdsServer();
+  let backends: Backend[] = [];
+  let proxy: Proxy | undefined;
+  let noLeaks: () => Promise<void>;
+
+  beforeEach(async () => {
+    noLeaks = watchLeaks();
+    await server.start();
+    backends = await Promise.all(['vm-1', 'pod-1', 'users-1', 'app'].map((name) => startBackend(name)));
+  });
+
+  afterEach(async () => {
+    await proxy?.close();
+    proxy = undefined;
+    server.stop();
+    server.reset();
+    await Promise.all(backends.map((backend) => backend.stop()));
+    await noLeaks();
+  });
+
+  const port = (i: number) => backends[i]?.port ?? 0;
+  const ordersAt = (...ports: number[]) =>
+    assignment(
+      'orders.default',
+      ports.map((p) => host('127.0.0.1', p)),
+    );
+
+  function serve(): void {
+    const inbound = manager({ route_config: { virtual_hosts: [virtualHost('app', ['*'])] } });
+    server.setResources(
+      MESSAGE.cds,
+      bytesOf.cds(edsCluster('orders.default'), edsCluster('users.default'), staticCluster('app', port(3))),
+    );
+    server.setResources(
+      MESSAGE.eds,
+      bytesOf.eds(ordersAt(port(0), port(1)), assignment('users.default', [host('127.0.0.1', port(2))])),
+    );
+    server.setResources(
+      MESSAGE.lds,
+      bytesOf.lds(
+        rdsListener('outbound', 'outbound'),
+        listener('inbound', inbound, { traffic_direction: 'INBOUND' }),
+      ),
+    );
+    server.setResources(
+      MESSAGE.rds,
+      bytesOf.rds(outboundRoutes({ 'orders.default': ['orders', 'ORDERS'], 'users.default': ['users'] })),
+    );
+  }
+
+  async function start(more: Partial<ProxyOptions> = {}): Promise<Proxy> {
+    proxy = await startProxy({
+      nodeId: 'test',
+      service: 'web.default',
+      version: '1.2.3',
+      xdsAddress: server.address,
+      adminListen: '127.0.0.1:0',
+      log: createLogger('silent'),
+      clock: systemClock,
+      drainMs: 2_000,
+      xds: { backoffMs: 20, maxBackoffMs: 100, connectTimeoutMs: 300 },
+      ...more,
+    });
+    return proxy;
+  }
+
+  async function live(): Promise<{
+    readonly outbound: number;
+    readonly inbound: number;
+    readonly admin: number;
+  }> {
+    serve();
+    const started = await start();
+    await until(() => started.ready());
+    const at = (name: string) => started.addressOf(name)?.port ?? 0;
+    return { outbound: at('outbound'), inbound: at('inbound'), admin: started.adminPort };
+  }
+
+  /** Who answered ten requests. */
+  async function who(port: number, question: Ask): Promise<Set<string>> {
+    const answers = await Promise.all(Array.from({ length: 10 }, () => ask(port, question)));
+    expect(answers.map((a) => a.status)).toEqual(answers.map(() => 200));
+    return new Set(answers.map((a) => a.body));
+  }
+
+  test('carries requests by Host and by service header to every endpoint', async () => {
+    const { outbound } = await live();
+    expect(await who(outbound, { headers: { host: 'orders' } })).toEqual(new Set(['vm-1', 'pod-1']));
+    expect(await who(outbound, { headers: { host: 'x', service: 'ORDERS' } })).toEqual(
+      new Set(['vm-1', 'pod-1']),
+    );
+    expect(await who(outbound, { headers: { host: 'x', servicename: 'users' } })).toEqual(
+      new Set(['users-1']),
+    );
+  });
+
+  test('carries inbound requests to the app, and answers 404 to an unknown service by name', async () => {
+    const { inbound, outbound } = await live();
+    expect(await who(inbound, {})).toEqual(new Set(['app']));
+    const unknown = await ask(outbound, { headers: { host: 'nobody', service: 'ghost' } });
+    expect(unknown.status).toBe(404);
+    expect(unknown.body).toMatch(/nobody|ghost/);
+  });
+
+  test('follows the control plane, and serves on without it', async () => {
+    const { outbound } = await live();
+    server.setResources(
+      MESSAGE.eds,
+      bytesOf.eds(ordersAt(port(1)), assignment('users.default', [host('127.0.0.1', port(2))])),
+    );
+    await until(async () => (await who(outbound, { headers: { host: 'orders' } })).size === 1);
+    server.stop();
+    expect(await who(outbound, { headers: { host: 'orders' } })).toEqual(new Set(['pod-1']));
+  });
+
+  test('a route to a cluster that is not there answers 503', async () => {
+    const { outbound } = await live();
+    server.setResources(
+      MESSAGE.cds,
+      bytesOf.cds(edsCluster('orders.default'), staticCluster('app', port(3))),
+    );
+    await until(async () => (await ask(outbound, { headers: { host: 'users' } })).status === 503);
+  });
+
+  test('keeps its address and its connections when only routes change', async () => {
+    const { outbound } = await live();
+    server.setResources(MESSAGE.rds, bytesOf.rds(outboundRoutes({ 'users.default': ['members'] })));
+    await until(async () => (await ask(outbound, { headers: { host: 'members' } })).body === 'users-1');
+    expect(proxy?.addressOf('outbound')?.port).toBe(outbound);
+  });
+
+  test('is not ready before it is configured', async () => {
+    server.silent.add(MESSAGE.lds);
+    serve();
+    const started = await start();
+    await until(() => server.of(MESSAGE.eds).length > 0);
+    expect(started.ready()).toBe(false);
+    expect(await ask(started.adminPort, { path: '/ready' })).toMatchObject({
+      status: 503,
+      body: 'PRE_INITIALIZING\n',
+    });
+  });
+
+  test('tells of itself', async () => {
+    const { outbound, admin } = await live();
+    await who(outbound, { headers: { host: 'orders' } });
+    expect(await ask(admin, { path: '/ready' })).toMatchObject({ status: 200, body: 'LIVE\n' });
+    const stats = (await ask(admin, { path: '/stats' })).body;
+    expect(stats).toContain('control_plane.connected_state: 1\n');
+    expect(stats).toContain('xds.cds.update_success: 1\n');
+    expect(stats).toContain('cluster.orders.default.upstream_rq_total: 10\n');
+    expect(stats).toContain('cluster.orders.default.upstream_rq_2xx: 10\n');
+    expect(stats).toContain('http.outbound.downstream_rq_total: 10\n');
+    const clusters = (await ask(admin, { path: '/clusters' })).body;
+    expect(clusters).toContain(`orders.default::127.0.0.1:${port(0)}::health::available\n`);
+    const dump = JSON.parse((await ask(admin, { path: '/config_dump' })).body) as {
+      resources: { eds: { name: string; version: string; resource: { cluster_name: string } }[] };
+      tables: { listeners: { name: string }[] };
+    };
+    expect(dump.resources.eds.map((e) => [e.name, e.resource.cluster_name])).toEqual([
+      ['orders.default', 'orders.default'],
+      ['users.default', 'users.default'],
+    ]);
+    expect(dump.tables.listeners.map((l) => l.name)).toEqual(['outbound', 'inbound']);
+  });
+
+  test('drains when asked: no new connections, not ready', async () => {
+    const { outbound, admin } = await live();
+    expect((await ask(admin, { path: '/drain' })).status).toBe(405);
+    expect(
+      (await ask(admin, { path: '/drain', method: 'POST', headers: { origin: 'http://evil' } })).status,
+    ).toBe(403);
+    expect((await ask(admin, { path: '/ready', headers: { host: 'evil.example:15000' } })).status).toBe(403);
+    expect((await ask(admin, { path: '/drain', method: 'POST' })).status).toBe(200);
+    expect((await ask(admin, { path: '/ready' })).body).toBe('DRAINING\n');
+    await expect(ask(outbound, { headers: { host: 'orders' } })).rejects.toThrow('ECONNREFUSED');
+  });
+
+  test('cannot start on an admin address that is taken, and leaves nothing behind', async () => {
+    await expect(start({ adminListen: `127.0.0.1:${port(0)}` })).rejects.toThrow(
+      "the proxy's admin API cannot listen",
+    );
+  });
+
+  test('closes at once while it still looks for the control plane', async () => {
+    server.stop();
+    const waiting = await start();
+    await until(async () =>
+      (await ask(waiting.adminPort, { path: '/config_dump' })).body.includes('no connection'),
+    );
+    const started = performance.now();
+    await waiting.close();
+    expect(performance.now() - started).toBeLessThan(1_500);
+  });
+
+  test('closes at once when nothing is in flight', async () => {
+    await live();
+    const started = performance.now();
+    await proxy?.close();
+    expect(performance.now() - started).toBeLessThan(1_500);
+    await until(() => server.streams === 0);
+  });
+});
