@@ -9,6 +9,8 @@ export interface Peer {
   readonly url: string;
   /** Ports on this machine of the peer's own server, by the names in the table. The same after a restart. */
   readonly ports: Readonly<Record<string, number>>;
+  /** The same for one of its other servers. */
+  urlOf(server: ServerName): string;
   /** Of the peer's own server; undefined in a container. */
   readonly pid: number | undefined;
   /** SIGSTOP or docker pause: connections stay open, nothing is answered. */

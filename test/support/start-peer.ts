@@ -145,6 +145,7 @@ function toPeer(
     mode,
     url: urlOf(ownName, own.spec),
     ports: own.spec.hostPorts,
+    urlOf: (server) => urlOf(server, pick(server).spec),
     get pid() {
       return own.server.pid;
     },

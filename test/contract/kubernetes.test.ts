@@ -1,0 +1,302 @@
+// The kubernetes source on a true kube-apiserver: what it must follow, and what it must survive.
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { fetch } from 'undici';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { connect } from '../../adapters/kubernetes/connect.ts';
+import { createKubernetesSource } from '../../adapters/kubernetes/index.ts';
+import { listAll } from '../../adapters/kubernetes/list.ts';
+import { reflect } from '../../adapters/kubernetes/reflector.ts';
+import { SERVICES } from '../../adapters/kubernetes/resources.ts';
+import type { KubeTransport } from '../../adapters/kubernetes/transport.ts';
+import { kubernetesSource } from '../../config/schema.ts';
+import { systemClock } from '../../lib/clock.ts';
+import { describeError } from '../../lib/errors.ts';
+import type { EndpointGroup } from '../../model/endpoint.ts';
+import type { DiscoveryUpdate } from '../../model/discovery.ts';
+import { createLogger } from '../../telemetry/logger.ts';
+import { createMetrics } from '../../telemetry/metrics.ts';
+import { describePeers } from '../support/describe-peer.ts';
+import { eventually } from '../support/eventually.ts';
+import { kubeApi, namespaceObject, serviceObject, sliceEndpoints, sliceObject } from '../support/kube-api.ts';
+import type { KubeApi, KubeObject } from '../support/kube-api.ts';
+import { watchLeaks } from '../support/leaks.ts';
+import type { KubernetesPeer } from '../support/peer.ts';
+
+const SERVICE_UNTIL = { withinMs: 20_000 };
+const HTTP = [{ name: 'http', port: 80 }];
+const POD = [{ name: 'http', port: 8080 }];
+
+/** What a consumer knows after everything it was told. */
+class Follower {
+  readonly updates: DiscoveryUpdate[] = [];
+  readonly services = new Map<string, EndpointGroup>();
+  #controller = new AbortController();
+  #running: Promise<void>;
+
+  constructor(kubeconfig: string, fields: object = {}) {
+    const config = kubernetesSource.parse({ name: 'k8s', kind: 'kubernetes', kubeconfig, ...fields });
+    const deps = { clock: systemClock, log: createLogger('silent'), metrics: createMetrics() };
+    const timings = { probeEveryMs: 200, deadlineMs: 2_000, backoffMs: 50, maxBackoffMs: 500 };
+    const source = createKubernetesSource(config, deps, timings);
+    this.#running = (async () => {
+      for await (const update of source.discover(this.#controller.signal)) this.#apply(update);
+    })();
+  }
+
+  get last(): DiscoveryUpdate['type'] | undefined {
+    return this.updates.at(-1)?.type;
+  }
+
+  get cause(): string {
+    const stale = this.updates.findLast((u) => u.type === 'stale');
+    return stale ? describeError(stale.cause) : '';
+  }
+
+  /** `address:health`, sorted; undefined when the service is not listed. */
+  endpoints(service: string): string[] | undefined {
+    return this.services.get(service)?.endpoints.map((e) => `${e.address}:${e.health}`);
+  }
+
+  async stop(): Promise<void> {
+    this.#controller.abort(new Error('over'));
+    await this.#running;
+  }
+
+  #apply(update: DiscoveryUpdate): void {
+    this.updates.push(update);
+    if (update.type === 'sync') {
+      this.services.clear();
+      for (const group of update.groups) this.services.set(group.service, group);
+    } else if (update.type === 'group') this.services.set(update.group.service, update.group);
+    else if (update.type === 'gone') this.services.delete(update.service);
+  }
+}
+
+describePeers(['kubernetes'], 'kubernetes source', (start) => {
+  let kube: KubernetesPeer;
+  let api: KubeApi;
+  const followers: Follower[] = [];
+  const follow = (fields: object = {}, kubeconfig = kube.kubeconfigFile) => {
+    const follower = new Follower(kubeconfig, fields);
+    followers.push(follower);
+    return follower;
+  };
+
+  beforeAll(async () => {
+    kube = await start('kubernetes');
+    api = kubeApi(kube);
+    await api.create(namespaceObject('shop'));
+    await api.create(namespaceObject('pay'));
+  });
+  afterAll(() => api.close());
+  beforeEach(async () => {
+    await api.create(serviceObject('orders', HTTP, { namespace: 'shop' }));
+    const pods = [{ address: '10.244.0.11', zone: 'a' }, { address: '10.244.0.12' }];
+    await api.create(sliceObject('orders-1', 'orders', POD, pods, 'shop'));
+  });
+  afterEach(async () => {
+    await Promise.all(followers.splice(0).map((f) => f.stop()));
+    for (const namespace of ['shop', 'pay']) {
+      await api.request('DELETE', `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices`);
+      const list = (await api.request('GET', `/api/v1/namespaces/${namespace}/services`)) as {
+        items: KubeObject[];
+      };
+      for (const { metadata } of list.items) {
+        await api.remove({ kind: 'Service', name: metadata.name, namespace });
+      }
+    }
+  });
+
+  const patch = (change: object) =>
+    api.patch({ kind: 'EndpointSlice', name: 'orders-1', namespace: 'shop' }, change);
+  const both = ['10.244.0.11:healthy', '10.244.0.12:healthy'];
+
+  it('follows a service from its first slice to its end', async () => {
+    const f = follow({ locality: { region: 'eu', zone: 'x' } });
+    await eventually(() => f.last === 'alive');
+    expect(f.updates[0]?.type).toBe('sync');
+    expect(f.endpoints('orders.shop')).toEqual(both);
+    const group = f.services.get('orders.shop');
+    expect(group?.aliases).toContain('orders.shop.svc.cluster.local');
+    expect(group?.endpoints.map((e) => e.locality.zone)).toEqual(['a', 'x']);
+
+    await patch({ endpoints: sliceEndpoints([{ address: '10.244.0.11', ready: false }]) });
+    await eventually(() => f.endpoints('orders.shop')?.join() === '10.244.0.11:unhealthy');
+    const leaving = { address: '10.244.0.11', ready: false, serving: true, terminating: true };
+    await patch({ endpoints: sliceEndpoints([leaving]) });
+    await eventually(() => f.endpoints('orders.shop')?.join() === '10.244.0.11:draining');
+
+    await api.create(sliceObject('orders-2', 'orders', POD, [{ address: '10.244.0.20' }], 'shop'));
+    await eventually(() => f.endpoints('orders.shop')?.length === 2);
+    await api.remove({ kind: 'EndpointSlice', name: 'orders-1', namespace: 'shop' });
+    await eventually(() => f.endpoints('orders.shop')?.join() === '10.244.0.20:healthy');
+    await api.remove({ kind: 'EndpointSlice', name: 'orders-2', namespace: 'shop' });
+    await eventually(() => f.endpoints('orders.shop')?.length === 0);
+    await api.remove({ kind: 'Service', name: 'orders', namespace: 'shop' });
+    await eventually(() => !f.services.has('orders.shop'));
+    expect(f.updates.filter((u) => u.type === 'sync').length).toBe(1);
+  });
+
+  it('tells only the service that changed, and nothing of changes that do not matter', async () => {
+    await api.create(serviceObject('cart', HTTP, { namespace: 'shop' }));
+    const f = follow();
+    await eventually(() => f.last === 'alive');
+    await patch({ metadata: { annotations: { 'endpoints.kubernetes.io/last-change-trigger-time': 'now' } } });
+    await patch({ endpoints: sliceEndpoints([{ address: '10.244.0.12' }]) });
+    await eventually(() => f.endpoints('orders.shop')?.length === 1);
+    const news = f.updates.filter((u) => u.type === 'group' || u.type === 'gone');
+    expect(news).toMatchObject([{ type: 'group', group: { service: 'orders.shop' } }]);
+  });
+
+  it('lists more than a page', async () => {
+    const names = Array.from({ length: 520 }, (_, i) => `svc-${i}`);
+    for (let i = 0; i < names.length; i += 20) {
+      const some = names.slice(i, i + 20);
+      await Promise.all(some.map((n) => api.create(serviceObject(n, HTTP, { namespace: 'pay' }))));
+    }
+    const f = follow({ namespaces: ['pay'] });
+    await eventually(() => f.updates[0]?.type === 'sync');
+    expect(f.services.size).toBe(520);
+  }, 60_000);
+
+  it('takes what is included, in the namespaces it was given', async () => {
+    await api.create(serviceObject('ledger', HTTP, { namespace: 'pay' }));
+    const f = follow({ namespaces: ['shop', 'pay'], include: { services: ['orders*'] } });
+    await eventually(() => f.last === 'alive');
+    expect([...f.services.keys()]).toEqual(['orders.shop']);
+  });
+
+  it('is stale and names what to grant while it may not read, and lives with the documented role', async () => {
+    const file = `${kube.kubeconfigFile}-reader`;
+    await writeFile(file, kube.kubeconfig(kube.tokens.reader));
+    const f = follow({}, file);
+    await eventually(() => f.last === 'stale');
+    expect(f.cause).toMatch(/not allowed to list .* in all namespaces \(403\); grant get, list and watch/);
+    for (const object of await documentedRole()) await api.create(object);
+    await eventually(() => f.endpoints('orders.shop')?.length === 2, SERVICE_UNTIL);
+    await rm(file);
+  });
+
+  it('is stale when the certificate is not to be trusted', async () => {
+    const file = `${kube.kubeconfigFile}-no-ca`;
+    const config = JSON.parse(kube.kubeconfig()) as { clusters: { cluster: Record<string, string> }[] };
+    delete config.clusters[0]?.cluster['certificate-authority-data'];
+    await writeFile(file, JSON.stringify(config));
+    const f = follow({}, file);
+    await eventually(() => f.last === 'stale');
+    expect(f.cause).toMatch(/cannot reach the API server .*certificate/);
+    await rm(file);
+  });
+
+  it('keeps everything while the server is killed, and catches up when it is back', async () => {
+    const f = follow();
+    await eventually(() => f.last === 'alive');
+    await kube.kill();
+    await eventually(() => f.last === 'stale', { withinMs: 20_000 });
+    expect(f.cause).toMatch(/cannot reach the API server/);
+    expect(f.endpoints('orders.shop')).toEqual(both);
+    const from = f.updates.length;
+    await kube.restart();
+    await eventually(() => f.last === 'alive', SERVICE_UNTIL);
+    const back = f.updates.slice(from).filter((u) => u.type !== 'stale');
+    expect(back[0]?.type).toBe('sync');
+    await patch({ endpoints: sliceEndpoints([{ address: '10.244.0.13' }]) });
+    await eventually(() => f.endpoints('orders.shop')?.join() === '10.244.0.13:healthy');
+  }, 60_000);
+
+  it.each(['kube-apiserver', 'etcd'] as const)(
+    'notices a frozen %s, and recovers',
+    async (server) => {
+      const f = follow();
+      await eventually(() => f.last === 'alive');
+      await kube.pause(server);
+      try {
+        await eventually(() => f.last === 'stale', { withinMs: 20_000 });
+        expect(f.cause).toMatch(/no answer to a probe within 2 s/);
+        expect(f.endpoints('orders.shop')).toEqual(both);
+      } finally {
+        await kube.resume(server);
+      }
+      await eventually(() => f.last === 'alive', SERVICE_UNTIL);
+      await patch({ endpoints: sliceEndpoints([{ address: '10.244.0.14' }]) });
+      await eventually(() => f.endpoints('orders.shop')?.join() === '10.244.0.14:healthy');
+    },
+    60_000,
+  );
+
+  it('lists anew when the server has forgotten the version it stopped at', async () => {
+    const config = { kubeconfig: kube.kubeconfigFile, context: '' };
+    const before = await listAll(await connect(config), SERVICES, 'shop', AbortSignal.timeout(5_000));
+    await api.create(serviceObject('later', HTTP, { namespace: 'shop' }));
+    await compact(kube.urlOf('etcd'));
+    // A running server still answers from its own cache; a restarted one has to ask etcd.
+    await kube.kill();
+    await kube.restart('etcd');
+    await kube.restart();
+
+    const transport = beginningWith(before.resourceVersion, await connect(config));
+    const controller = new AbortController();
+    const lists: string[][] = [];
+    const running = reflect(
+      {
+        transport,
+        resource: SERVICES,
+        namespace: 'shop',
+        clock: systemClock,
+        onList: (objects) => lists.push(objects.map((o) => o.metadata?.name ?? '')),
+        onChanges: () => undefined,
+      },
+      controller.signal,
+    ).catch((error: unknown) => error);
+    await eventually(() => lists.length === 2);
+    controller.abort(new Error('over'));
+    await running;
+    expect(lists[0]).toEqual([]);
+    expect(lists[1]).toContain('later');
+  }, 60_000);
+
+  it('ends within a second and leaves nothing behind', async () => {
+    const noLeaks = watchLeaks();
+    const f = follow();
+    await eventually(() => f.last === 'alive');
+    const from = performance.now();
+    await f.stop();
+    expect(performance.now() - from).toBeLessThan(1_000);
+    await noLeaks();
+  });
+});
+
+/** The manifest in the manual, bound to the user `reader`. */
+async function documentedRole(): Promise<KubeObject[]> {
+  const page = await readFile(new URL('../../docs/sources/kubernetes.md', import.meta.url), 'utf8');
+  const text = /## Permissions[\s\S]*?```yaml\n([\s\S]*?)```/.exec(page)?.[1] ?? '';
+  const objects = parseAllDocuments(text).map((document) => document.toJS() as KubeObject);
+  expect(objects.map((o) => o.kind)).toEqual(['ClusterRole', 'ClusterRoleBinding']);
+  const subjects = [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: 'reader' }];
+  return objects.map((o) => (o.kind === 'ClusterRoleBinding' ? { ...o, subjects } : o));
+}
+
+/** Makes etcd forget all versions before the present one. */
+async function compact(etcd: string): Promise<void> {
+  const post = async (path: string, body: object) => {
+    const answer = await fetch(etcd + path, { method: 'POST', body: JSON.stringify(body) });
+    if (!answer.ok) throw new Error(`etcd ${path}: ${answer.status}`);
+    return (await answer.json()) as { header: { revision: string } };
+  };
+  const { header } = await post('/v3/kv/range', { key: Buffer.from('x').toString('base64') });
+  await post('/v3/kv/compaction', { revision: header.revision, physical: true });
+}
+
+/** The same API, but the first list is that of a client which was away since `resourceVersion`. */
+function beginningWith(resourceVersion: string, real: KubeTransport): KubeTransport {
+  let first = true;
+  return {
+    ...real,
+    getJson: (query, signal) => {
+      if (!first) return real.getJson(query, signal);
+      first = false;
+      return Promise.resolve({ kind: SERVICES.listKind, metadata: { resourceVersion }, items: [] });
+    },
+  };
+}
