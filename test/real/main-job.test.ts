@@ -251,50 +251,65 @@ interface World {
 }
 
 async function startWorld(kind: DataPlaneKind, start: StartPeer): Promise<World> {
-  const [consul, kube] = [await start('consul'), await start('kubernetes')];
-  const api = kubeApi(kube);
-  const vms = await Promise.all(['vm-1', 'vm-2', 'vm-3'].map((name) => startBackend(name)));
-  const [vm1, vm2, vm3] = vms as [Backend, Backend, Backend];
-  const pods = (await startPods(['pod-1', 'pod-2'], kube.mode)) as [Backend, Backend];
-  const register = (backend: Backend, weight: number) => registerInConsul(consul, backend, weight);
-  await register(vm1, 1);
-  await register(vm2, 1);
-  await declarePods(api, pods);
-
-  const folder = await mkdtemp(join(tmpdir(), 'isthmus-main-job-'));
-  const control = await startControlPlane(folder, [
-    { name: 'consul-dc1', kind: 'consul', address: consul.url },
-    { name: 'k8s', kind: 'kubernetes', kubeconfig: kube.kubeconfigFile, namespaces: ['default'] },
-  ]);
-  const observer = new Observer(control.xdsPort, [CLUSTER]);
-  observer.connect();
-  const plane = await startDataPlane(kind, start, { xdsPort: control.xdsPort, service: 'web' });
-
-  return {
-    consul,
-    kube,
-    plane,
-    adminUrl: control.adminUrl,
-    observer,
-    vm2,
-    vm3,
-    pods,
-    register,
-    deregister: (name) => consulApi(consul, `/v1/agent/service/deregister/${name}`),
-    patchPods: async (endpoints) => {
-      const ref = { kind: 'EndpointSlice', name: 'orders-1' } as const;
-      await api.patch(ref, { endpoints: sliceEndpoints(endpoints) });
-    },
-    restartControlPlane: () => control.restart(),
-    async stop() {
-      observer.close();
-      await plane.stop();
-      await control.stop();
-      await api.close();
-      await Promise.all([...vms, ...pods].map((backend) => backend.stop()));
-      await rm(folder, { recursive: true, force: true });
-    },
+  // Ended in reverse, also when a later part does not come up.
+  const closers: (() => Promise<void> | void)[] = [];
+  const keep = <T extends { stop(): Promise<void> }>(part: T): T => {
+    closers.push(() => part.stop());
+    return part;
   };
+  const stop = async () => {
+    for (const close of closers.splice(0).reverse()) await close();
+  };
+  try {
+    const [consul, kube] = [await start('consul'), await start('kubernetes')];
+    const api = kubeApi(kube);
+    closers.push(() => api.close());
+    const [vm1, vm2, vm3] = [
+      keep(await startBackend('vm-1')),
+      keep(await startBackend('vm-2')),
+      keep(await startBackend('vm-3')),
+    ];
+    const pods = (await startPods(['pod-1', 'pod-2'], kube.mode)) as [Backend, Backend];
+    pods.forEach(keep);
+    const register = (backend: Backend, weight: number) => registerInConsul(consul, backend, weight);
+    await register(vm1, 1);
+    await register(vm2, 1);
+    await declarePods(api, pods);
+
+    const folder = await mkdtemp(join(tmpdir(), 'isthmus-main-job-'));
+    closers.push(() => rm(folder, { recursive: true, force: true }));
+    const control = keep(
+      await startControlPlane(folder, [
+        { name: 'consul-dc1', kind: 'consul', address: consul.url },
+        { name: 'k8s', kind: 'kubernetes', kubeconfig: kube.kubeconfigFile, namespaces: ['default'] },
+      ]),
+    );
+    const observer = new Observer(control.xdsPort, [CLUSTER]);
+    observer.connect();
+    closers.push(() => observer.close());
+    const plane = keep(await startDataPlane(kind, start, { xdsPort: control.xdsPort, service: 'web' }));
+    return {
+      consul,
+      kube,
+      plane,
+      adminUrl: control.adminUrl,
+      observer,
+      vm2,
+      vm3,
+      pods,
+      register,
+      deregister: (name) => consulApi(consul, `/v1/agent/service/deregister/${name}`),
+      patchPods: async (endpoints) => {
+        const ref = { kind: 'EndpointSlice', name: 'orders-1' } as const;
+        await api.patch(ref, { endpoints: sliceEndpoints(endpoints) });
+      },
+      restartControlPlane: () => control.restart(),
+      stop,
+    };
+  } catch (thrown) {
+    await stop();
+    throw thrown;
+  }
 }
 
 function registerInConsul(consul: Peer, backend: Backend, weight: number): Promise<void> {

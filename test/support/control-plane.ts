@@ -49,10 +49,14 @@ export async function startControlPlane(
 async function startOne(config: string, adminUrl: string): Promise<IsthmusProcess> {
   const control = startIsthmus(['serve', '-c', config]);
   try {
-    await eventually(async () => (await fetch(`${adminUrl}/readyz`)).status === 200, {
-      withinMs: 60_000,
-      what: 'the control plane to be ready',
-    });
+    const state = await eventually(
+      async () => {
+        if (control.exitCode() !== undefined) return 'ended' as const;
+        return (await fetch(`${adminUrl}/readyz`)).status === 200 && ('ready' as const);
+      },
+      { withinMs: 60_000, what: 'the control plane to be ready' },
+    );
+    if (state === 'ended') throw new Error(`it ended with code ${control.exitCode() ?? 'signal'}`);
   } catch (thrown) {
     await control.end('SIGKILL');
     throw new Error(`the control plane did not come up\n${control.log()}`, { cause: thrown });
