@@ -60,8 +60,8 @@ function compileHost(message: VirtualHost__Output, name: string, domains: readon
   const matcher = message.matcher;
   if (matcher) {
     if (routes.length > 0) throw new FieldRefusal('matcher', 'excludes routes');
-    const action = (config: TypedExtensionConfig__Output) => actionResolver(config, message.retry_policy);
-    return { name, domains, resolve: within('matcher', () => compileMatcher(matcher, action)) };
+    const compile = actionCompiler(message.retry_policy);
+    return { name, domains, resolve: within('matcher', () => compileMatcher(matcher, compile)) };
   }
   const resolvers = routes.map((route, i) =>
     within(`routes[${i}]`, () => routeResolver(route, message.retry_policy)),
@@ -108,20 +108,32 @@ function connectRetries(policy: RetryPolicy__Output | undefined): number {
   return policy.num_retries ? (policy.num_retries.value ?? 0) : 1;
 }
 
-/** The action of a matcher is a whole Route, whose own match must hold too. */
-function actionResolver(
-  config: TypedExtensionConfig__Output,
+/**
+ * The action of a matcher is a whole Route, whose own match must hold too. All names of a service lead to the
+ * same bytes, so each is compiled once.
+ */
+function actionCompiler(
   hostRetry: RetryPolicy__Output | undefined,
-): Resolver {
-  const any = config.typed_config;
-  if (any?.type_url !== typeUrl(ROUTE)) {
-    throw new FieldRefusal('typed_config', `${any?.type_url ?? 'missing'}, must be ${ROUTE}`);
-  }
-  let route: Route__Output;
+): (config: TypedExtensionConfig__Output) => Resolver {
+  const compiled = new Map<string, Resolver>();
+  return (config) => {
+    const any = config.typed_config;
+    if (any?.type_url !== typeUrl(ROUTE)) {
+      throw new FieldRefusal('typed_config', `${any?.type_url ?? 'missing'}, must be ${ROUTE}`);
+    }
+    const bytes = any.value ?? Buffer.alloc(0);
+    const key = bytes.toString('latin1');
+    const resolver =
+      compiled.get(key) ?? within('typed_config', () => routeResolver(decodeRoute(bytes), hostRetry));
+    compiled.set(key, resolver);
+    return resolver;
+  };
+}
+
+function decodeRoute(bytes: Buffer): Route__Output {
   try {
-    route = decode<Route__Output>(ROUTE, any.value ?? new Uint8Array());
+    return decode<Route__Output>(ROUTE, bytes);
   } catch {
-    throw new FieldRefusal('typed_config', 'cannot be decoded');
+    throw new FieldRefusal('value', 'cannot be decoded');
   }
-  return within('typed_config', () => routeResolver(route, hostRetry));
 }

@@ -1,5 +1,6 @@
 // What the proxy holds: the last good resource of each name, compiled. A response is taken as a whole or not
 // at all. Knows no stream, no timer; resources survive the stream they came from.
+import { describeError } from '../../lib/errors.ts';
 import { decode } from '../../proto/codec.ts';
 import type { Cluster__Output } from '../../proto/gen/types/envoy/config/cluster/v3/Cluster.ts';
 import type { ClusterLoadAssignment__Output } from '../../proto/gen/types/envoy/config/endpoint/v3/ClusterLoadAssignment.ts';
@@ -127,7 +128,8 @@ export class ResourceStore {
         const held = this.#compileOne(type, name, resource);
         if (held) changes.set(name, held);
       } catch (thrown) {
-        const why = thrown instanceof FieldRefusal ? thrown.message : 'cannot be decoded';
+        const why =
+          thrown instanceof FieldRefusal ? thrown.message : `cannot be decoded (${describeError(thrown)})`;
         problems.push(`${MESSAGE[type]} "${name}": ${why}`);
       }
     }
