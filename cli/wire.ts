@@ -53,6 +53,7 @@ export async function startControlPlane(
     const aggregator = createAggregator({ order, clock, log, metrics });
     closers.push(() => aggregator.close());
     const xds = createXdsServer({ log, clock, metrics });
+    closers.push(() => xds.close({ drainMs: deps.drainMs }));
     const ready = () => readiness(aggregator.current, config.sources);
     aggregator.subscribe((snapshot) => {
       xds.update(snapshot);
@@ -61,7 +62,6 @@ export async function startControlPlane(
 
     // 3. Addresses: xDS, then the API that tells how xDS is doing.
     const { port: xdsPort } = await xds.listen(config.xds.plaintext);
-    closers.push(() => xds.close({ drainMs: deps.drainMs }));
     const admin = createAdmin({
       listen: config.admin.listen,
       snapshot: () => aggregator.current,

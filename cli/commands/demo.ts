@@ -88,11 +88,19 @@ async function callAndCount(port: number, stop: AbortSignal): Promise<void> {
   const seconds = () => (clock.monotonic() - started) / 1000;
   const { controller, release } = childController(stop);
   const showing = show(tally, seconds, controller.signal);
+  // Requests under way at the end get as long as the proxy's drain, no longer.
+  let cancel: () => void = () => undefined;
+  const tooLate = aborted(stop).then(
+    () =>
+      new Promise<void>((resolve) => {
+        cancel = clock.after(DRAIN_MS, resolve);
+      }),
+  );
   await Promise.race([
     runTraffic({ port, services: SERVICES, everyMs: EVERY_MS, clock }, tally, stop),
-    // Requests under way at the end get as long as the proxy's drain, no longer.
-    aborted(stop).then(() => new Promise<void>((resolve) => clock.after(DRAIN_MS, resolve))),
+    tooLate,
   ]);
+  cancel();
   controller.abort(new Error('traffic over'));
   release();
   await showing;
