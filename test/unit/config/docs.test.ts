@@ -1,0 +1,67 @@
+// The documents say what the source says: every field, flag, variable and dependency, and no dead links.
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { fieldsAt } from '../../../config/explain.ts';
+import { parseConfig } from '../../../config/load.ts';
+import { SCALARS } from '../../../config/overrides.ts';
+import { formatProblem } from '../../../config/problems.ts';
+
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
+
+const PAGES = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md'].concat(
+  readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => join('docs', name)),
+);
+
+describe('docs/config.md', () => {
+  const text = read('docs/config.md');
+
+  it.each(['file', 'consul', 'kubernetes'])('has every field of kind %s', (kind) => {
+    const fields = fieldsAt(['sources', 0], { sources: [{ kind }] });
+    expect(fields).toContain('name');
+    // `include` has one field of its own and is written with it.
+    const missing = fields.filter((field) => !text.includes(`\`${field}\``) && !text.includes(`\`${field}.`));
+    expect(missing).toEqual([]);
+  });
+
+  it('has every other field, flag and variable', () => {
+    const parts = fieldsAt([], {}).flatMap((field) => {
+      const inner = fieldsAt([field], {});
+      return inner.length === 0 ? [field] : inner.map((name) => `${field}.${name}`);
+    });
+    for (const part of parts) expect(text).toContain(`\`${part}\``);
+    for (const { field, flag, variable } of SCALARS) {
+      expect(text).toContain(`| \`${field}\` | \`${flag}\` | \`${variable}\` |`);
+    }
+  });
+});
+
+it("the README's config is valid", () => {
+  const [, yaml] = /```yaml\n([^]*?)```/.exec(read('README.md')) ?? [];
+  const result = parseConfig(yaml ?? '', 'README.md');
+  expect(result.ok ? [] : result.problems.map(formatProblem)).toEqual([]);
+});
+
+it('docs/dependencies.md has every package and no other', () => {
+  const manifest = JSON.parse(read('package.json')) as Record<string, Record<string, string> | undefined>;
+  const wanted = ['dependencies', 'optionalDependencies', 'devDependencies'].flatMap((kind) =>
+    Object.keys(manifest[kind] ?? {}),
+  );
+  const rows = [...read('docs/dependencies.md').matchAll(/^\| (`[^|]+) \|/gm)];
+  const listed = rows.flatMap(([, cell]) => [...(cell ?? '').matchAll(/`([^`]+)`/g)].map((m) => m[1] ?? ''));
+  expect([...listed].sort()).toEqual([...wanted].sort());
+});
+
+it.each(PAGES)('%s has no dead links', (page) => {
+  const text = read(page).replace(/```[^]*?```/g, '');
+  const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map((m) => m[1] ?? '');
+  const dead = links.filter((link) => {
+    const [path] = link.split('#');
+    return !/^https?:/.test(link) && path && !existsSync(join(ROOT, dirname(page), path));
+  });
+  expect(dead).toEqual([]);
+});
