@@ -4,8 +4,6 @@
 /** The four resource types that proxies are told of. */
 export type ProxyType = 'cds' | 'eds' | 'lds' | 'rds';
 
-export const PROXY_TYPES: readonly ProxyType[] = ['cds', 'eds', 'lds', 'rds'];
-
 /**
  * `SYNCED`: the last response was acknowledged. `STALE`: it was sent and not acknowledged yet.
  * `NOT_SENT`: nothing was sent (the client did not ask, or what it asked for does not exist).
