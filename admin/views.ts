@@ -83,7 +83,7 @@ function stateOf(
   const since = Math.max(...dark.map((source) => source.staleSince ?? now));
   const causes = dark.map(
     (source) =>
-      `source ${source.name} is ${source.state} since ${staleSeconds(source, now)} s: ${source.cause}`,
+      `source ${source.name} has been ${source.state} for ${staleSeconds(source, now)} s: ${source.cause}`,
   );
   return { state: 'held', since: rfc3339(since), reason: `${causes.join('; ')}${health}` };
 }

@@ -1,8 +1,10 @@
 // Asks the admin API of a running control plane.
 import type { ErrorJson, Items } from '../admin/types.ts';
 import { defineError, describeError, toError } from '../lib/errors.ts';
+import { usage } from './usage.ts';
 
 const ANSWER_MS = 5_000;
+const NOT_OURS = 'what answers there is not an Isthmus admin API';
 
 export const SERVER_UNREACHABLE = defineError(
   'ISTHMUS_SERVER_UNREACHABLE',
@@ -22,13 +24,15 @@ export interface AdminClient {
 /** @param server base URL such as http://127.0.0.1:15080; HOST:PORT will do too. */
 export function adminClient(server: string): AdminClient {
   const base = server.includes('://') ? server : `http://${server}`;
+  if (!URL.canParse(base)) throw usage(`--server: expected a URL, got "${server}"`);
   return {
     async list<T>(path: string) {
       const { status, text } = await get(base, path);
       const body = parse(base, text);
-      if (status === 200) return (body as Items<T>).items;
-      const { error } = body as Partial<ErrorJson>;
-      throw SERVER_REFUSED(error?.message ?? `HTTP ${status}`, base);
+      const { items, error } = body as Partial<Items<T> & ErrorJson>;
+      if (status === 200 && Array.isArray(items)) return items;
+      if (error === undefined) throw SERVER_UNREACHABLE(base, NOT_OURS);
+      throw SERVER_REFUSED(error.message, base);
     },
   };
 }
@@ -55,5 +59,5 @@ function parse(base: string, text: string): unknown {
   } catch {
     // Said below: whatever answers there does not speak JSON.
   }
-  throw SERVER_UNREACHABLE(base, 'what answers there is not an Isthmus admin API');
+  throw SERVER_UNREACHABLE(base, NOT_OURS);
 }

@@ -22,6 +22,7 @@ import { startControlPlane } from '../wire.ts';
 
 /** Ctrl-C ends the demo within 2 s, so nothing gets longer than this. */
 const DRAIN_MS = 500;
+const STOP_MS = 1_900;
 const SERVICES = ['orders', 'orders', 'orders', 'payments'];
 const EVERY_MS = 20;
 const REDRAW_MS = 500;
@@ -31,7 +32,7 @@ const clock = systemClock;
 const pen = paint(wantsColour(process.stdout, process.env));
 
 export async function demo(): Promise<void> {
-  const stop = stopOnSignals();
+  const stop = stopOnSignals({ clock, withinMs: STOP_MS });
   const closers: (() => Promise<void> | void)[] = [() => stop.release()];
   try {
     await run(stop.signal, closers);

@@ -4,6 +4,7 @@ import { systemClock } from '../../lib/clock.ts';
 import { LOG_LEVELS, createLogger } from '../../telemetry/logger.ts';
 import type { LogLevel } from '../../telemetry/logger.ts';
 import { endOnFatal } from '../fatal.ts';
+import { logDestination } from '../log-text.ts';
 import { stopOnSignals } from '../signals.ts';
 import { addressFlag, defaultNodeId, portFlag, serviceFlag, usage } from '../usage.ts';
 import { version } from '../version.ts';
@@ -11,6 +12,7 @@ import { startProxy } from '../wire-proxy.ts';
 
 /** Requests under way get this long to finish; an idle proxy ends at once. */
 const DRAIN_MS = 4_000;
+const STOP_MS = 8_000;
 
 export interface ProxyFlags {
   readonly service: string;
@@ -32,7 +34,7 @@ export async function proxy(flags: ProxyFlags): Promise<void> {
   if (inbound !== undefined && port === undefined) {
     throw usage('--inbound needs --port: the port on loopback that the app listens on');
   }
-  const log = createLogger(levelFlag(flags.logLevel));
+  const log = createLogger(levelFlag(flags.logLevel), logDestination(process.stderr, process.env));
   const options = {
     service,
     nodeId: flags.nodeId ?? defaultNodeId(service),
@@ -44,7 +46,7 @@ export async function proxy(flags: ProxyFlags): Promise<void> {
     locality: { region: flags.region, zone: flags.zone, subZone: flags.subZone },
   };
   endOnFatal(log);
-  const stop = stopOnSignals();
+  const stop = stopOnSignals({ clock: systemClock, withinMs: STOP_MS });
   const running = await startProxy({
     ...options,
     version: version(),

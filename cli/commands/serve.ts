@@ -5,17 +5,19 @@ import { aborted } from '../../lib/abort.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { createLogger } from '../../telemetry/logger.ts';
 import { endOnFatal } from '../fatal.ts';
+import { logDestination } from '../log-text.ts';
 import { stopOnSignals } from '../signals.ts';
 import { startControlPlane } from '../wire.ts';
 
 /** Idle streams close at once; this is for answers under way. The whole stop stays under 5 s. */
 const DRAIN_MS = 3_000;
+const STOP_MS = 8_000;
 
 export async function serve(file: string, flags: Flags): Promise<void> {
   const config = await loadConfig(file, { flags, env: process.env });
-  const log = createLogger(config.logLevel);
+  const log = createLogger(config.logLevel, logDestination(process.stderr, process.env));
   endOnFatal(log);
-  const stop = stopOnSignals();
+  const stop = stopOnSignals({ clock: systemClock, withinMs: STOP_MS });
   const plane = await startControlPlane(config, { clock: systemClock, log, drainMs: DRAIN_MS }, stop.signal);
   await aborted(stop.signal);
   log.info('stopping');

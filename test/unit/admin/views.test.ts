@@ -72,7 +72,7 @@ describe('endpoints', () => {
       network: '',
       state: 'held',
       since: '2026-01-02T03:03:53.000Z',
-      reason: 'source consul-dc1 is stale since 12 s: connection refused',
+      reason: 'source consul-dc1 has been stale for 12 s: connection refused',
       health: 'healthy',
       weight: 3,
       share: 0.75,
