@@ -96,7 +96,8 @@ export async function rawServer(
     sockets.push(socket);
     socket.on('error', () => undefined);
     socket.on('data', (bytes) => {
-      received[index] += bytes.toString('latin1');
+      // A long body is not worth keeping.
+      if ((received[index]?.length ?? 0) < 1_000_000) received[index] += bytes.toString('latin1');
       onData(socket, received[index] ?? '', index);
     });
   });
@@ -145,7 +146,7 @@ export function rawClient(port: number): RawClient {
   const socket = net.connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true });
   const client: RawClient = { socket, text: '', ended: false, closed: false, error: '' };
   socket.on('data', (bytes) => {
-    client.text += bytes.toString('latin1');
+    if (client.text.length < 1_000_000) client.text += bytes.toString('latin1');
   });
   socket.on('end', () => {
     client.ended = true;
@@ -184,7 +185,10 @@ export interface Answer {
 
 export function request(
   port: number,
-  options: http.RequestOptions & { readonly body?: string | Buffer } = {},
+  options: Omit<http.RequestOptions, 'headers'> & {
+    readonly headers?: http.OutgoingHttpHeaders;
+    readonly body?: string | Buffer;
+  } = {},
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const { body, ...rest } = options;
