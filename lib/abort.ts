@@ -1,8 +1,11 @@
 // Small helpers around AbortSignal.
+import { setMaxListeners } from 'node:events';
 
 /** A controller that aborts with its parent; `release` forgets the parent when the work is over. */
 export function childController(parent: AbortSignal): { controller: AbortController; release: () => void } {
   const controller = new AbortController();
+  // Hundreds of watches may hang on one signal by design; Node's warning of a leak would be wrong.
+  setMaxListeners(0, parent, controller.signal);
   if (parent.aborted) controller.abort(parent.reason);
   const onAbort = () => controller.abort(parent.reason);
   parent.addEventListener('abort', onAbort, { once: true });

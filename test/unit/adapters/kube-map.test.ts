@@ -307,9 +307,8 @@ describe('a whole cluster', () => {
     );
     fc.assert(
       fc.property(fc.array(anything), (objects) => {
-        groupsFromKubernetes(objects as KubeService[], objects as KubeEndpointSlice[], options);
-        for (const object of objects)
-          groupFromKubernetes(object as KubeService, objects as KubeEndpointSlice[], options);
+        groupsFromKubernetes(objects, objects, options);
+        for (const object of objects) groupFromKubernetes(object, objects, options);
       }),
     );
   });

@@ -27,7 +27,7 @@ class Consumer {
   }
 
   get state() {
-    return { groups: Object.fromEntries([...this.groups].sort()), stale: this.stale };
+    return { groups: new Map(this.groups), stale: this.stale };
   }
 }
 
