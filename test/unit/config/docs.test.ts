@@ -40,6 +40,15 @@ describe('docs/config.md', () => {
   });
 });
 
+it('docs/cli.md has every command', () => {
+  const commands = [...read('cli/main.ts').matchAll(/\bprogram\s*\.command\('([a-z-]+)/g)].map(
+    (m) => m[1] ?? '',
+  );
+  expect(commands).toContain('serve');
+  const text = read('docs/cli.md');
+  expect(commands.filter((name) => !text.includes(`\`isthmus ${name}`))).toEqual([]);
+});
+
 it("the README's config is valid", () => {
   const [, yaml] = /```yaml\n([^]*?)```/.exec(read('README.md')) ?? [];
   const result = parseConfig(yaml ?? '', 'README.md');
