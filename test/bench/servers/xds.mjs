@@ -1,0 +1,79 @@
+// The xDS server alone, fed with a made-up catalogue, for the bench row `xds`: what the go-control-plane
+// peer does (test/support/servers/gcp), with the same control address. Plain JavaScript on dist/, so that
+// the code that is measured is the code that is shipped.
+//
+//   node xds.mjs --xds 127.0.0.1:0 --clusters 1000 --endpoints 10
+//
+// Prints {"xds":PORT,"ctl":PORT} when it is up. GET /bump?v=TEXT&cluster=I changes one endpoint of one
+// service: its address becomes TEXT. SIGTERM ends it.
+import { createServer } from 'node:http';
+import { parseArgs } from 'node:util';
+import { NO_LOCALITY } from '../../../dist/model/endpoint.js';
+import { systemClock } from '../../../dist/lib/clock.js';
+import { createLogger } from '../../../dist/telemetry/logger.js';
+import { createMetrics } from '../../../dist/telemetry/metrics.js';
+import { createXdsServer } from '../../../dist/xds-server/server.js';
+
+const { values } = parseArgs({
+  options: {
+    xds: { type: 'string', default: '127.0.0.1:0' },
+    clusters: { type: 'string', default: '1000' },
+    endpoints: { type: 'string', default: '10' },
+  },
+});
+const clusters = Number(values.clusters);
+const endpoints = Number(values.endpoints);
+
+/** The shards of service `i`; its first endpoint has the address `first` if that is given. */
+function slice(i, first) {
+  const service = `svc-${i}.default`;
+  const group = {
+    service,
+    aliases: [],
+    ports: [{ name: '', port: 0, protocol: 'http' }],
+    primaryPort: '',
+    endpoints: Array.from({ length: endpoints }, (_, h) => ({
+      address:
+        h === 0 && first !== undefined ? first : `127.${1 + Math.floor(i / 200)}.${i % 200}.${(h % 250) + 1}`,
+      port: 8080 + Math.floor(h / 250),
+      portName: '',
+      network: '',
+      health: 'healthy',
+      weight: 1,
+      labels: {},
+      locality: { ...NO_LOCALITY, zone: 'a' },
+    })),
+  };
+  return { service, shards: new Map([['bench', group]]) };
+}
+
+const server = createXdsServer({
+  log: createLogger('error'),
+  clock: systemClock,
+  metrics: createMetrics(),
+});
+let services = new Map(Array.from({ length: clusters }, (_, i) => [`svc-${i}.default`, slice(i)]));
+let version = 1;
+server.update({ version, services, sources: new Map() });
+server.setReady(true);
+
+const control = createServer((request, response) => {
+  const url = new URL(request.url ?? '/', 'http://127.0.0.1');
+  const i = Number(url.searchParams.get('cluster') ?? '0');
+  const text = url.searchParams.get('v');
+  if (url.pathname === '/bump' && text !== null && Number.isInteger(i) && i >= 0 && i < clusters) {
+    services = new Map(services).set(`svc-${i}.default`, slice(i, text));
+    version += 1;
+    server.update({ version, services, sources: new Map() });
+  } else if (url.pathname !== '/ready') {
+    response.statusCode = 400;
+  }
+  response.end('ok\n');
+});
+
+const { port: xds } = await server.listen(values.xds);
+control.listen(0, '127.0.0.1', () => {
+  process.stdout.write(`${JSON.stringify({ xds, ctl: control.address().port })}\n`);
+});
+// Nothing to drain; a profile is written by process.exit().
+process.once('SIGTERM', () => process.exit(0));
