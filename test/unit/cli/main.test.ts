@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EndpointJson, Items, SourceJson } from '../../../admin/types.ts';
+import { choosePort } from '../../../cli/demo/ports.ts';
 import { eventually, run, start } from './command.ts';
 import type { Command } from './command.ts';
 
@@ -119,12 +120,14 @@ describe('wrong usage', () => {
   });
 });
 
-it('a server that is not there ends with 3, its address and what to do', async () => {
-  const { code, stderr } = await run(['get', 'sources', '--server', 'http://127.0.0.1:9']);
+it('a server that is not there ends with 3, its address, why, and what to do', async () => {
+  const { port } = await choosePort(0);
+  const server = `http://127.0.0.1:${port}`;
+  const { code, stderr } = await run(['get', 'sources', '--server', server]);
   expect(code).toBe(3);
-  expect(stderr).toContain('http://127.0.0.1:9');
+  expect(stderr).toContain(`no control plane answers at ${server}: connect ECONNREFUSED`);
   expect(stderr).toContain('isthmus serve');
-  expect((await run(['proxy-status'], { env: { ISTHMUS_SERVER: 'http://127.0.0.1:9' } })).code).toBe(3);
+  expect((await run(['proxy-status'], { env: { ISTHMUS_SERVER: server } })).code).toBe(3);
 });
 
 describe('serve', () => {
