@@ -12,10 +12,9 @@ export const Known = {
   connection: 4,
   /** Meant for this hop only (RFC 9110 §7.6.1 and its predecessors). */
   hopByHop: 5,
-  expect: 6,
-  forwardedFor: 7,
-  forwardedProto: 8,
-  keepAlive: 9,
+  forwardedFor: 6,
+  forwardedProto: 7,
+  keepAlive: 8,
 } as const;
 
 interface KnownName {
@@ -33,7 +32,6 @@ const NAMES: readonly KnownName[] = [
   { name: 'te', kind: Known.hopByHop },
   { name: 'trailer', kind: Known.hopByHop },
   { name: 'upgrade', kind: Known.hopByHop },
-  { name: 'expect', kind: Known.expect },
   { name: 'x-forwarded-for', kind: Known.forwardedFor },
   { name: 'x-forwarded-proto', kind: Known.forwardedProto },
 ];
@@ -214,8 +212,12 @@ export function isPlain(fields: FieldIndex, i: number, value: string): boolean {
   return fields.end(i) - from === value.length + blank;
 }
 
+const KEEP_ALIVE: readonly string[] = ['keep-alive'];
+
 /** Options of a Connection field, lower case, without empty ones. */
-export function connectionOptions(value: string): string[] {
+export function connectionOptions(value: string): readonly string[] {
+  // Nearly every response has it; worth no array.
+  if (value === 'keep-alive') return KEEP_ALIVE;
   return value
     .toLowerCase()
     .split(',')
