@@ -50,9 +50,7 @@ const scalar: Special = (message) => (message.value ?? 0) as Json;
 const WELL_KNOWN: Readonly<Record<string, Special>> = {
   'google.protobuf.Any': openAny,
   'google.protobuf.Duration': (m) => {
-    const nanos = text(m.nanos, '0')
-      .padStart(9, '0')
-      .replace(/0+$/, '');
+    const nanos = text(m.nanos, '0').padStart(9, '0').replace(/0+$/, '');
     return `${text(m.seconds, '0')}${nanos === '' ? '' : `.${nanos}`}s`;
   },
   'google.protobuf.UInt32Value': scalar,
@@ -68,6 +66,16 @@ const WELL_KNOWN: Readonly<Record<string, Special>> = {
 function openAny(message: Record<string, unknown>): Json {
   const url = text(message.type_url, '');
   const value = Buffer.isBuffer(message.value) ? message.value : Buffer.alloc(0);
-  const opened = toJson(url.slice(url.lastIndexOf('/') + 1), value);
-  return { '@type': url, ...(opened as Record<string, Json>) };
+  const name = url.slice(url.lastIndexOf('/') + 1);
+  // An extension that we send or are sent without having its descriptor.
+  if (!isKnown(name)) return { '@type': url, value: value.toString('base64') };
+  return { '@type': url, ...(toJson(name, value) as Record<string, Json>) };
+}
+
+function isKnown(name: string): boolean {
+  try {
+    return messageType(name) !== undefined;
+  } catch {
+    return false;
+  }
 }

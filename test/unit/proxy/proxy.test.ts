@@ -233,6 +233,24 @@ describe('the proxy', () => {
     await expect(ask(outbound, { headers: { host: 'orders' } })).rejects.toThrow('ECONNREFUSED');
   });
 
+  test('dumps a resource that carries an extension it does not know', async () => {
+    const { admin } = await live();
+    const typed_config = { type_url: 'type.googleapis.com/not.known.Here', value: Buffer.from('x') };
+    const routes = outboundRoutes({ 'orders.default': ['orders'] });
+    const retry_policy = { retry_host_predicate: [{ name: 'p', typed_config }] };
+    const [first, ...rest] = routes.virtual_hosts ?? [];
+    server.setResources(
+      MESSAGE.rds,
+      bytesOf.rds({ ...routes, virtual_hosts: [{ ...first, retry_policy }, ...rest] }),
+    );
+    const dump = await until(async () => {
+      const { body } = await ask(admin, { path: '/config_dump' });
+      return body.includes('not.known.Here') && body;
+    });
+    expect(dump).toContain('"virtual_hosts"');
+    expect(dump).not.toContain('undecoded');
+  });
+
   test('cannot start on an admin address that is taken, and leaves nothing behind', async () => {
     await expect(start({ adminListen: `127.0.0.1:${port(0)}` })).rejects.toThrow(
       "the proxy's admin API cannot listen",
