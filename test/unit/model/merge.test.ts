@@ -1,0 +1,166 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { choosePrimaryPort, compareEndpoints, endpointKey } from '../../../model/endpoint.ts';
+import type { Endpoint, EndpointGroup, Health } from '../../../model/endpoint.ts';
+import { isReady, mergeShards } from '../../../model/merge.ts';
+import { clusterName, serviceName, splitServiceName } from '../../../model/names.ts';
+import type { ServiceShards } from '../../../model/snapshot.ts';
+
+const NOWHERE = { region: '', zone: '', subZone: '' };
+
+function endpoint(address: string, over: Partial<Endpoint> = {}): Endpoint {
+  const base = {
+    port: 80,
+    portName: '',
+    network: '',
+    health: 'healthy',
+    weight: 1,
+    labels: {},
+    locality: NOWHERE,
+  } as const;
+  return { address, ...base, ...over };
+}
+
+function group(endpoints: readonly Endpoint[], over: Partial<EndpointGroup> = {}): EndpointGroup {
+  const ports = [{ name: '', port: 0, protocol: '' }];
+  return { service: 'orders.default', aliases: [], ports, primaryPort: '', endpoints, ...over };
+}
+
+function shards(of: Readonly<Record<string, EndpointGroup>>): ServiceShards {
+  return { service: 'orders.default', shards: new Map(Object.entries(of)) };
+}
+
+describe('the union of sources', () => {
+  it('is one endpoint with two witnesses where they agree; the first source gives its attributes', () => {
+    const merged = mergeShards(
+      shards({
+        a: group([endpoint('10.0.0.1', { weight: 3, labels: { from: 'a' } })]),
+        b: group([endpoint('10.0.0.1', { weight: 9, health: 'unhealthy' }), endpoint('10.0.0.2')]),
+      }),
+    );
+    expect(merged.ports[0]?.endpoints).toEqual([
+      { ...endpoint('10.0.0.1', { weight: 3, labels: { from: 'a' } }), sources: ['a', 'b'] },
+      { ...endpoint('10.0.0.2'), sources: ['b'] },
+    ]);
+  });
+
+  it("joins the unnamed port of one source with the other's primary port", () => {
+    const named = {
+      ports: [
+        { name: 'http', port: 80, protocol: 'http' },
+        { name: 'grpc', port: 9090, protocol: 'grpc' },
+      ],
+      primaryPort: 'http',
+      aliases: ['orders'],
+    };
+    const merged = mergeShards(
+      shards({
+        consul: group([endpoint('10.0.0.1')]),
+        k8s: group(
+          [
+            endpoint('10.1.0.1', { portName: 'http' }),
+            endpoint('10.1.0.1', { port: 9090, portName: 'grpc' }),
+          ],
+          named,
+        ),
+      }),
+    );
+    expect(merged.ports.map((p) => [p.name, p.port, p.numbers, p.endpoints.map((e) => e.address)])).toEqual([
+      ['http', 80, [80], ['10.0.0.1', '10.1.0.1']],
+      ['grpc', 9090, [9090], ['10.1.0.1']],
+    ]);
+    expect(merged).toMatchObject({ primaryPort: 'http', aliases: ['orders'] });
+  });
+
+  it('keeps networks apart', () => {
+    const merged = mergeShards(
+      shards({ a: group([endpoint('10.0.0.1')]), b: group([endpoint('10.0.0.1', { network: 'b' })]) }),
+    );
+    expect(merged.ports[0]?.endpoints.map((e) => e.sources)).toEqual([['a'], ['b']]);
+  });
+
+  it('of sources without endpoints has its primary port all the same', () => {
+    expect(mergeShards(shards({ a: group([]) })).ports).toMatchObject([{ name: '', endpoints: [] }]);
+  });
+});
+
+const health = fc.constantFrom<Health>('healthy', 'unhealthy', 'draining', 'degraded', 'unknown');
+const anyEndpoint = fc
+  .record({
+    address: fc.constantFrom('10.0.0.1', '10.0.0.2', '10.0.0.3', '::1'),
+    port: fc.constantFrom(80, 8080),
+    network: fc.constantFrom('', 'n'),
+    weight: fc.nat(5),
+    health,
+  })
+  .map(({ address, ...over }) => endpoint(address, over));
+const anyGroup = fc
+  .uniqueArray(anyEndpoint, { selector: endpointKey })
+  .map((endpoints) => group([...endpoints].sort(compareEndpoints)));
+const anyShards = fc.dictionary(fc.constantFrom('a', 'b', 'c'), anyGroup, { minKeys: 1 });
+
+describe('whatever the sources say', () => {
+  it('a source that leaves takes only what it alone listed', () => {
+    fc.assert(
+      fc.property(anyShards, (of) => {
+        const keysOf = (s: Record<string, EndpointGroup>) =>
+          new Set(mergeShards(shards(s)).ports.flatMap((p) => p.endpoints.map(endpointKey)));
+        const [gone, ...others] = Object.keys(of);
+        const rest = Object.fromEntries(others.map((name) => [name, of[name] ?? group([])]));
+        const before = keysOf(of);
+        const after = keysOf(rest);
+        const onlyGone = (of[gone ?? '']?.endpoints ?? []).map(endpointKey).filter((key) => !after.has(key));
+        expect(new Set([...after, ...onlyGone])).toEqual(before);
+      }),
+    );
+  });
+
+  it('every endpoint is there once, in one order, with all its witnesses', () => {
+    fc.assert(
+      fc.property(anyShards, (of) => {
+        const endpoints = mergeShards(shards(of)).ports.flatMap((p) => p.endpoints);
+        expect(endpoints).toEqual([...endpoints].sort(compareEndpoints));
+        expect(new Set(endpoints.map(endpointKey)).size).toBe(endpoints.length);
+        for (const found of endpoints) {
+          const witnesses = Object.entries(of).filter(([, g]) =>
+            g.endpoints.some((e) => endpointKey(e) === endpointKey(found)),
+          );
+          expect(found.sources).toEqual(witnesses.map(([name]) => name));
+        }
+      }),
+    );
+  });
+});
+
+describe('small rules', () => {
+  it.each([
+    ['healthy', 1, true],
+    ['unknown', 1, true],
+    ['degraded', 1, true],
+    ['unhealthy', 1, false],
+    ['draining', 1, false],
+    ['healthy', 0, false],
+  ] as const)('%s with weight %i is ready: %s', (state, weight, ready) => {
+    expect(isReady({ health: state, weight })).toBe(ready);
+  });
+
+  it.each([
+    [['http', 'grpc'], '', 'http'],
+    [['grpc', 'admin'], '', 'grpc'],
+    [['grpc', ''], '', ''],
+    [['http', 'grpc'], 'grpc', 'grpc'],
+    [['http', 'grpc'], '81', 'grpc'],
+    [['http', 'grpc'], 'nothing', 'http'],
+    [[], '', ''],
+  ])('of ports %j, asked for %j, the primary one is %j', (names, wanted, primary) => {
+    const ports = names.map((name, index) => ({ name, port: 80 + index, protocol: '' }));
+    expect(choosePrimaryPort(ports, wanted)).toBe(primary);
+  });
+
+  it('names', () => {
+    expect(serviceName('Orders')).toBe('orders.default');
+    expect(splitServiceName('a.b.shop')).toEqual({ name: 'a.b', namespace: 'shop' });
+    expect(clusterName('orders.default', 'http', 'http')).toBe('orders.default');
+    expect(clusterName('orders.default', 'grpc', 'http')).toBe('orders.default:grpc');
+  });
+});
