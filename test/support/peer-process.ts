@@ -1,18 +1,22 @@
 // Runs a server of the table as a plain process on loopback.
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { LogTail } from './running-server.ts';
 import type { RunningServer, ServerSpec } from './running-server.ts';
 
 const alive = new Set<ChildProcess>();
-// A worker that ends in the middle must not leave servers behind.
+const folders = new Set<string>();
+// A worker that ends in the middle must leave neither servers nor their data behind.
 process.once('exit', () => {
   for (const child of alive) child.kill('SIGKILL');
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 
 export async function startProcess(spec: ServerSpec): Promise<RunningServer> {
+  folders.add(spec.dir);
   await mkdir(spec.dir, { recursive: true });
   for (const [name, content] of Object.entries(spec.files)) {
     const file = join(spec.dir, name);
@@ -48,6 +52,7 @@ export async function startProcess(spec: ServerSpec): Promise<RunningServer> {
     async stop() {
       await kill();
       await rm(spec.dir, { recursive: true, force: true, maxRetries: 5 });
+      folders.delete(spec.dir);
     },
     readFile: (name) => readFile(join(spec.dir, name), 'utf8'),
     log: () => tail.toString(),
