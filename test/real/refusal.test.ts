@@ -35,9 +35,18 @@ describePeers(['envoy'], 'a refused listener', (start) => {
       files: {
         'envoy.yaml': (place) =>
           isthmusSync(
-            ...['bootstrap', 'envoy', '--service', 'web', '--node-id', 'refuser'],
-            ...['--xds', `127.0.0.1:${control.xdsPort}`, '--outbound', NOT_OURS],
-            ...['--admin-port', String(place.port('admin'))],
+            'bootstrap',
+            'envoy',
+            '--service',
+            'web',
+            '--node-id',
+            'refuser',
+            '--xds',
+            `127.0.0.1:${control.xdsPort}`,
+            '--outbound',
+            NOT_OURS,
+            '--admin-port',
+            String(place.port('admin')),
           ),
       },
     });

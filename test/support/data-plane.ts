@@ -39,10 +39,18 @@ async function startEnvoy(start: StartPeer, options: DataPlaneOptions): Promise<
     files: {
       'envoy.yaml': (place) =>
         isthmusSync(
-          ...['bootstrap', 'envoy', '--service', options.service, '--node-id', nodeId],
-          ...['--xds', `127.0.0.1:${options.xdsPort}`],
-          ...['--admin-port', String(place.port('admin'))],
-          ...['--outbound', `127.0.0.1:${place.port('outbound')}`],
+          'bootstrap',
+          'envoy',
+          '--service',
+          options.service,
+          '--node-id',
+          nodeId,
+          '--xds',
+          `127.0.0.1:${options.xdsPort}`,
+          '--admin-port',
+          String(place.port('admin')),
+          '--outbound',
+          `127.0.0.1:${place.port('outbound')}`,
         ),
     },
   });
@@ -60,9 +68,17 @@ async function startProxy(options: DataPlaneOptions): Promise<DataPlane> {
   const nodeId = `proxy-${options.service}`;
   const [port, admin] = [await freePort(), await freePort()];
   const child = startIsthmus([
-    ...['proxy', '--service', options.service, '--node-id', nodeId],
-    ...['--xds', `127.0.0.1:${options.xdsPort}`],
-    ...['--outbound', `127.0.0.1:${port}`, '--admin', `127.0.0.1:${admin}`],
+    'proxy',
+    '--service',
+    options.service,
+    '--node-id',
+    nodeId,
+    '--xds',
+    `127.0.0.1:${options.xdsPort}`,
+    '--outbound',
+    `127.0.0.1:${port}`,
+    '--admin',
+    `127.0.0.1:${admin}`,
   ]);
   const url = `http://127.0.0.1:${admin}`;
   const ready = async () => (await fetch(`${url}/ready`)).status === 200;

@@ -87,7 +87,7 @@ export class Observer {
     for (const { name = '', version = '', resource } of response.resources ?? []) {
       held.set(name, version);
       resources.set(name, version);
-      const value = (resource as { value?: Buffer } | undefined)?.value;
+      const value = resource?.value;
       if (type === EDS && value) endpoints.set(name, weightsOf(value));
     }
     for (const name of response.removed_resources ?? []) held.delete(name);
