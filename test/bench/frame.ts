@@ -16,6 +16,8 @@ export interface FrameOptions {
   readonly children: Children;
   readonly repetitions: number;
   readonly all: boolean;
+  /** Full path of the built tree. */
+  readonly dist: string;
   /** Aborts at Ctrl-C and at the bound of the whole. */
   readonly signal: AbortSignal;
   /** A line about progress. */
@@ -108,8 +110,9 @@ async function onStage(
   const nodeOptions = mode.profile === true ? ['--cpu-prof', `--cpu-prof-dir=${profiles}`] : [];
   try {
     await mkdir(profiles);
-    const { cores, children, all, signal } = o;
-    await work({ cores, children, dir, nodeOptions, only: mode.only, all, signal }, profiles);
+    const { cores, children, all, dist, signal } = o;
+    const cli = join(dist, 'cli', 'main.js');
+    await work({ cores, children, dir, dist, cli, nodeOptions, only: mode.only, all, signal }, profiles);
   } finally {
     await o.children.stopAll();
     await rm(dir, { recursive: true, force: true });

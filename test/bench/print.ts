@@ -22,7 +22,7 @@ export function rowText(row: Row, result: RowResult, repetitions: number): strin
       if (!found) return '-';
       const own = spread(result.peers[row.own]?.samples ?? [], metric.key);
       const values = `${found.min.toFixed(metric.digits)} / ${found.median.toFixed(metric.digits)}`;
-      return name === row.own || !own || found.min === 0
+      return metric.bare === true || name === row.own || !own || found.min === 0
         ? values
         : `${values} (${ratio(own.min / found.min)})`;
     }),

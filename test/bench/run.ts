@@ -1,6 +1,7 @@
 // npm run bench [-- NAME…]: measures Isthmus beside its peers and prints ratios. Exit code 0 also when a goal
 // is missed (a busy machine is no defect); 1 when a row could not be run; 2 for wrong arguments.
 import { writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { describeError } from '../../lib/errors.ts';
 import { Children } from './children.ts';
@@ -21,6 +22,7 @@ rows: ${ROWS.map((row) => `${row.name} (${row.title})`).join('\n      ')}
   -o, --output FILE     everything as JSON, too
   --all                 also peers that no goal needs
   --profile             profile our own server even if no goal is missed
+  --dist FOLDER         the built tree to measure, default dist (to compare two builds)
   --max MINUTES         bound on the whole, default 20
 `;
 
@@ -31,6 +33,7 @@ interface Arguments {
   readonly all: boolean;
   readonly profile: boolean;
   readonly maxMinutes: number;
+  readonly dist: string;
 }
 
 function readArguments(): Arguments {
@@ -41,6 +44,7 @@ function readArguments(): Arguments {
       output: { type: 'string', short: 'o' },
       all: { type: 'boolean', default: false },
       profile: { type: 'boolean', default: false },
+      dist: { type: 'string', default: 'dist' },
       max: { type: 'string', default: '20' },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -60,6 +64,7 @@ function readArguments(): Arguments {
     output: values.output,
     all: values.all,
     profile: values.profile,
+    dist: resolve(values.dist),
     maxMinutes: positive('--max', values.max),
   };
 }
@@ -102,9 +107,9 @@ async function bench(args: Arguments): Promise<number> {
   const about = machine(how);
   console.log(machineText(about));
   const children = new Children();
-  const { repetitions, all } = args;
+  const { repetitions, all, dist } = args;
   const say = (text: string) => process.stderr.write(`${text}\n`);
-  const frame: FrameOptions = { cores, children, repetitions, all, signal: over.signal, say };
+  const frame: FrameOptions = { cores, children, repetitions, all, dist, signal: over.signal, say };
   const results: RowResult[] = [];
   let failed = 0;
   try {

@@ -9,6 +9,8 @@ export interface Metric {
   /** With its unit: `CPU, µs per request`. */
   readonly title: string;
   readonly digits: number;
+  /** A ratio of it to a peer's says nothing. */
+  readonly bare?: boolean;
 }
 
 export interface Goal {
@@ -41,6 +43,9 @@ export interface Stage {
   readonly children: ChildrenLike;
   /** A folder that is removed when the row ends. */
   readonly dir: string;
+  /** The built tree that is measured, and in it the command `isthmus`. */
+  readonly dist: string;
+  readonly cli: string;
   /** Options for the node process under test: the profiler's, or none. */
   readonly nodeOptions: readonly string[];
   /** Only this peer is wanted (the profiled pass). */

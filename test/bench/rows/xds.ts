@@ -74,7 +74,18 @@ async function startOwn(stage: Stage, signal: AbortSignal): Promise<Server> {
     name: 'isthmus',
     core: stage.cores.server,
     command: process.execPath,
-    args: [...stage.nodeOptions, script, '--clusters', String(SERVICES), '--endpoints', String(ENDPOINTS)],
+    args: [
+      ...stage.nodeOptions,
+      script,
+      '--dist',
+      stage.dist,
+      '--clusters',
+      String(SERVICES),
+      '--endpoints',
+      String(ENDPOINTS),
+      '--dist',
+      stage.dist,
+    ],
   });
   const ports = await until('ports', child, signal, async () => {
     const line = child.stdout().split('\n', 1)[0] ?? '';

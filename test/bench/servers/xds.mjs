@@ -2,25 +2,31 @@
 // peer does (test/support/servers/gcp), with the same control address. Plain JavaScript on dist/, so that
 // the code that is measured is the code that is shipped.
 //
-//   node xds.mjs --xds 127.0.0.1:0 --clusters 1000 --endpoints 10
+//   node xds.mjs --dist FOLDER --xds 127.0.0.1:0 --clusters 1000 --endpoints 10
 //
 // Prints {"xds":PORT,"ctl":PORT} when it is up. GET /bump?v=TEXT&cluster=I changes one endpoint of one
 // service: its address becomes TEXT. SIGTERM ends it.
 import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { NO_LOCALITY } from '../../../dist/model/endpoint.js';
-import { systemClock } from '../../../dist/lib/clock.js';
-import { createLogger } from '../../../dist/telemetry/logger.js';
-import { createMetrics } from '../../../dist/telemetry/metrics.js';
-import { createXdsServer } from '../../../dist/xds-server/server.js';
 
 const { values } = parseArgs({
   options: {
+    dist: { type: 'string', default: 'dist' },
     xds: { type: 'string', default: '127.0.0.1:0' },
     clusters: { type: 'string', default: '1000' },
     endpoints: { type: 'string', default: '10' },
   },
 });
+/** A module of the built tree. */
+const built = (file) => import(pathToFileURL(join(values.dist, file)).href);
+const { NO_LOCALITY } = await built('model/endpoint.js');
+const { systemClock } = await built('lib/clock.js');
+const { createLogger } = await built('telemetry/logger.js');
+const { createMetrics } = await built('telemetry/metrics.js');
+const { createXdsServer } = await built('xds-server/server.js');
+
 const clusters = Number(values.clusters);
 const endpoints = Number(values.endpoints);
 
