@@ -33,7 +33,7 @@ export function mergeShards(service: ServiceShards): MergedService {
   const ports = new Map<string, PortDraft>();
   const aliases = new Set<string>();
   for (const [source, group] of service.shards) {
-    const nameOf = (name: string) => (name === group.primaryPort ? primaryPort : name);
+    const nameOf = (name: string) => mergedPortName(name, source, group.primaryPort, primaryPort);
     for (const alias of group.aliases) aliases.add(alias);
     for (const port of group.ports) addPort(ports, nameOf(port.name), port);
     for (const endpoint of group.endpoints) {
@@ -60,6 +60,15 @@ interface PortDraft {
 }
 
 const rank = (port: PortDraft, primary: string): number => (port.name === primary ? 0 : 1);
+
+/**
+ * Each source's primary port is the service's. A source whose primary port is another one may still have a
+ * port that is called as the service's primary: that one must not mix with it and is named after its source.
+ */
+function mergedPortName(name: string, source: string, ownPrimary: string, primary: string): string {
+  if (name === ownPrimary) return primary;
+  return name === primary ? `${name}-${source}` : name;
+}
 
 /** A name if any source has one, so that `http` from Kubernetes names Consul's unnamed port too. */
 function primaryPortOf(service: ServiceShards): string {

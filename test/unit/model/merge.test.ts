@@ -72,6 +72,25 @@ describe('the union of sources', () => {
     expect(merged).toMatchObject({ primaryPort: 'http', aliases: ['orders'] });
   });
 
+  it("does not mix a primary port with another source's port of the same name", () => {
+    const web = { name: 'web', port: 80, protocol: 'http' };
+    const http = { name: 'http', port: 81, protocol: 'http' };
+    const merged = mergeShards(
+      shards({
+        a: group([endpoint('10.0.0.1', { portName: 'http' })], { ports: [http], primaryPort: 'http' }),
+        b: group([endpoint('10.0.0.2', { portName: 'web' }), endpoint('10.0.0.3', { portName: 'http' })], {
+          ports: [web, http],
+          primaryPort: 'web',
+        }),
+      }),
+    );
+    const addresses = merged.ports.map((port) => [port.name, port.endpoints.map((e) => e.address)]);
+    expect(addresses).toEqual([
+      ['http', ['10.0.0.1', '10.0.0.2']],
+      ['http-b', ['10.0.0.3']],
+    ]);
+  });
+
   it('keeps networks apart', () => {
     const merged = mergeShards(
       shards({ a: group([endpoint('10.0.0.1')]), b: group([endpoint('10.0.0.1', { network: 'b' })]) }),
