@@ -1,4 +1,5 @@
 // Reading the values of flags; whatever is wrong with them ends the command with exit code 2.
+import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { parseListenAddress } from '../config/schema.ts';
 import { defineError } from '../lib/errors.ts';
@@ -21,6 +22,15 @@ export function portFlag(flag: string, text: string): number {
 /** HOST:PORT as it is, checked. */
 export function addressFlag(flag: string, text: string): string {
   if (!parseListenAddress(text)) throw usage(`${flag}: expected HOST:PORT, got "${text}"`);
+  return text;
+}
+
+/** ADDRESS:PORT to listen on: an IP address, since xDS listeners take no names; no address means all. */
+export function listenFlag(flag: string, text: string): string {
+  const at = parseListenAddress(text);
+  if (!at || (at.host !== '' && isIP(at.host) === 0)) {
+    throw usage(`${flag}: expected an IP address and a port such as 127.0.0.1:15001, got "${text}"`);
+  }
   return text;
 }
 

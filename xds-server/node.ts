@@ -1,4 +1,5 @@
 // Who a client says it is, read from the node of its first message, and which resources that entitles it to.
+import { isIP } from 'node:net';
 import { parseListenAddress } from '../config/schema.ts';
 import { defineError } from '../lib/errors.ts';
 import { serviceName } from '../model/names.ts';
@@ -64,7 +65,10 @@ function isthmusMetadata(metadata: Struct__Output | undefined): Map<string, stri
 
 function listenAt(what: string, text: string) {
   const at = parseListenAddress(text);
-  if (!at) throw NODE_INVALID(`metadata.isthmus.${what} is "${text}", not HOST:PORT`);
+  // xDS listeners take addresses, not names; an empty host is every address.
+  if (!at || (at.host !== '' && isIP(at.host) === 0)) {
+    throw NODE_INVALID(`metadata.isthmus.${what} is "${text}", not ADDRESS:PORT`);
+  }
   return at;
 }
 

@@ -2,7 +2,7 @@
 import { stringify } from 'yaml';
 import { envoyBootstrap } from '../bootstrap/envoy.ts';
 import { write } from '../output.ts';
-import { addressFlag, defaultNodeId, portFlag, serviceFlag, usage } from '../usage.ts';
+import { addressFlag, defaultNodeId, listenFlag, portFlag, serviceFlag, usage } from '../usage.ts';
 
 export interface BootstrapFlags {
   readonly service: string;
@@ -29,8 +29,8 @@ export function bootstrap(kind: string, flags: BootstrapFlags): void {
     nodeId: flags.nodeId ?? defaultNodeId(service),
     xds: addressFlag('--xds', flags.xds),
     adminPort: portFlag('--admin-port', flags.adminPort),
-    outbound: outbound && addressFlag('--outbound', outbound),
-    inbound: inbound && addressFlag('--inbound', inbound),
+    outbound: outbound && listenFlag('--outbound', outbound),
+    inbound: inbound && listenFlag('--inbound', inbound),
     appPort: port === undefined ? undefined : portFlag('--port', port),
     locality: { region: flags.region, zone: flags.zone, subZone: flags.subZone },
   });

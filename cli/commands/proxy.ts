@@ -6,7 +6,7 @@ import type { LogLevel } from '../../telemetry/logger.ts';
 import { endOnFatal } from '../fatal.ts';
 import { logDestination } from '../log-text.ts';
 import { stopOnSignals } from '../signals.ts';
-import { addressFlag, defaultNodeId, portFlag, serviceFlag, usage } from '../usage.ts';
+import { addressFlag, defaultNodeId, listenFlag, portFlag, serviceFlag, usage } from '../usage.ts';
 import { version } from '../version.ts';
 import { startProxy } from '../wire-proxy.ts';
 
@@ -39,8 +39,8 @@ export async function proxy(flags: ProxyFlags): Promise<void> {
     service,
     nodeId: flags.nodeId ?? defaultNodeId(service),
     xdsAddress: addressFlag('--xds', flags.xds),
-    ...(outbound !== undefined && { outbound: addressFlag('--outbound', outbound) }),
-    ...(inbound !== undefined && { inbound: addressFlag('--inbound', inbound) }),
+    ...(outbound !== undefined && { outbound: listenFlag('--outbound', outbound) }),
+    ...(inbound !== undefined && { inbound: listenFlag('--inbound', inbound) }),
     ...(port !== undefined && { appPort: portFlag('--port', port) }),
     adminListen: addressFlag('--admin', flags.admin),
     locality: { region: flags.region, zone: flags.zone, subZone: flags.subZone },
