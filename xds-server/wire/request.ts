@@ -23,7 +23,34 @@ export interface SotwRequest extends AnyRequest {
   readonly names: string[];
 }
 
-type Fields = Readonly<Record<number, (reader: protobuf.Reader) => void>>;
+/** What to do with a field; made once for each message type, since most requests are ACKs and come often. */
+type Fields<T> = Readonly<Record<number, (reader: protobuf.Reader, into: T) => void>>;
+
+const DELTA_FIELDS: Fields<DeltaRequest> = {
+  1: (r, to) => (to.node = r.bytes()),
+  2: (r, to) => (to.typeUrl = r.string()),
+  3: (r, to) => to.subscribe.push(r.string()),
+  4: (r, to) => to.unsubscribe.push(r.string()),
+  5: (r, to) => readMapEntry(r, to.initialVersions),
+  6: (r, to) => (to.nonce = r.string()),
+  7: (r, to) => (to.error = readStatus(r)),
+};
+
+const SOTW_FIELDS: Fields<SotwRequest> = {
+  1: (r, to) => (to.version = r.string()),
+  2: (r, to) => (to.node = r.bytes()),
+  3: (r, to) => to.names.push(r.string()),
+  4: (r, to) => (to.typeUrl = r.string()),
+  5: (r, to) => (to.nonce = r.string()),
+  6: (r, to) => (to.error = readStatus(r)),
+};
+
+const ENTRY_FIELDS: Fields<{ key: string; value: string }> = {
+  1: (r, to) => (to.key = r.string()),
+  2: (r, to) => (to.value = r.string()),
+};
+
+const STATUS_FIELDS: Fields<{ message: string }> = { 2: (r, to) => (to.message = r.string()) };
 
 /** envoy.service.discovery.v3.DeltaDiscoveryRequest */
 export function readDeltaRequest(bytes: Uint8Array): DeltaRequest {
@@ -36,15 +63,7 @@ export function readDeltaRequest(bytes: Uint8Array): DeltaRequest {
     unsubscribe: [],
     initialVersions: new Map(),
   };
-  readFields(protobuf.Reader.create(bytes), {
-    1: (r) => (request.node = r.bytes()),
-    2: (r) => (request.typeUrl = r.string()),
-    3: (r) => request.subscribe.push(r.string()),
-    4: (r) => request.unsubscribe.push(r.string()),
-    5: (r) => readMapEntry(r, request.initialVersions),
-    6: (r) => (request.nonce = r.string()),
-    7: (r) => (request.error = readStatus(r)),
-  });
+  readFields(protobuf.Reader.create(bytes), DELTA_FIELDS, request);
   return request;
 }
 
@@ -58,23 +77,16 @@ export function readSotwRequest(bytes: Uint8Array): SotwRequest {
     version: '',
     names: [],
   };
-  readFields(protobuf.Reader.create(bytes), {
-    1: (r) => (request.version = r.string()),
-    2: (r) => (request.node = r.bytes()),
-    3: (r) => request.names.push(r.string()),
-    4: (r) => (request.typeUrl = r.string()),
-    5: (r) => (request.nonce = r.string()),
-    6: (r) => (request.error = readStatus(r)),
-  });
+  readFields(protobuf.Reader.create(bytes), SOTW_FIELDS, request);
   return request;
 }
 
 /** All handled fields are length-delimited; others are skipped, as protobuf wants. */
-function readFields(reader: protobuf.Reader, fields: Fields, end = reader.len): void {
+function readFields<T>(reader: protobuf.Reader, fields: Fields<T>, into: T, end = reader.len): void {
   while (reader.pos < end) {
     const tag = reader.uint32();
     const read = fields[tag >>> 3];
-    if (read && (tag & 7) === 2) read(reader);
+    if (read && (tag & 7) === 2) read(reader, into);
     else if (tag >>> 3 === 0) throw new RangeError(`field number 0 at byte ${reader.pos}`);
     else reader.skipType(tag & 7);
   }
@@ -82,19 +94,16 @@ function readFields(reader: protobuf.Reader, fields: Fields, end = reader.len): 
 }
 
 function readMapEntry(reader: protobuf.Reader, into: Map<string, string>): void {
-  let key = '';
-  let value = '';
-  const end = endOfMessage(reader);
-  readFields(reader, { 1: (r) => (key = r.string()), 2: (r) => (value = r.string()) }, end);
-  into.set(key, value);
+  const entry = { key: '', value: '' };
+  readFields(reader, ENTRY_FIELDS, entry, endOfMessage(reader));
+  into.set(entry.key, entry.value);
 }
 
 /** google.rpc.Status.message */
 function readStatus(reader: protobuf.Reader): string {
-  let message = '';
-  const end = endOfMessage(reader);
-  readFields(reader, { 2: (r) => (message = r.string()) }, end);
-  return message;
+  const status = { message: '' };
+  readFields(reader, STATUS_FIELDS, status, endOfMessage(reader));
+  return status.message;
 }
 
 /** Reads a message's length; throws when it would run past the buffer. */

@@ -4,11 +4,19 @@ import type { ResourceType } from '../types.ts';
 import type { EncodedResource } from '../resource.ts';
 import { messageField, textField } from './writer.ts';
 
+interface DeltaBody {
+  readonly resources: readonly EncodedResource[];
+  readonly removed: readonly string[];
+  readonly bytes: Buffer;
+}
+
 /** One per server; keeps the pieces that are equal in every response. */
 export class ResponseWriter {
   readonly #typeUrl: ReadonlyMap<ResourceType, Buffer>;
   readonly #deltaIdentifier: Buffer;
   readonly #sotwIdentifier: Buffer;
+  /** Per type, what the last incremental response said, without its nonce. */
+  readonly #lastDelta = new Map<ResourceType, DeltaBody>();
 
   /** @param identifier control_plane.identifier, which Envoy shows as a stat. */
   constructor(identifier: string) {
@@ -24,13 +32,21 @@ export class ResponseWriter {
     resources: readonly EncodedResource[],
     removed: readonly string[],
   ): Buffer {
-    return Buffer.concat([
+    return withNonce(this.#deltaBody(type, resources, removed), nonce);
+  }
+
+  /** A change goes to one stream after the other with equal content: only the first one copies it together. */
+  #deltaBody(type: ResourceType, resources: readonly EncodedResource[], removed: readonly string[]): Buffer {
+    const last = this.#lastDelta.get(type);
+    if (last && sameItems(last.resources, resources) && sameItems(last.removed, removed)) return last.bytes;
+    const bytes = Buffer.concat([
       ...resources.map((r) => r.delta),
       ...this.#typeUrlOf(type),
-      textField(5, nonce),
       ...removed.map((name) => textField(6, name)),
       this.#deltaIdentifier,
     ]);
+    this.#lastDelta.set(type, { resources, removed, bytes });
+    return bytes;
   }
 
   /** DiscoveryResponse: version_info 1, resources 2, type_url 4, nonce 5, control_plane 6. */
@@ -48,4 +64,18 @@ export class ResponseWriter {
     const bytes = this.#typeUrl.get(type);
     return bytes ? [bytes] : [];
   }
+}
+
+/** Appends field 5, the nonce; protobuf takes fields in any order. A nonce is ours: ASCII, under 128 bytes. */
+function withNonce(body: Buffer, nonce: string): Buffer {
+  const out = Buffer.allocUnsafe(body.length + 2 + nonce.length);
+  out.set(body);
+  out[body.length] = (5 << 3) | 2;
+  out[body.length + 1] = nonce.length;
+  out.write(nonce, body.length + 2, 'latin1');
+  return out;
+}
+
+function sameItems<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((item, index) => item === b[index]);
 }
