@@ -43,9 +43,9 @@ module.exports = {
     },
     {
       name: 'only-wire-joins-the-stages',
-      comment: 'cli/wire.ts is the composition root; cli/commands may reach a stage through it only',
+      comment: 'cli/wire*.ts are the composition roots; cli/commands may reach a stage through them only',
       severity: 'error',
-      from: { path: '^cli/', pathNot: '^cli/(wire|wire-proxy)\\.ts$' },
+      from: { path: '^cli/', pathNot: '^cli/wire(-[a-z]+)?\\.ts$' },
       to: { path: '^(adapters|aggregator|xds-server|proxy)/' },
     },
     {

@@ -86,6 +86,12 @@ program
   .requiredOption('-f, --file <file>', 'the config')
   .action(async ({ file }: { file: string }) => (await import('./commands/validate.ts')).validate(file));
 
+program
+  .command('check')
+  .description('ask every source of a config once; for each that fails, why and what to do')
+  .option('-c, --config <file>', 'the config', 'isthmus.yaml')
+  .action(async ({ config }: { config: string }) => (await import('./commands/check.ts')).check(config));
+
 /** Flags that say who a data plane is. */
 function withNode(command: Command): Command {
   return command

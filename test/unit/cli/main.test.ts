@@ -104,6 +104,28 @@ describe('a config that cannot be used', () => {
   });
 });
 
+describe('check', () => {
+  it('asks every source, says what failed and why, and ends with 1 only for a required one', async () => {
+    const answers = 'name: vms, kind: file, path: vms.yaml';
+    const silent = 'kind: file, path: absent.yaml';
+    const config = (required: boolean) =>
+      `sources: [{ ${answers} }, { name: other, ${silent}, required: ${String(required)} }]\n`;
+    await writeFile(join(dir, 'required.yaml'), config(true));
+    await writeFile(join(dir, 'optional.yaml'), config(false));
+
+    const required = await run(['check', '-c', 'required.yaml'], { cwd: dir });
+    expect(required.stdout).toMatch(
+      /^✓ required\.yaml is valid\n✓ vms \(file\): \d+ services, \d+ endpoints in /,
+    );
+    expect(required.stdout).toMatch(/✗ other \(file\): .*absent\.yaml: no such file/);
+    expect(required.code).toBe(1);
+
+    const optional = await run(['check', '-c', 'optional.yaml'], { cwd: dir });
+    expect(optional.stdout).toMatch(/! other \(file\) \(not required\): /);
+    expect(optional.code).toBe(0);
+  });
+});
+
 describe('wrong usage', () => {
   it.each([
     [['bogus']],
