@@ -6,7 +6,7 @@ import { EMPTY_SNAPSHOT } from '../model/snapshot.ts';
 import type { FederationSnapshot, SourceState } from '../model/snapshot.ts';
 import type { Clock } from '../lib/clock.ts';
 import { coalesce } from '../lib/coalesce.ts';
-import { describeError } from '../lib/errors.ts';
+import { describeError, toError } from '../lib/errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { ShardStore } from './shards.ts';
@@ -25,7 +25,7 @@ export interface AggregatorOptions {
 
 export interface Aggregator {
   readonly current: FederationSnapshot;
-  /** Follows a source until `signal` aborts; its shards stay. */
+  /** Follows a source until `signal` aborts; its shards stay, also when the source ends or fails. */
   attach(discoverer: Discoverer, signal: AbortSignal): Promise<void>;
   /** Removes a source and its shards on purpose. */
   detach(source: string): void;
@@ -42,10 +42,11 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
   const sources = new Map<string, SourceState>();
   const listeners = new Set<(snapshot: FederationSnapshot) => void>();
   let current = EMPTY_SNAPSHOT;
+  let closed = false;
 
   const publish = () => {
     current = { version: current.version + 1, services: store.services(), sources: new Map(sources) };
-    for (const listener of listeners) listener(current);
+    for (const listener of listeners) tell(listener, current, log);
   };
   const pending = coalesce(publish, { quietMs: options.quietMs ?? 10, maxMs: options.maxMs ?? 250, clock });
 
@@ -56,7 +57,7 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
     metrics.source.services.set(labels, state.services);
     metrics.source.endpoints.set(labels, state.endpoints);
     if (state.lastSuccess !== undefined) metrics.source.lastSuccess.set(labels, state.lastSuccess / 1000);
-    pending.trigger();
+    if (!closed) pending.trigger();
   };
 
   const apply = (source: SourceState, update: DiscoveryUpdate): SourceState => {
@@ -68,6 +69,8 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
         cause: describeError(update.cause),
       };
     }
+    // A sign of life does not end an outage: only a list does, since what was missed is not known.
+    if (update.type === 'alive' && source.state !== 'live') return source;
     if (update.type === 'sync') store.replace(source.name, update.groups);
     if (update.type === 'group') store.put(source.name, update.group);
     if (update.type === 'gone') store.remove(source.name, update.service);
@@ -95,28 +98,45 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
           state = apply(state, update);
           setSource(state);
         }
+        if (signal.aborted) return;
+        throw new Error('the watch ended by itself');
       } catch (thrown) {
-        // A discoverer promises not to throw; should one do so all the same, its shards still stay.
+        if (signal.aborted) return;
+        // A discoverer promises to watch until it is told to stop; should it not, its shards still stay.
         log.error({ source: name, err: thrown }, 'source ended unexpectedly');
-        state = apply(state, {
-          type: 'stale',
-          cause: thrown instanceof Error ? thrown : new Error(String(thrown)),
-        });
-        setSource(state);
+        setSource(apply(state, { type: 'stale', cause: toError(thrown) }));
       }
     },
     detach(source) {
       store.replace(source, []);
       sources.delete(source);
-      pending.trigger();
+      const { up, services, endpoints, lastSuccess } = metrics.source;
+      for (const gauge of [up, services, endpoints, lastSuccess]) gauge.remove({ source });
+      if (!closed) pending.trigger();
     },
     subscribe(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
     flush: () => pending.flush(),
-    close: () => pending.cancel(),
+    close() {
+      closed = true;
+      pending.cancel();
+    },
   };
+}
+
+/** A listener's fault is its own: the others still hear the news, and the timer that brought it survives. */
+function tell(
+  listener: (snapshot: FederationSnapshot) => void,
+  snapshot: FederationSnapshot,
+  log: Logger,
+): void {
+  try {
+    listener(snapshot);
+  } catch (thrown) {
+    log.error({ err: thrown }, 'a listener failed on a snapshot');
+  }
 }
 
 function initialState(name: string, kind: string): SourceState {

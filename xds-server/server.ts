@@ -1,13 +1,11 @@
 // The xDS server on gRPC: binds the stream logic to @grpc/grpc-js. Messages pass through the library as
-// bytes (no serialiser of its own), so a resource is encoded once whatever the number of clients. A bad
-// request ends its own stream and nothing else.
-import { randomBytes } from 'node:crypto';
+// bytes (no serialiser of its own), so a resource is encoded once whatever the number of clients.
 import { hostname } from 'node:os';
 import { Server, ServerCredentials, status } from '@grpc/grpc-js';
-import type { ServerDuplexStream, ServiceDefinition } from '@grpc/grpc-js';
+import type { ServiceDefinition } from '@grpc/grpc-js';
 import { parseListenAddress } from '../config/schema.ts';
 import type { Clock } from '../lib/clock.ts';
-import { IsthmusError, defineError, describeError, toError } from '../lib/errors.ts';
+import { defineError, describeError } from '../lib/errors.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
 import type { FederationSnapshot } from '../model/snapshot.ts';
 import { toJson } from '../proto/json.ts';
@@ -15,11 +13,10 @@ import type { Json } from '../proto/json.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { Catalogue } from './build/catalogue.ts';
+import { Connections } from './connections.ts';
+import type { Call } from './connections.ts';
 import { Groups } from './groups.ts';
 import { deltaProtocol, sotwProtocol } from './stream/protocol.ts';
-import type { AnyRequest, Protocol } from './stream/protocol.ts';
-import { XdsStream } from './stream/stream.ts';
-import type { Gate } from './stream/stream.ts';
 import { MESSAGE_NAME, PUSH_ORDER } from './types.ts';
 import type { View } from './view.ts';
 import { ResponseWriter } from './wire/response.ts';
@@ -55,105 +52,61 @@ export const LISTEN_FAILED = defineError(
   { hint: 'Is another process on that port? Choose another address in the config.' },
 );
 
-type Call = ServerDuplexStream<Buffer, Buffer>;
-
-interface Connection {
-  readonly stream: Pick<XdsStream, 'pump' | 'touch' | 'status'>;
-  readonly view: () => View | undefined;
-  /** Ends the call with a status. */
-  end(code: status, details: string): void;
-}
-
 /** Delta's first message lists every resource a client holds; gRPC's default of 4 MiB refuses big ones. */
 const MAX_REQUEST_BYTES = 32 * 1024 * 1024;
 
 export function createXdsServer(options: XdsServerOptions): XdsServer {
   const { log, clock, metrics } = options;
-  const catalogue = new Catalogue();
-  const groups = new Groups(catalogue);
-  const writer = new ResponseWriter(`isthmus/${hostname()}`);
-  const connections = new Set<Connection>();
-  const startedAt = clock.monotonic();
+  const catalogue = new Catalogue((service, error) =>
+    log.error({ service, error: describeError(error) }, 'service cannot be served; its last resources stay'),
+  );
   const startupTimeoutMs = options.startupTimeoutMs ?? 60_000;
-  const run = randomBytes(3).toString('hex');
-  let streams = 0;
+  const startedAt = clock.monotonic();
   let ready = false;
-
-  const gate = (): Gate => {
-    if (ready) return 'open';
-    return clock.monotonic() - startedAt < startupTimeoutMs ? 'waiting' : 'only-add';
-  };
-  const pumpAll = () => {
-    for (const { stream } of connections) stream.pump();
-  };
+  const connections = new Connections({
+    log,
+    clock,
+    metrics,
+    groups: new Groups(catalogue),
+    writer: new ResponseWriter(`isthmus/${hostname()}`),
+    gate() {
+      if (ready) return 'open';
+      return clock.monotonic() - startedAt < startupTimeoutMs ? 'waiting' : 'only-add';
+    },
+  });
   const cancelStartup = clock.after(startupTimeoutMs, () => {
     if (!ready)
       log.warn('not every required source answered in time; serving what is known, removing nothing');
-    pumpAll();
+    connections.pump();
   });
+  const server = grpcServer(connections);
 
-  const open = <R extends AnyRequest>(protocol: Protocol<R>, call: Call): void => {
-    streams += 1;
-    let view: View | undefined;
-    let leave: () => void = () => undefined;
-    let over = false;
-    const stream = new XdsStream<R>({
-      id: `${run}-${streams.toString(36)}`,
-      protocol,
-      writer,
-      clock,
-      metrics,
-      gate,
-      join(node) {
-        const joined = groups.join(node.group);
-        ({ view, leave } = joined);
-        log.info({ node: node.id, kind: node.kind, protocol: protocol.name }, 'xDS client connected');
-        return joined.view;
-      },
-      send: (bytes) => void call.write(bytes),
-      onRefused: (node, type, error, resource) =>
-        log.warn({ node: node.id, type, resource, error }, 'xDS client refused a response'),
-    });
-    const forget = () => {
-      if (over) return;
-      over = true;
-      connections.delete(connection);
-      metrics.xds.clients.set(connections.size);
-      stream.close();
-      leave();
-    };
-    const connection: Connection = {
-      stream,
-      view: () => view,
-      end(code, details) {
-        forget();
-        call.emit('error', { code, details });
-      },
-    };
-    connections.add(connection);
-    metrics.xds.clients.set(connections.size);
-    call.on('data', (bytes: Buffer) => {
-      if (over) return;
-      try {
-        stream.receive(bytes);
-      } catch (thrown) {
-        const { code, details } = statusOf(thrown);
-        metrics.xds.streamErrors.inc({ code: status[code] });
-        log.warn({ error: describeError(thrown) }, 'xDS stream ended');
-        connection.end(code, details);
-      }
-    });
-    call.on('end', () => {
-      forget();
-      call.end();
-    });
-    call.on('error', (error: Error) => {
-      log.debug({ error: error.message }, 'xDS stream broke');
-      forget();
-    });
-    call.on('cancelled', forget);
+  return {
+    update(snapshot) {
+      const changes = catalogue.update(snapshot);
+      if (changes.size > 0) connections.touch(changes);
+    },
+    setReady(value) {
+      if (ready === value) return;
+      ready = value;
+      if (ready) cancelStartup();
+      connections.pump();
+    },
+    listen: (address) => listen(server, address),
+    proxies: () => connections.proxies(),
+    configDump(node) {
+      const view = node === undefined ? catalogue : connections.viewOf(node);
+      return view ? dump(view) : undefined;
+    },
+    async close({ drainMs }) {
+      cancelStartup();
+      connections.endAll(status.UNAVAILABLE, 'the control plane is stopping');
+      await shutdown(server, drainMs, clock);
+    },
   };
+}
 
+function grpcServer(connections: Connections): Server {
   const server = new Server({
     'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
     'grpc.max_send_message_length': -1,
@@ -164,55 +117,10 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
     'grpc.max_concurrent_streams': 1_000,
   });
   server.addService(ADS, {
-    StreamAggregatedResources: (call: Call) => open(sotwProtocol, call),
-    DeltaAggregatedResources: (call: Call) => open(deltaProtocol, call),
+    StreamAggregatedResources: (call: Call) => connections.open(sotwProtocol, call),
+    DeltaAggregatedResources: (call: Call) => connections.open(deltaProtocol, call),
   });
-
-  return {
-    update(snapshot) {
-      const changes = catalogue.update(snapshot);
-      if (changes.size === 0) return;
-      groups.changed(changes);
-      for (const { stream } of connections) stream.touch(changes);
-    },
-    setReady(value) {
-      if (ready === value) return;
-      ready = value;
-      if (ready) cancelStartup();
-      pumpAll();
-    },
-    listen: (address) => listen(server, address),
-    proxies: () =>
-      [...connections]
-        .flatMap(({ stream }) => stream.status() ?? [])
-        .sort((a, b) => (a.node < b.node ? -1 : a.node > b.node ? 1 : a.connectedSince - b.connectedSince)),
-    configDump(node) {
-      if (node === undefined)
-        return dump({
-          get: (t, n) => catalogue.resources(t).get(n),
-          names: (t) => catalogue.resources(t).keys(),
-          setVersion: () => '',
-        });
-      for (const { stream, view } of connections) {
-        const seen = view();
-        if (seen && stream.status()?.node === node) return dump(seen);
-      }
-      return undefined;
-    },
-    async close({ drainMs }) {
-      cancelStartup();
-      for (const connection of connections) {
-        connection.end(status.UNAVAILABLE, 'the control plane is stopping');
-      }
-      await shutdown(server, drainMs, clock);
-    },
-  };
-}
-
-function statusOf(thrown: unknown): { code: status; details: string } {
-  const error = toError(thrown);
-  if (!(error instanceof IsthmusError)) return { code: status.INTERNAL, details: 'internal error' };
-  return { code: status.INVALID_ARGUMENT, details: `${error.code}: ${error.message}` };
+  return server;
 }
 
 async function listen(server: Server, address: string): Promise<{ readonly port: number }> {

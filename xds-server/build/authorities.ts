@@ -28,12 +28,17 @@ export class Authorities {
   update(service: string, merged: MergedService | undefined): ReadonlySet<string> {
     const before = this.#byService.get(service) ?? new Map<string, Claim>();
     const after = merged ? claimsOf(merged) : new Map<string, Claim>();
-    const touched = new Set([service]);
+    const touched = new Set<string>();
     for (const name of new Set([...before.keys(), ...after.keys()])) {
+      const [was, is] = [before.get(name), after.get(name)];
+      if (was?.cluster === is?.cluster && was?.rank === is?.rank) continue;
       const old = this.#owner(name);
-      this.#set(name, service, after.get(name));
+      this.#set(name, service, is);
       const now = this.#owner(name);
-      if (old !== now) for (const other of [old, now]) if (other !== undefined) touched.add(other);
+      for (const other of [old, now]) {
+        // An owner that stays is touched only when its own claim moved to another cluster.
+        if (other !== undefined && (old !== now || other === service)) touched.add(other);
+      }
     }
     if (merged) this.#byService.set(service, after);
     else this.#byService.delete(service);

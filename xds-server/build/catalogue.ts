@@ -1,10 +1,12 @@
 // From federation snapshots to resources, incrementally: only what belongs to a service whose slice
 // changed is built again. Holds the resources that every Envoy-dialect client sees; what a node has of
 // its own (listeners, inbound cluster) is added in view.ts.
+import { toError } from '../../lib/errors.ts';
 import { mergeShards } from '../../model/merge.ts';
 import type { MergedService } from '../../model/merge.ts';
 import type { FederationSnapshot, ServiceShards } from '../../model/snapshot.ts';
 import type { EncodedResource } from '../resource.ts';
+import { SetVersion } from '../set-version.ts';
 import { PUSH_ORDER } from '../types.ts';
 import type { ResourceType } from '../types.ts';
 import { Authorities } from './authorities.ts';
@@ -22,29 +24,51 @@ export class Catalogue {
     lds: new Map(),
     rds: new Map(),
   };
+  readonly #versions: Readonly<Record<ResourceType, SetVersion>> = {
+    cds: new SetVersion(),
+    eds: new SetVersion(),
+    lds: new SetVersion(),
+    rds: new SetVersion(),
+  };
   #slices: ReadonlyMap<string, ServiceShards> = new Map();
   readonly #clustersOf = new Map<string, readonly string[]>();
   readonly #authorities = new Authorities();
   /** By service, then one fragment per cluster. */
   readonly #fragments = new Map<string, readonly RouteFragment[]>();
+  readonly #onFault: (service: string, error: Error) => void;
   readonly #changes = new Map<ResourceType, Set<string>>();
 
-  constructor() {
+  /** @param onFault a service whose resources cannot be built: it keeps those it had. */
+  constructor(onFault: (service: string, error: Error) => void) {
+    this.#onFault = onFault;
     // A listener names the route configuration from the first moment on: an empty one, not none.
     this.#set(buildOutboundRoutes([]));
   }
 
-  resources(type: ResourceType): ReadonlyMap<string, EncodedResource> {
-    return this.#resources[type];
+  get(type: ResourceType, name: string): EncodedResource | undefined {
+    return this.#resources[type].get(name);
+  }
+
+  names(type: ResourceType): Iterable<string> {
+    return this.#resources[type].keys();
+  }
+
+  setVersion(type: ResourceType, own?: SetVersion): string {
+    return this.#versions[type].with(own);
   }
 
   /** Takes the new state of the world; returns what changed for clients. */
   update(snapshot: FederationSnapshot): ChangeSet {
     this.#changes.clear();
+    if (snapshot.services === this.#slices) return new Map();
     const routed = new Set<string>();
     for (const [service, slice] of snapshot.services) {
       if (this.#slices.get(service) === slice) continue;
-      this.#put(mergeShards(slice), routed);
+      try {
+        this.#put(mergeShards(slice), routed);
+      } catch (thrown) {
+        this.#onFault(service, toError(thrown));
+      }
     }
     for (const service of this.#slices.keys()) {
       if (!snapshot.services.has(service)) this.#drop(service, routed);
@@ -60,13 +84,13 @@ export class Catalogue {
   }
 
   #put(service: MergedService, routed: Set<string>): void {
-    const clusters: string[] = [];
-    for (const port of service.ports) {
-      const cluster = buildCluster(service, port);
-      clusters.push(cluster.name);
-      this.#set(cluster);
-      this.#set(buildEndpoints(service, port));
-    }
+    // All built before any is set: a service that cannot be built changes nothing.
+    const built = service.ports.flatMap((port) => [
+      buildCluster(service, port),
+      buildEndpoints(service, port),
+    ]);
+    for (const resource of built) this.#set(resource);
+    const clusters = [...new Set(built.map((resource) => resource.name))];
     this.#retire(service.service, new Set(clusters));
     this.#clustersOf.set(service.service, clusters);
     for (const touched of this.#authorities.update(service.service, service)) routed.add(touched);
@@ -83,8 +107,7 @@ export class Catalogue {
     for (const cluster of this.#clustersOf.get(service) ?? []) {
       if (keep.has(cluster)) continue;
       for (const type of ['cds', 'eds'] as const) {
-        this.#resources[type].delete(cluster);
-        this.#mark(type, cluster);
+        this.#unset(type, cluster);
       }
     }
   }
@@ -103,9 +126,20 @@ export class Catalogue {
 
   #set(resource: EncodedResource): void {
     const all = this.#resources[resource.type];
-    if (all.get(resource.name)?.version === resource.version) return;
+    const before = all.get(resource.name);
+    if (before?.version === resource.version) return;
+    if (before) this.#versions[resource.type].remove(before);
+    this.#versions[resource.type].add(resource);
     all.set(resource.name, resource);
     this.#mark(resource.type, resource.name);
+  }
+
+  #unset(type: ResourceType, name: string): void {
+    const before = this.#resources[type].get(name);
+    if (!before) return;
+    this.#versions[type].remove(before);
+    this.#resources[type].delete(name);
+    this.#mark(type, name);
   }
 
   #mark(type: ResourceType, name: string): void {

@@ -3,7 +3,7 @@
 import type { View } from '../view.ts';
 import type { EncodedResource } from '../resource.ts';
 import type { DeltaRequest } from '../wire/request.ts';
-import { visibleNames } from './subscription.ts';
+import { takesAway, visibleNames } from './subscription.ts';
 import type { Allowance, Content, Subscription } from './subscription.ts';
 
 /** A response is cut when it passes this; the rest follows after its ACK. Some clients take 4 MiB at most. */
@@ -22,7 +22,7 @@ export function subscribeDelta(sub: Subscription, request: DeltaRequest, first: 
     }
   }
   for (const name of request.unsubscribe) unsubscribe(sub, name);
-  if (sub.wildcard && first) sub.owesFirst = true;
+  if (sub.wildcard && !wasWildcard) sub.owesFirst = true;
   if (first) startFrom(sub, request.initialVersions, view);
   else if (sub.wildcard && !wasWildcard) for (const name of view.names(sub.type)) sub.dirty.add(name);
 }
@@ -44,8 +44,8 @@ function startFrom(sub: Subscription, held: ReadonlyMap<string, string>, view: V
   for (const name of visibleNames(sub, view)) {
     if (held.get(name) !== view.get(sub.type, name)?.version) sub.dirty.add(name);
   }
-  for (const name of held.keys()) {
-    sub.brought.add(name);
+  for (const [name, version] of held) {
+    sub.brought.set(name, version);
     if (!view.get(sub.type, name)) sub.dirty.add(name);
   }
   if (held.size > 0 && sub.wildcard) {
@@ -62,13 +62,16 @@ export function takeDelta(sub: Subscription, view: View, may: Allowance): Conten
   /** False when it has to wait. */
   const take = (name: string, asked: boolean): boolean => {
     const resource = view.get(sub.type, name);
+    if (may.onlyAdd && (takesAway(sub, name, resource) || (!resource && !asked))) {
+      sub.withheld.add(name);
+      return true;
+    }
     if (!resource) {
       // D7: what was asked for by name is always answered; a removal waits for its turn.
       if (!asked && !may.remove) return false;
       removed.push(name);
       return true;
     }
-    if (may.onlyAdd && resource.empty && sub.brought.has(name)) return false;
     if (asked || !sub.isParked(resource)) {
       resources.push(resource);
       bytes += resource.delta.length;

@@ -1,6 +1,6 @@
 // In which order one stream is told of a change (make before break): clusters, their endpoints, listeners,
 // routes, and only then what went away. A step waits for the ACKs of the steps before it, at most
-// STEP_LIMIT_MS; a client that never answers must not hold up what it could still use.
+// STEP_LIMIT_MS (see blocked.ts); a client that never answers must not hold up what it could still use.
 // Rule numbers O1…O13: docs/xds.md.
 import type { View } from '../view.ts';
 import type { ResourceType } from '../types.ts';
@@ -13,35 +13,33 @@ export type Subscriptions = ReadonlyMap<ResourceType, Subscription>;
 export interface PlanState {
   readonly subs: Subscriptions;
   readonly view: View;
-  /** Clusters that were sent and whose endpoints were not ACKed since (O2, O5). */
-  readonly awaitingEndpoints: ReadonlySet<string>;
-  /** The step limit passed: what is not settled by now does not hold up the rest (O12). */
-  readonly overdue: boolean;
+  /** Clusters that were sent and whose endpoints were not ACKed since (O2, O5); monotonic ms of the sending. */
+  readonly awaitingEndpoints: ReadonlyMap<string, number>;
+  /** Monotonic ms. */
+  readonly now: number;
 }
 
-/** Whether a type may be sent now, apart from its own response in flight. */
+/** Whether a type's additions and changes may be sent now, apart from its own response in flight. */
 export function mayUpsert(type: ResourceType, state: PlanState): boolean {
-  if (state.overdue) return true;
-  const asked = (state.subs.get(type)?.answers.size ?? 0) > 0;
+  const answers = (state.subs.get(type)?.answers.size ?? 0) > 0;
   switch (type) {
     case 'cds':
       return true;
     case 'eds':
       // An answer is never held back: the client may be warming on it.
-      return asked || !(state.subs.get('cds')?.hasUpserts(state.view) ?? false);
+      return answers || !unsent('cds', state);
     case 'lds':
-      return endpointsDone(state);
+      return clustersDone(state) && !unsent('eds', state);
     case 'rds':
-      return endpointsDone(state) && done('lds', state) && (asked || !refused('cds', state)); // O11
+      return clustersDone(state) && done('lds', state) && (answers || !refused('cds', state)); // O11
   }
 }
 
-/** O3: what routes no longer name may go, once the client ACKed those routes. */
+/** O3: what routes no longer name may go, once the client ACKed those routes (which wait for their endpoints). */
 export function mayRemove(type: ResourceType, state: PlanState): boolean {
-  if (state.overdue) return true;
   switch (type) {
     case 'cds':
-      return endpointsDone(state) && done('lds', state) && done('rds', state);
+      return done('cds', state) && done('lds', state) && done('rds', state) && !refused('rds', state);
     case 'eds':
       return mayRemove('cds', state) && idle('cds', state);
     case 'lds':
@@ -50,8 +48,11 @@ export function mayRemove(type: ResourceType, state: PlanState): boolean {
   }
 }
 
-const endpointsDone = (state: PlanState): boolean =>
-  done('cds', state) && done('eds', state) && state.awaitingEndpoints.size === 0;
+/**
+ * Every cluster that was sent is ACKed and has its endpoints. Changes of other clusters' endpoints, which may
+ * never pause, do not count.
+ */
+const clustersDone = (state: PlanState): boolean => done('cds', state) && state.awaitingEndpoints.size === 0;
 
 /** Nothing to add or change is unsent or unanswered. */
 function done(type: ResourceType, state: PlanState): boolean {
@@ -65,5 +66,11 @@ function idle(type: ResourceType, state: PlanState): boolean {
   return !sub || (sub.inFlight === undefined && !sub.pending);
 }
 
-const refused = (type: ResourceType, state: PlanState): boolean =>
-  state.subs.get(type)?.refusal !== undefined;
+const unsent = (type: ResourceType, state: PlanState): boolean =>
+  state.subs.get(type)?.hasUpserts(state.view) ?? false;
+
+/** A NACK holds up what builds on it for one step; after that the rest must go on. */
+function refused(type: ResourceType, state: PlanState): boolean {
+  const refusal = state.subs.get(type)?.refusalAgainst(state.view);
+  return refusal !== undefined && state.now - refusal.at < STEP_LIMIT_MS;
+}

@@ -1,11 +1,11 @@
 // The state-of-the-world variant. LDS and CDS responses are whole sets, absence means delete; EDS and RDS
 // responses hold what changed or was asked for, absence means nothing. Rule numbers S1…S20: docs/xds.md.
-import { hashOfSet } from '../view.ts';
 import type { View } from '../view.ts';
+import { hashOfSet } from '../set-version.ts';
 import type { EncodedResource } from '../resource.ts';
 import type { ResourceType } from '../types.ts';
 import type { SotwRequest } from '../wire/request.ts';
-import { visibleNames } from './subscription.ts';
+import { takesAway, visibleNames } from './subscription.ts';
 import type { Allowance, Content, Subscription } from './subscription.ts';
 
 const isWholeSet = (type: ResourceType): boolean => type === 'cds' || type === 'lds';
@@ -14,19 +14,21 @@ const isWholeSet = (type: ResourceType): boolean => type === 'cds' || type === '
 export function subscribeSotw(sub: Subscription, request: SotwRequest, first: boolean, view: View): void {
   if (request.names.length > 0) sub.legacyWildcard = false;
   const legacy = sub.legacyWildcard && isWholeSet(sub.type); // S5, S8
-  const wanted = new Set(request.names);
-  const wildcard = legacy || wanted.delete('*'); // S6
-  const changed = wildcard !== sub.wildcard || !sameNames(wanted, sub.names);
-  for (const name of wanted) if (!sub.names.has(name)) sub.answers.add(name); // S4
-  for (const name of sub.names) if (!wanted.has(name)) drop(sub, name); // S3
-  for (const name of wanted) sub.names.add(name);
-  if (wildcard && !sub.wildcard && !isWholeSet(sub.type)) {
-    for (const name of view.names(sub.type)) sub.dirty.add(name);
+  const names = new Set(request.names);
+  const wildcard = legacy || names.delete('*'); // S6
+  let more = wildcard && !sub.wildcard;
+  if (more && !isWholeSet(sub.type)) for (const name of view.names(sub.type)) sub.dirty.add(name);
+  for (const name of sub.names) if (!names.has(name)) drop(sub, name); // S3
+  for (const name of names) {
+    if (sub.names.has(name)) continue;
+    sub.names.add(name);
+    sub.answers.add(name); // S4
+    more = true;
   }
   sub.wildcard = wildcard;
-  if (!isWholeSet(sub.type)) return;
-  if (first && request.version !== '' && sub.names.size === 0) startFrom(sub, request.version, view);
-  else if (first || changed) sub.owesFirst = wildcard || sub.names.size > 0; // S7: nothing wanted, nothing sent
+  // S7: a smaller subscription is not answered, and an empty one gets nothing from then on.
+  if (more && isWholeSet(sub.type)) sub.owesFirst = true;
+  if (first && request.version !== '') startFrom(sub, request.version, view);
 }
 
 function drop(sub: Subscription, name: string): void {
@@ -35,38 +37,49 @@ function drop(sub: Subscription, name: string): void {
   sub.dirty.delete(name);
 }
 
-/** S14: a client that comes back with the current set is told nothing. */
+/** S14: a wildcard client that comes back with the current set is told nothing; names are always answered. */
 function startFrom(sub: Subscription, version: string, view: View): void {
-  for (const name of view.names(sub.type)) sub.brought.add(name);
-  if (version === view.setVersion(sub.type)) {
-    sub.lastSetVersion = version;
-    sub.lastSet = new Map(wanted(sub, view).map((r) => [r.name, r]));
-    sub.upToDate(version);
-  } else {
-    sub.owesFirst = true;
+  sub.cameBack = true;
+  const resources = wanted(sub, view);
+  const current = version === hashOfSet(resources);
+  for (const name of sub.names) {
+    sub.brought.set(name, current ? (view.get(sub.type, name)?.version ?? '') : '');
   }
+  if (!current || !isWholeSet(sub.type)) return;
+  sub.heldSet = byName(resources);
+  if (sub.names.size > 0) return;
+  sub.owesFirst = false;
+  sub.lastSetVersion = version;
+  sub.upToDate(version);
 }
 
 export function takeSotw(sub: Subscription, view: View, may: Allowance): Content | undefined {
   return isWholeSet(sub.type) ? takeSet(sub, view, may) : takeChanged(sub, view, may);
 }
 
-/** S1. A name that vanished stays in the set, as it was last sent, until removals are allowed (O3). */
+/**
+ * S1. A name that vanished stays in the set, as the client holds it, until removals are allowed (O3). So
+ * does one whose newest content the client refused.
+ */
 function takeSet(sub: Subscription, view: View, may: Allowance): Content | undefined {
-  if (may.onlyAdd && sub.brought.size > 0) return undefined;
-  const resources = wanted(sub, view);
-  const kept = may.remove ? [] : [...sub.lastSet.values()].filter((r) => isGone(sub, view, r.name));
-  const set = [...resources, ...kept];
-  const pureWildcard = kept.length === 0 && sub.wildcard && sub.names.size === 0;
-  const version = pureWildcard ? view.setVersion(sub.type) : hashOfSet(set);
   const forced = sub.owesFirst || sub.answers.size > 0;
   sub.answers.clear();
   sub.dirty.clear();
-  for (const { name } of kept) sub.dirty.add(name);
+  if (may.onlyAdd && sub.cameBack) {
+    sub.owesFirst = false;
+    sub.withheldSet = true;
+    return undefined;
+  }
+  const good = wanted(sub, view).flatMap((r) => (sub.isParked(r) ? (sub.heldSet.get(r.name) ?? []) : r));
+  const kept = may.remove ? [] : [...sub.heldSet.values()].filter((r) => isGone(sub, view, r.name));
+  const resources = [...good, ...kept];
+  const version = hashOfSet(resources);
+  const later = may.onlyAdd ? sub.withheld : sub.dirty;
+  for (const { name } of kept) later.add(name);
   if (!forced && (version === sub.lastSetVersion || sub.refusal?.version === version)) return undefined; // S10, S15
-  sub.lastSet = new Map(set.map((r) => [r.name, r]));
+  const fresh = resources.filter((r) => sub.heldSet.get(r.name)?.version !== r.version);
   sub.lastSetVersion = version;
-  return { version, resources: set, removed: [] };
+  return { version, resources, removed: [], whole: { set: byName(resources), fresh } };
 }
 
 /** S2. What does not exist is not answered; it is remembered and sent when it appears (S16, S17). */
@@ -75,21 +88,24 @@ function takeChanged(sub: Subscription, view: View, may: Allowance): Content | u
   const names = new Set([...sub.answers, ...sub.dirty]);
   for (const name of names) {
     const resource = view.get(sub.type, name);
-    if (resource && may.onlyAdd && resource.empty && sub.brought.has(name)) continue;
     const asked = sub.answers.delete(name);
     sub.dirty.delete(name);
-    if (resource && (asked || !sub.isParked(resource))) resources.push(resource);
+    if (resource && may.onlyAdd && takesAway(sub, name, resource)) {
+      sub.withheld.add(name);
+      continue;
+    }
+    if (resource && sub.wants(name) && (asked || !sub.isParked(resource))) resources.push(resource);
   }
   if (resources.length === 0) return undefined;
   return { version: hashOfSet(wanted(sub, view)), resources, removed: [] };
 }
 
 function wanted(sub: Subscription, view: View): EncodedResource[] {
-  return [...visibleNames(sub, view)].sort().flatMap((name) => view.get(sub.type, name) ?? []);
+  return [...visibleNames(sub, view)].flatMap((name) => view.get(sub.type, name) ?? []);
 }
+
+const byName = (resources: readonly EncodedResource[]): ReadonlyMap<string, EncodedResource> =>
+  new Map(resources.map((r) => [r.name, r]));
 
 const isGone = (sub: Subscription, view: View, name: string): boolean =>
   sub.wants(name) && view.get(sub.type, name) === undefined;
-
-const sameNames = (a: ReadonlySet<string>, b: ReadonlySet<string>): boolean =>
-  a.size === b.size && [...a].every((name) => b.has(name));

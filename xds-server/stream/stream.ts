@@ -12,11 +12,12 @@ import { PUSH_ORDER, resourceTypeOf } from '../types.ts';
 import type { ResourceType } from '../types.ts';
 import type { View } from '../view.ts';
 import type { ResponseWriter } from '../wire/response.ts';
+import { BlockedSteps } from './blocked.ts';
+import type { Step } from './blocked.ts';
 import { STEP_LIMIT_MS, mayRemove, mayUpsert } from './plan.ts';
-import type { PlanState } from './plan.ts';
 import type { AnyRequest, Protocol } from './protocol.ts';
 import { Subscription } from './subscription.ts';
-import type { InFlight } from './subscription.ts';
+import type { Content, InFlight } from './subscription.ts';
 
 /** What the server may tell clients while its sources have not all answered yet. */
 export type Gate = 'waiting' | 'only-add' | 'open';
@@ -34,7 +35,12 @@ export interface StreamOptions<R extends AnyRequest> {
   send(bytes: Buffer): void;
   /** A refused response, for the log. */
   onRefused(node: ClientNode, type: ResourceType, error: string, resource: string): void;
+  /** A step went ahead without the ACKs it should have had, for the log. */
+  onOverdue(node: ClientNode, step: Step): void;
 }
+
+/** Requests kept while the gate is shut; an honest client sends a handful before its first answer. */
+const MAX_EARLY = 1_000;
 
 export const REQUEST_INVALID = defineError(
   'ISTHMUS_XDS_REQUEST_INVALID',
@@ -45,13 +51,13 @@ export const REQUEST_INVALID = defineError(
 export class XdsStream<R extends AnyRequest = AnyRequest> {
   readonly #o: StreamOptions<R>;
   readonly #subs = new Map<ResourceType, Subscription>();
-  readonly #awaitingEndpoints = new Set<string>();
+  readonly #awaitingEndpoints = new Map<string, number>();
+  readonly #blocked = new BlockedSteps(STEP_LIMIT_MS);
   readonly #connectedSince: number;
   #client: { readonly node: ClientNode; readonly view: View } | undefined;
   /** Requests that came before the gate opened; answered then, from complete state. */
   #early: R[] = [];
   #nonce = 0;
-  #blockedSince: number | undefined;
   #cancelTimer: (() => void) | undefined;
   #closed = false;
 
@@ -65,8 +71,10 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
     const request = this.#read(bytes);
     this.#client ??= this.#identify(request);
     if (request.typeUrl === '') throw REQUEST_INVALID('type_url is empty'); // T2
-    if (this.#o.gate() === 'waiting') this.#early.push(request);
-    else this.#apply(request, this.#client.view);
+    if (this.#o.gate() === 'waiting') {
+      if (this.#early.length === MAX_EARLY) throw REQUEST_INVALID(`more than ${MAX_EARLY} before an answer`);
+      this.#early.push(request);
+    } else this.#apply(request, this.#client.view);
     this.pump();
   }
 
@@ -82,18 +90,22 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
   /** Sends everything that may be sent now. Called after anything that could allow more. */
   pump(): void {
     const client = this.#client;
-    if (this.#closed || !client || this.#o.gate() === 'waiting') return;
+    const gate = this.#o.gate();
+    if (this.#closed || !client || gate === 'waiting') return;
     for (const request of this.#early.splice(0)) this.#apply(request, client.view);
+    if (gate === 'open') for (const sub of this.#subs.values()) sub.release();
     const now = this.#o.clock.monotonic();
-    const state: PlanState = {
-      subs: this.#subs,
-      view: client.view,
-      awaitingEndpoints: this.#awaitingEndpoints,
-      overdue: this.#blockedSince !== undefined && now - this.#blockedSince >= STEP_LIMIT_MS,
-    };
-    for (const type of PUSH_ORDER) if (mayUpsert(type, state)) this.#push(type, state);
-    for (const type of ['cds', 'eds'] as const) if (mayRemove(type, state)) this.#push(type, state);
-    this.#watchBlocked(now);
+    this.#forgetWaits(now, client.view);
+    const state = { subs: this.#subs, view: client.view, awaitingEndpoints: this.#awaitingEndpoints, now };
+    for (const type of PUSH_ORDER) {
+      const may = this.#maySend(type, type, now, () => mayUpsert(type, state));
+      if (may) this.#push(type, client.view, { remove: gate === 'open' && mayRemove(type, state), gate });
+    }
+    for (const type of ['cds', 'eds'] as const) {
+      const may = this.#maySend(`${type} removals`, type, now, () => mayRemove(type, state));
+      if (may) this.#push(type, client.view, { remove: gate === 'open', gate });
+    }
+    this.#wake(now);
   }
 
   status(): ProxyStatus | undefined {
@@ -149,7 +161,9 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
   #answered(sub: Subscription, request: R): void {
     const refusedWith = request.error;
     const response =
-      refusedWith === undefined ? sub.acknowledge(request.nonce) : sub.refuse(request.nonce, refusedWith);
+      refusedWith === undefined
+        ? sub.acknowledge(request.nonce)
+        : sub.refuse(request.nonce, refusedWith, this.#o.clock.monotonic());
     if (!response) return;
     if (refusedWith !== undefined) {
       this.#o.metrics.xds.rejects.inc({ type: sub.type });
@@ -163,54 +177,73 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
 
   /** O2: a cluster is complete once its endpoints were ACKed; a refused one is not waited for. */
   #endWait(type: ResourceType, response: InFlight, refused: boolean): void {
-    if (type === 'eds' || (type === 'cds' && refused)) {
-      for (const { name } of response.resources) this.#awaitingEndpoints.delete(name);
-      for (const name of response.removed) this.#awaitingEndpoints.delete(name);
+    if (type !== 'eds' && !(type === 'cds' && refused)) return;
+    const due = this.#subs.get('eds')?.answers;
+    for (const { name } of response.resources) {
+      // Endpoints that were sent before the cluster changed are due again, and those are waited for.
+      if (type === 'cds' || !due?.has(name)) this.#awaitingEndpoints.delete(name);
+    }
+    for (const name of response.removed) this.#awaitingEndpoints.delete(name);
+  }
+
+  /** Clusters that are gone, or whose endpoints the client does not ask for, hold up nothing. */
+  #forgetWaits(now: number, view: View): void {
+    for (const [name, since] of this.#awaitingEndpoints) {
+      if (now - since >= STEP_LIMIT_MS || !view.get('cds', name)) this.#awaitingEndpoints.delete(name);
     }
   }
 
-  #push(type: ResourceType, state: PlanState): void {
+  /** True when a step has something to send and either may send it or has waited too long (O12). */
+  #maySend(step: Step, type: ResourceType, now: number, may: () => boolean): boolean {
     const sub = this.#subs.get(type);
-    if (!sub || sub.inFlight || !sub.pending) return;
-    const onlyAdd = this.#o.gate() !== 'open';
-    const remove = !onlyAdd && mayRemove(type, state);
-    const content = this.#o.protocol.take(sub, state.view, { remove, onlyAdd });
+    if (!sub || sub.inFlight || !sub.pending) {
+      this.#blocked.clear(step);
+      return false;
+    }
+    if (!may()) {
+      if (!this.#blocked.overdue(step, now)) return false;
+      if (this.#client) this.#o.onOverdue(this.#client.node, step);
+    }
+    this.#blocked.clear(step);
+    return true;
+  }
+
+  #push(type: ResourceType, view: View, may: { readonly remove: boolean; readonly gate: Gate }): void {
+    const sub = this.#subs.get(type);
+    if (!sub) return;
+    const content = this.#o.protocol.take(sub, view, { remove: may.remove, onlyAdd: may.gate !== 'open' });
     if (!content) return;
     this.#nonce += 1;
     const nonce = `${this.#o.id}.${this.#nonce}`;
-    sub.sent({ ...content, nonce, sentAt: this.#o.clock.monotonic() });
-    this.#expectDependents(
-      type,
-      content.resources.flatMap((r) => r.dependents),
-      content.removed,
-    );
+    const sentAt = this.#o.clock.monotonic();
+    sub.sent({ ...content, nonce, sentAt });
+    this.#expectDependents(type, content, sentAt);
     this.#o.metrics.xds.pushes.inc({ type });
     this.#o.send(this.#o.protocol.write(this.#o.writer, type, nonce, content));
   }
 
   /** O5, O7: what a changed cluster or listener warms with is sent again, changed or not. */
-  #expectDependents(type: ResourceType, dependents: readonly string[], removed: readonly string[]): void {
-    if (type === 'cds') for (const name of removed) this.#awaitingEndpoints.delete(name);
+  #expectDependents(type: ResourceType, content: Content, now: number): void {
     const next = type === 'cds' ? 'eds' : type === 'lds' ? 'rds' : undefined;
     if (!next) return;
     const sub = this.#subs.get(next);
-    for (const name of dependents) {
-      if (sub?.wants(name)) sub.answers.add(name);
-      if (next === 'eds') this.#awaitingEndpoints.add(name);
+    for (const { dependents } of content.whole?.fresh ?? content.resources) {
+      for (const name of dependents) {
+        if (sub?.wants(name)) sub.answers.add(name);
+        if (next === 'eds') this.#awaitingEndpoints.set(name, now);
+      }
     }
   }
 
   /** Something waits for a step that is not over: look again when the step's limit has passed. */
-  #watchBlocked(now: number): void {
-    const waiting = [...this.#subs.values()].some((sub) => sub.pending && !sub.inFlight);
-    if (!waiting) {
-      this.#blockedSince = undefined;
+  #wake(now: number): void {
+    const { due } = this.#blocked;
+    if (due === undefined || this.#closed) {
       this.#cancelTimer?.();
       this.#cancelTimer = undefined;
       return;
     }
-    this.#blockedSince ??= now;
-    this.#cancelTimer ??= this.#o.clock.after(STEP_LIMIT_MS, () => {
+    this.#cancelTimer ??= this.#o.clock.after(Math.max(0, due - now), () => {
       this.#cancelTimer = undefined;
       this.pump();
     });
@@ -220,9 +253,8 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
 function typeStatus(sub: Subscription | undefined, view: View): ProxyTypeStatus {
   const version = sub?.ackedVersion ?? '';
   if (!sub?.everSent) return { state: 'NOT_SENT', version, error: '', resource: '' };
-  if (sub.refusal) {
-    return { state: 'NACKED', version, error: sub.refusal.error, resource: sub.refusal.resource };
-  }
+  const refusal = sub.refusalAgainst(view);
+  if (refusal) return { state: 'NACKED', version, error: refusal.error, resource: refusal.resource };
   const stale = sub.inFlight !== undefined || sub.hasUpserts(view);
   return { state: stale ? 'STALE' : 'SYNCED', version, error: '', resource: '' };
 }

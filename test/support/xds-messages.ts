@@ -1,0 +1,133 @@
+// Discovery requests and responses as plain data, for tests that speak xDS by hand: built and read with the
+// protobuf library, so that nothing of the server's own reading and writing is trusted.
+import { decode, encode } from '../../proto/codec.ts';
+import { MESSAGE_NAME, TYPE_URL, resourceTypeOf } from '../../xds-server/types.ts';
+import type { ResourceType } from '../../xds-server/types.ts';
+
+export type Variant = 'delta' | 'sotw';
+
+export interface RequestFields {
+  readonly node?: object;
+  /** A short name, or any type URL. */
+  readonly type?: ResourceType | (string & {});
+  readonly nonce?: string;
+  /** Text of error_detail. */
+  readonly error?: string;
+  /** SotW */
+  readonly names?: readonly string[];
+  readonly version?: string;
+  /** Delta */
+  readonly subscribe?: readonly string[];
+  readonly unsubscribe?: readonly string[];
+  readonly held?: Readonly<Record<string, string>>;
+}
+
+export interface Received {
+  readonly type: ResourceType;
+  readonly nonce: string;
+  /** version_info, or system_version_info. */
+  readonly version: string;
+  readonly controlPlane: string;
+  /** Names in the order of the message. */
+  readonly names: readonly string[];
+  readonly removed: readonly string[];
+  /** Delta: the version of each resource. */
+  readonly versions: Readonly<Record<string, string>>;
+  /** Decoded resource by name. */
+  readonly resources: ReadonlyMap<string, Record<string, unknown>>;
+  readonly bytes: Buffer;
+}
+
+const MESSAGES = 'envoy.service.discovery.v3.';
+
+export const NODE = { id: 'node-1', cluster: 'web', user_agent_name: 'envoy' };
+
+/** The node of a sidecar: `metadata.isthmus` as given. */
+export function nodeWith(id: string, isthmus: Readonly<Record<string, string | number>>): object {
+  const fields = Object.fromEntries(
+    Object.entries(isthmus).map(([key, value]) => [
+      key,
+      typeof value === 'number' ? { numberValue: value } : { stringValue: value },
+    ]),
+  );
+  return { ...NODE, id, metadata: { fields: { isthmus: { structValue: { fields } } } } };
+}
+
+export function encodeRequest(variant: Variant, fields: RequestFields): Buffer {
+  const type = fields.type ?? '';
+  const common = {
+    ...(fields.node ? { node: fields.node } : {}),
+    type_url: TYPE_URL[type as ResourceType] ?? type,
+    response_nonce: fields.nonce ?? '',
+    ...(fields.error === undefined ? {} : { error_detail: { code: 3, message: fields.error } }),
+  };
+  if (variant === 'sotw') {
+    return encode(`${MESSAGES}DiscoveryRequest`, {
+      ...common,
+      version_info: fields.version ?? '',
+      resource_names: fields.names ?? [],
+    });
+  }
+  return encode(`${MESSAGES}DeltaDiscoveryRequest`, {
+    ...common,
+    resource_names_subscribe: fields.subscribe ?? [],
+    resource_names_unsubscribe: fields.unsubscribe ?? [],
+    initial_resource_versions: fields.held ?? {},
+  });
+}
+
+interface AnyMessage {
+  readonly type_url: string;
+  readonly value: Buffer;
+}
+
+interface ResponseMessage {
+  readonly version_info?: string;
+  readonly system_version_info?: string;
+  readonly type_url?: string;
+  readonly nonce?: string;
+  readonly control_plane?: { readonly identifier?: string };
+  readonly resources?: readonly unknown[];
+  readonly removed_resources?: readonly string[];
+}
+
+interface DeltaEntry {
+  readonly name: string;
+  readonly version: string;
+  readonly resource?: AnyMessage;
+}
+
+/** Throws on a response that no client could read: an unknown type, an inner type that differs (T10). */
+export function decodeResponse(variant: Variant, bytes: Buffer): Received {
+  const message = decode<ResponseMessage>(
+    `${MESSAGES}${variant === 'sotw' ? 'DiscoveryResponse' : 'DeltaDiscoveryResponse'}`,
+    bytes,
+  );
+  const type = resourceTypeOf(message.type_url ?? '');
+  if (!type) throw new Error(`response of unknown type ${message.type_url}`);
+  const names: string[] = [];
+  const versions: Record<string, string> = {};
+  const resources = new Map<string, Record<string, unknown>>();
+  for (const entry of message.resources ?? []) {
+    const any = variant === 'sotw' ? (entry as AnyMessage) : (entry as DeltaEntry).resource;
+    if (any?.type_url !== TYPE_URL[type]) throw new Error(`a ${any?.type_url} in a response of ${type}`);
+    const resource = decode<Record<string, unknown>>(MESSAGE_NAME[type], any.value);
+    const own = String(resource.name ?? resource.cluster_name);
+    const name = variant === 'sotw' ? own : (entry as DeltaEntry).name;
+    if (name !== own) throw new Error(`resource ${own} was sent under the name ${name}`);
+    names.push(name);
+    resources.set(name, resource);
+    if (variant === 'delta') versions[name] = (entry as DeltaEntry).version;
+  }
+  return {
+    type,
+    nonce: message.nonce ?? '',
+    version: message.version_info ?? message.system_version_info ?? '',
+    controlPlane: message.control_plane?.identifier ?? '',
+    names,
+    removed: message.removed_resources ?? [],
+    versions,
+    resources,
+    bytes,
+  };
+}

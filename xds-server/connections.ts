@@ -1,0 +1,186 @@
+// The open xDS calls: joins each gRPC call to its stream logic and keeps faults apart. A bad request, or a
+// bug met while serving one stream, ends that stream and nothing else; whatever way a call ends, its
+// subscriptions, its share of a group and its timer go with it.
+import { randomBytes } from 'node:crypto';
+import { status } from '@grpc/grpc-js';
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import type { Clock } from '../lib/clock.ts';
+import { IsthmusError, describeError, toError } from '../lib/errors.ts';
+import type { ProxyStatus } from '../model/proxies.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { ChangeSet } from './build/catalogue.ts';
+import type { Groups } from './groups.ts';
+import type { ClientNode } from './node.ts';
+import type { AnyRequest, Protocol } from './stream/protocol.ts';
+import { XdsStream } from './stream/stream.ts';
+import type { Gate } from './stream/stream.ts';
+import type { View } from './view.ts';
+import type { ResponseWriter } from './wire/response.ts';
+
+export type Call = ServerDuplexStream<Buffer, Buffer>;
+
+export interface ConnectionsOptions {
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  readonly groups: Groups;
+  readonly writer: ResponseWriter;
+  gate(): Gate;
+}
+
+/** A status text travels in the trailers, which have little room. */
+const MAX_DETAILS_LENGTH = 512;
+
+export class Connections {
+  readonly #o: ConnectionsOptions;
+  readonly #open = new Set<Connection>();
+  /** Tells the streams of this process from those of the one before: nonces never survive their stream. */
+  readonly #run = randomBytes(3).toString('hex');
+  #count = 0;
+
+  constructor(options: ConnectionsOptions) {
+    this.#o = options;
+  }
+
+  open<R extends AnyRequest>(protocol: Protocol<R>, call: Call): void {
+    this.#count += 1;
+    const id = `${this.#run}-${this.#count.toString(36)}`;
+    const connection: Connection = new Connection(this.#o, protocol, call, id, () => {
+      this.#open.delete(connection);
+      this.#o.metrics.xds.clients.set(this.#open.size);
+    });
+    this.#open.add(connection);
+    this.#o.metrics.xds.clients.set(this.#open.size);
+  }
+
+  touch(changes: ChangeSet): void {
+    for (const connection of this.#open) connection.touch(changes);
+  }
+
+  pump(): void {
+    for (const connection of this.#open) connection.pump();
+  }
+
+  /** Ends every call, so that clients come back elsewhere or later. */
+  endAll(code: status, details: string): void {
+    for (const connection of this.#open) connection.end(code, details);
+  }
+
+  /** Sorted by node, then by age. */
+  proxies(): ProxyStatus[] {
+    return [...this.#open]
+      .flatMap((connection) => connection.status() ?? [])
+      .sort((a, b) => (a.node < b.node ? -1 : a.node > b.node ? 1 : a.connectedSince - b.connectedSince));
+  }
+
+  viewOf(node: string): View | undefined {
+    for (const connection of this.#open) if (connection.status()?.node === node) return connection.view;
+    return undefined;
+  }
+}
+
+class Connection {
+  readonly #o: ConnectionsOptions;
+  readonly #call: Call;
+  readonly #stream: Pick<XdsStream, 'receive' | 'pump' | 'touch' | 'status' | 'close'>;
+  readonly #onOver: () => void;
+  #leave: () => void = () => undefined;
+  #over = false;
+  view: View | undefined;
+
+  constructor(
+    options: ConnectionsOptions,
+    protocol: Protocol<AnyRequest>,
+    call: Call,
+    id: string,
+    onOver: () => void,
+  ) {
+    this.#o = options;
+    this.#call = call;
+    this.#onOver = onOver;
+    const { log, clock } = options;
+    this.#stream = new XdsStream({
+      id,
+      protocol,
+      writer: options.writer,
+      clock: {
+        now: () => clock.now(),
+        monotonic: () => clock.monotonic(),
+        after: (ms, fn) => clock.after(ms, () => this.#guard(fn)),
+      },
+      metrics: options.metrics,
+      gate: () => options.gate(),
+      join: (node) => this.#join(node, protocol.name),
+      send: (bytes) => void call.write(bytes),
+      onRefused: (node, type, error, resource) =>
+        log.warn({ node: node.id, type, resource, error }, 'xDS client refused a response'),
+      onOverdue: (node, step) =>
+        log.warn({ node: node.id, step }, 'xDS client does not acknowledge; going on without'),
+    });
+    call.on('data', (bytes: Buffer) => this.#guard(() => this.#stream.receive(bytes)));
+    call.on('end', () => {
+      this.#forget();
+      call.end();
+    });
+    call.on('error', (error: Error) => {
+      log.debug({ error: error.message }, 'xDS stream broke');
+      this.#forget();
+    });
+    call.on('cancelled', () => this.#forget());
+    call.on('close', () => this.#forget());
+  }
+
+  touch(changes: ChangeSet): void {
+    this.#guard(() => this.#stream.touch(changes));
+  }
+
+  pump(): void {
+    this.#guard(() => this.#stream.pump());
+  }
+
+  status(): ProxyStatus | undefined {
+    return this.#stream.status();
+  }
+
+  end(code: status, details: string): void {
+    if (this.#over) return;
+    this.#forget();
+    this.#call.emit('error', { code, details: details.slice(0, MAX_DETAILS_LENGTH) });
+  }
+
+  /** What goes wrong here stays here. */
+  #guard(work: () => void): void {
+    if (this.#over) return;
+    try {
+      work();
+    } catch (thrown) {
+      const { code, details } = statusOf(thrown);
+      this.#o.metrics.xds.streamErrors.inc({ code: status[code] });
+      this.#o.log.warn({ error: describeError(thrown) }, 'xDS stream ended');
+      this.end(code, details);
+    }
+  }
+
+  #join(node: ClientNode, protocol: string): View {
+    const { view, leave } = this.#o.groups.join(node.group);
+    this.view = view;
+    this.#leave = leave;
+    this.#o.log.info({ node: node.id, kind: node.kind, protocol }, 'xDS client connected');
+    return view;
+  }
+
+  #forget(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#onOver();
+    this.#stream.close();
+    this.#leave();
+  }
+}
+
+function statusOf(thrown: unknown): { code: status; details: string } {
+  const error = toError(thrown);
+  if (!(error instanceof IsthmusError)) return { code: status.INTERNAL, details: 'internal error' };
+  return { code: status.INVALID_ARGUMENT, details: `${error.code}: ${error.message}` };
+}
