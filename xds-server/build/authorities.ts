@@ -105,6 +105,11 @@ function claimsOf(service: MergedService): Map<string, Claim> {
     const cluster = clusterName(service.service, port.name, service.primaryPort);
     if (port.name !== service.primaryPort) claim(cluster, { cluster, rank: CANONICAL });
   }
+  // A header value is compared as it stands: an alias in capitals (ORDERS) is one more value, but no domain.
+  for (const alias of service.aliases) {
+    const host = alias.toLowerCase();
+    if (alias !== host && HOST_NAME.test(host)) claim(alias, { cluster: service.service, rank: ALIAS });
+  }
   return claims;
 }
 
@@ -117,7 +122,10 @@ function hostsOf(service: MergedService): Map<string, number> {
   return hosts;
 }
 
-/** `orders.default:grpc` names a cluster, not an authority: ports in a Host header are numbers. */
-const isDomain = (name: string): boolean => /^[^:]+(:\d+)?$/.test(name);
+/**
+ * `orders.default:grpc` names a cluster, not an authority: ports in a Host header are numbers. Domains match
+ * without regard to case, so one with capitals would stand twice.
+ */
+const isDomain = (name: string): boolean => /^[^:A-Z]+(:\d+)?$/.test(name);
 
 const isHeader = (name: string, cluster: string): boolean => !name.includes(':') || name === cluster;
