@@ -2,10 +2,15 @@
 // that kind is configured.
 import type { SourceConfig } from '../config/schema.ts';
 import type { Discoverer } from '../model/discovery.ts';
+import { shaped } from './shape.ts';
 import type { SourceDeps } from './source.ts';
 
 /** Rejects with ISTHMUS_CLIENT_MISSING when the kind's npm package is not installed. */
 export async function createDiscoverer(config: SourceConfig, deps: SourceDeps): Promise<Discoverer> {
+  return shaped(await createUnshaped(config, deps), config);
+}
+
+async function createUnshaped(config: SourceConfig, deps: SourceDeps): Promise<Discoverer> {
   switch (config.kind) {
     case 'file':
       return (await import('./file/index.ts')).createFileSource(config, deps);
@@ -13,5 +18,7 @@ export async function createDiscoverer(config: SourceConfig, deps: SourceDeps): 
       return (await import('./consul/index.ts')).createConsulSource(config, deps);
     case 'kubernetes':
       return (await import('./kubernetes/index.ts')).createKubernetesSource(config, deps);
+    case 'etcd':
+      return (await import('./etcd/index.ts')).createEtcdSource(config, deps);
   }
 }

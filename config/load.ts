@@ -128,6 +128,11 @@ function resolvePaths(config: Config, base: string): Config {
     if (source.kind === 'kubernetes' && source.kubeconfig !== '') {
       return { ...source, kubeconfig: resolve(base, source.kubeconfig) };
     }
+    if (source.kind === 'etcd' && source.tls) {
+      const { ca, cert, key } = source.tls;
+      const at = (file: string) => (file === '' ? '' : resolve(base, file));
+      return { ...source, tls: { ca: at(ca), cert: at(cert), key: at(key) } };
+    }
     return source;
   });
   return { ...config, sources };

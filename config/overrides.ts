@@ -41,7 +41,31 @@ export function collectOverrides(data: unknown, flags: Flags, env: Env): readonl
     else if (fromEnv !== undefined && fromEnv !== '')
       overrides.push({ path, origin: variable, value: fromEnv });
   }
-  return [...overrides, ...consulOverrides(data, env)];
+  return [...overrides, ...consulOverrides(data, env), ...etcdOverrides(data, env)];
+}
+
+/** What etcdctl reads. User and password are one text, USER:PASSWORD, there. */
+function etcdOverrides(data: unknown, env: Env): readonly Override[] {
+  const sources = valueAt(data, ['sources']);
+  if (!Array.isArray(sources)) return [];
+  const [username = '', ...password] = (env['ETCDCTL_USER'] ?? '').split(':');
+  return sources.flatMap((source: unknown, index): Override[] => {
+    if (valueAt(source, ['kind']) !== 'etcd') return [];
+    const found: Override[] = [];
+    const fill = (field: readonly string[], origin: string, value: string | undefined) => {
+      // A mapping that the file began is the file's: parts of two origins would not fit together.
+      if (value && valueAt(source, field.slice(0, 1)) === undefined) {
+        found.push({ path: ['sources', index, ...field], origin, value });
+      }
+    };
+    fill(['endpoints'], 'ETCDCTL_ENDPOINTS', env['ETCDCTL_ENDPOINTS']);
+    fill(['auth', 'username'], 'ETCDCTL_USER', username);
+    fill(['auth', 'password'], 'ETCDCTL_USER', password.join(':') || env['ETCDCTL_PASSWORD']);
+    fill(['tls', 'ca'], 'ETCDCTL_CACERT', env['ETCDCTL_CACERT']);
+    fill(['tls', 'cert'], 'ETCDCTL_CERT', env['ETCDCTL_CERT']);
+    fill(['tls', 'key'], 'ETCDCTL_KEY', env['ETCDCTL_KEY']);
+    return found;
+  });
 }
 
 function consulOverrides(data: unknown, env: Env): readonly Override[] {

@@ -1,6 +1,7 @@
 // The static config file (isthmus.yaml): its shape, defaults and types. Unknown fields are errors; where
 // they stand in the file is found by config/load.ts.
 import { z } from 'zod';
+import { shapingFields } from './shaping.ts';
 
 const sourceName = z
   .string()
@@ -33,7 +34,7 @@ const sourceBase = {
   network: z.string().default(''),
   /** Namespace of services from a registry that has none. */
   serviceNamespace: z.string().min(1).default('default'),
-  include: z.strictObject({ services: z.array(z.string().min(1)).default(['*']) }).prefault({}),
+  ...shapingFields,
 };
 
 export const fileSource = z.strictObject({
@@ -54,6 +55,12 @@ export const consulSource = z.strictObject({
   token: z.string().default(''),
 });
 
+/** As Kubernetes has them; nothing that would mean something in a selector. */
+const kubeLabelName = z
+  .string()
+  .regex(/^([a-z0-9.-]+\/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/, 'a label name');
+const kubeLabelValue = z.string().regex(/^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$/, 'a label value');
+
 export const kubernetesSource = z.strictObject({
   ...sourceBase,
   kind: z.literal('kubernetes'),
@@ -62,9 +69,54 @@ export const kubernetesSource = z.strictObject({
   /** Empty: the current one. */
   context: z.string().default(''),
   namespaces: z.array(z.string().min(1)).min(1).default(['*']),
+  /** Of `namespaces`, those that carry all these labels. */
+  namespaceSelector: z.strictObject({ matchLabels: z.record(kubeLabelName, kubeLabelValue) }).optional(),
+  /** Follow Pods too: their labels, and their service accounts. */
+  pods: z.boolean().default(true),
+  /** Follow Nodes too: region, zone and subzone. */
+  nodes: z.boolean().default(true),
+  /** Of a dual-stack service: one endpoint for each address of a pod, or only those of one family. */
+  ipFamily: z.enum(['any', 'ipv4', 'ipv6']).default('any'),
 });
 
-export const sourceSchema = z.discriminatedUnion('kind', [fileSource, consulSource, kubernetesSource]);
+/** Host names, IPv4, [v6]; also with http:// or https://, as etcd's own tools take it. */
+const etcdEndpoint = z
+  .string()
+  .refine(isEtcdEndpoint, 'HOST:PORT or a URL, such as 127.0.0.1:2379 or https://etcd.example:2379');
+
+/** A list, or as the registries' tools take it: one text with commas. */
+const listOf = <S extends z.ZodType<string, string>>(item: S) =>
+  z.preprocess(
+    (value) => (typeof value === 'string' ? value.split(',').map((text) => text.trim()) : value),
+    z.array(item).min(1),
+  );
+
+export const etcdSource = z.strictObject({
+  ...sourceBase,
+  kind: z.literal('etcd'),
+  /** Members of one cluster. */
+  endpoints: listOf(etcdEndpoint).default(['127.0.0.1:2379']),
+  /** All keys that begin with it. A slash at its end is added. */
+  prefix: z.string().default('/services/'),
+  layout: z.enum(['grpc-naming', 'skydns', 'json']).default('json'),
+  auth: z.strictObject({ username: z.string().min(1), password: z.string() }).optional(),
+  /** PEM files. `ca` empty: the system's. `cert` and `key`: a client certificate. */
+  tls: z
+    .strictObject({
+      ca: z.string().default(''),
+      cert: z.string().default(''),
+      key: z.string().default(''),
+    })
+    .refine(({ cert, key }) => (cert === '') === (key === ''), 'cert and key belong together')
+    .optional(),
+});
+
+export const sourceSchema = z.discriminatedUnion('kind', [
+  fileSource,
+  consulSource,
+  kubernetesSource,
+  etcdSource,
+]);
 
 export const configSchema = z.strictObject({
   sources: z.array(sourceSchema).min(1, 'at least one source'),
@@ -76,6 +128,7 @@ export const configSchema = z.strictObject({
 export type FileSource = z.infer<typeof fileSource>;
 export type ConsulSource = z.infer<typeof consulSource>;
 export type KubernetesSource = z.infer<typeof kubernetesSource>;
+export type EtcdSource = z.infer<typeof etcdSource>;
 export type SourceConfig = z.infer<typeof sourceSchema>;
 export type Config = z.infer<typeof configSchema>;
 
@@ -83,6 +136,11 @@ function isHttpUrl(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const url = new URL(text);
   return (url.protocol === 'http:' || url.protocol === 'https:') && url.port !== '0';
+}
+
+function isEtcdEndpoint(text: string): boolean {
+  const address = parseListenAddress(text.replace(/^https?:\/\//, '').replace(/\/$/, ''));
+  return address !== undefined && address.host !== '' && address.port !== 0;
 }
 
 /** undefined when it is not HOST:PORT with a port of 0…65535. An empty host means every address. */

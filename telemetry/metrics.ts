@@ -42,6 +42,12 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
         labelNames: ['source', 'type'],
         registers,
       }),
+      badEntries: new Gauge({
+        name: 'isthmus_source_bad_entries',
+        help: 'Entries of the source that cannot be used; their last good value is kept',
+        labelNames: ['source'],
+        registers,
+      }),
       faults: new Counter({
         name: 'isthmus_source_faults_total',
         help: 'Times the source went stale',

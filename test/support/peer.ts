@@ -42,6 +42,7 @@ export interface KubernetesPeer extends Peer {
 /** What start() gives for each name. */
 export interface PeerTypes {
   consul: Peer;
+  etcd: Peer;
   kubernetes: KubernetesPeer;
   envoy: Peer;
 }

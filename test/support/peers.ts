@@ -37,7 +37,7 @@ export interface ServerRow {
   args(place: Place): string[];
 }
 
-export type PeerName = 'consul' | 'kubernetes' | 'envoy';
+export type PeerName = 'consul' | 'etcd' | 'kubernetes' | 'envoy';
 
 /** Tokens that kube-apiserver knows; `reader` may do nothing until a test grants it something. */
 export const KUBE_TOKENS = { admin: 'test-admin-token', reader: 'test-reader-token' } as const;
@@ -150,6 +150,7 @@ export type ServerName = keyof typeof servers;
 /** The servers of each peer in the order of their start; the last one is what the peer is known by. */
 export const peers: Readonly<Record<PeerName, readonly ServerName[]>> = {
   consul: ['consul'],
+  etcd: ['etcd'],
   kubernetes: ['etcd', 'kube-apiserver'],
   envoy: ['envoy'],
 };

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { fieldsAt } from '../../../config/explain.ts';
+import { SOURCE_KINDS, fieldsAt } from '../../../config/explain.ts';
 import { parseConfig } from '../../../config/load.ts';
 import { SCALARS } from '../../../config/overrides.ts';
 import { formatProblem } from '../../../config/problems.ts';
@@ -20,7 +20,7 @@ const PAGES = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md'
 describe('docs/config.md', () => {
   const text = read('docs/config.md');
 
-  it.each(['file', 'consul', 'kubernetes'])('has every field of kind %s', (kind) => {
+  it.each(SOURCE_KINDS)('has every field of kind %s', (kind) => {
     const fields = fieldsAt(['sources', 0], { sources: [{ kind }] });
     expect(fields).toContain('name');
     // `include` has one field of its own and is written with it.

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
+import { SOURCE_KINDS } from '../../../config/explain.ts';
 import { loadConfig, parseConfig } from '../../../config/load.ts';
 import type { LoadOptions } from '../../../config/load.ts';
 import { formatProblem } from '../../../config/problems.ts';
@@ -123,7 +124,7 @@ soruces: []
       'isthmus.yaml:6:14: sources[0].address: expected a URL such as http://127.0.0.1:8500; got "127.0.0.1:8500"',
       'isthmus.yaml:7:5: sources[1].path: missing (text)',
       'isthmus.yaml:7:11: sources[1].name: "c" is already the name of sources[0]',
-      'isthmus.yaml:9:11: sources[2].kind: unknown kind "zzzzzzzz" (known: file, consul, kubernetes)',
+      `isthmus.yaml:9:11: sources[2].kind: unknown kind "zzzzzzzz" (known: ${SOURCE_KINDS.join(', ')})`,
       'isthmus.yaml:11:18: admin.listen: expected HOST:PORT, such as 127.0.0.1:15010; got "127.0.0.1:99999"',
       'isthmus.yaml:12:6: xds: expected a mapping, got a list',
       expect.stringMatching(/^isthmus\.yaml:13:11: logLevel: unknown value "loud" \(known: debug, /),
@@ -141,7 +142,7 @@ soruces: []
     ['sources: [hello]', 'isthmus.yaml:1:11: sources[0]: expected a mapping, got "hello"'],
     [
       'sources: [{ name: a }]',
-      'isthmus.yaml:1:11: sources[0].kind: missing (one of file, consul, kubernetes)',
+      `isthmus.yaml:1:11: sources[0].kind: missing (one of ${SOURCE_KINDS.join(', ')})`,
     ],
   ])('%j', (text, problem) => {
     expect(problems(text)).toEqual([problem]);

@@ -1,10 +1,11 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { findBinary, missingPeers, servers, survey } from '../../support/peers.ts';
+import { PEER_NAMES, findBinary, missingPeers, servers, survey } from '../../support/peers.ts';
 import type { Place, ServerRow, Survey } from '../../support/peers.ts';
 import { LogTail } from '../../support/running-server.ts';
 
 const found: Survey = {
   consul: { mode: 'process' },
+  etcd: { mode: 'process' },
   kubernetes: { mode: 'skip', reason: 'no binary etcd' },
   envoy: { mode: 'container' },
 };
@@ -18,7 +19,7 @@ describe('missingPeers', () => {
     ['envoy=container', []],
     ['kubernetes', ['kubernetes: no binary etcd']],
     ['consul=container', ['consul: would run as process, not container']],
-    ['consol', ['consol: no such peer (there are: consul, kubernetes, envoy)']],
+    ['consol', [`consol: no such peer (there are: ${PEER_NAMES.join(', ')})`]],
   ])('%j', (required, expected) => {
     expect(missingPeers(found, required)).toEqual(expected);
   });

@@ -1,0 +1,124 @@
+// Everything that the keys of a key-value registry say, by service. One bad value never loses another: its
+// key keeps the last value that was good. Knows no registry and does no I/O.
+import { isDeepStrictEqual } from 'node:util';
+import type { EndpointGroup } from '../model/endpoint.ts';
+import { canonicalName, groupFromInstances } from './instance.ts';
+import type { Instance, InstanceOptions, Reading, ServiceKey } from './instance.ts';
+
+export interface InstancesOptions extends InstanceOptions {
+  /** Whether a canonical service name takes part. */
+  included(service: string): boolean;
+}
+
+interface Service {
+  /** As it was spelled by its first key. */
+  readonly name: ServiceKey;
+  readonly instances: Map<string, Instance>;
+}
+
+export class Instances {
+  readonly #options: InstancesOptions;
+  readonly #services = new Map<string, Service>();
+  readonly #bad = new Map<string, string>();
+  #before: Instances | undefined;
+
+  /** @param before what was known until now; asked for the last good value of a key until settled(). */
+  constructor(options: InstancesOptions, before?: Instances) {
+    this.#options = options;
+    this.#before = before;
+  }
+
+  /** Everything was put once: what was known before is forgotten. */
+  settled(): void {
+    this.#before = undefined;
+  }
+
+  /** Values that do not fit the layout, by key. */
+  get bad(): ReadonlyMap<string, string> {
+    return this.#bad;
+  }
+
+  /** Names of all services, sorted. */
+  get services(): string[] {
+    return [...this.#services.keys()].sort();
+  }
+
+  includes(name: ServiceKey): boolean {
+    return this.#options.included(canonicalName(name, this.#options.serviceNamespace));
+  }
+
+  /** A service that exists without instances. Returns its name when that is news. */
+  addService(name: ServiceKey): string | undefined {
+    const service = canonicalName(name, this.#options.serviceNamespace);
+    if (this.#services.has(service) || !this.#options.included(service)) return undefined;
+    this.#services.set(service, { name, instances: new Map() });
+    return service;
+  }
+
+  /** Returns the service when something about it changed. */
+  removeService(name: ServiceKey): string | undefined {
+    const service = canonicalName(name, this.#options.serviceNamespace);
+    for (const key of this.#services.get(service)?.instances.keys() ?? []) this.#bad.delete(key);
+    return this.#services.delete(service) ? service : undefined;
+  }
+
+  /** Returns the service when something about it changed. */
+  put(key: string, name: ServiceKey, reading: Reading): string | undefined {
+    if (reading.type === 'nothing') return this.delete(key, name);
+    const service = canonicalName(name, this.#options.serviceNamespace);
+    if (!this.#options.included(service)) return undefined;
+    if (reading.type === 'bad') this.#bad.set(key, reading.why);
+    else this.#bad.delete(key);
+    const held = this.#instance(service, key);
+    const lastGood = () => held ?? (this.#before ? this.#before.#instance(service, key) : undefined);
+    const instance = reading.type === 'instance' ? reading.instance : lastGood();
+    if (instance === undefined || isDeepStrictEqual(instance, held)) return undefined;
+    const entry = this.#services.get(service) ?? { name, instances: new Map<string, Instance>() };
+    entry.instances.set(key, instance);
+    this.#services.set(service, entry);
+    return service;
+  }
+
+  /** A key that says not even which service it belongs to. */
+  refuse(key: string, why: string): void {
+    this.#bad.set(key, why);
+  }
+
+  /** The counterpart of refuse(). */
+  forget(key: string): void {
+    this.#bad.delete(key);
+  }
+
+  /**
+   * Returns the service when something about it changed.
+   * @param keepService the service still exists when its last key has gone.
+   */
+  delete(key: string, name: ServiceKey, keepService = false): string | undefined {
+    this.#bad.delete(key);
+    const service = canonicalName(name, this.#options.serviceNamespace);
+    const entry = this.#services.get(service);
+    if (!entry?.instances.delete(key)) return undefined;
+    if (entry.instances.size === 0 && !keepService) this.#services.delete(service);
+    return service;
+  }
+
+  /** undefined: there is no such service (any more). */
+  group(service: string): EndpointGroup | undefined {
+    const entry = this.#services.get(service);
+    if (!entry) return undefined;
+    // The order of keys, not of their arrival: equal content must give an equal group.
+    const keys = [...entry.instances.keys()].sort();
+    const instances = keys.flatMap((key) => entry.instances.get(key) ?? []);
+    return groupFromInstances(entry.name, instances, this.#options);
+  }
+
+  /** Instances whose address is a host name, and which therefore offer nothing (yet). */
+  hostNames(service: string): string[] {
+    const instances = [...(this.#services.get(service)?.instances.values() ?? [])];
+    return instances.map((instance) => instance.hostName).filter((name) => name !== '');
+  }
+
+  #instance(service: string, key: string): Instance | undefined {
+    return this.#services.get(service)?.instances.get(key);
+  }
+}

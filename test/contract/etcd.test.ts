@@ -1,0 +1,285 @@
+// The contract on a true etcd: its own faults, those of the network, and those of what is stored in it.
+import { beforeAll, expect, test } from 'vitest';
+import { createEtcdSource } from '../../adapters/etcd/index.ts';
+import { etcdSource } from '../../config/schema.ts';
+import { describePeers } from '../support/describe-peer.ts';
+import type { StartPeer } from '../support/describe-peer.ts';
+import { eventually } from '../support/eventually.ts';
+import type { Peer } from '../support/peer.ts';
+import { etcdHand } from './fixtures/etcd.ts';
+import type { EtcdHand } from './fixtures/etcd.ts';
+import { testDeps } from './fixtures/deps.ts';
+import { TcpProxy } from './fixtures/tcp-proxy.ts';
+import type { Trouble } from './fixtures/tcp-proxy.ts';
+import { Listener } from './listener.ts';
+import { contract } from './suite.ts';
+import type { Fixture, Instance } from './suite.ts';
+
+const timings = {
+  probeEveryMs: 200,
+  deadlineMs: 600,
+  listDeadlineMs: 3_000,
+  answerMs: 600,
+  backoffMs: 50,
+  maxBackoffMs: 200,
+  // Pages, so that lists of a few keys are paged too.
+  pageSize: 2,
+};
+
+const source = (endpoints: string[], more: object = {}) =>
+  createEtcdSource(
+    etcdSource.parse({
+      name: 'etcd',
+      kind: 'etcd',
+      endpoints,
+      prefix: '/services/',
+      layout: 'json',
+      include: { services: ['svc-*'] },
+      ...more,
+    }),
+    testDeps(),
+    timings,
+  );
+
+const TROUBLES: Readonly<Record<string, Trouble>> = {
+  'connections cut in the middle of a message': { type: 'cut', afterBytes: 120 },
+  'connections cut inside the first frame': { type: 'cut', afterBytes: 5 },
+  'one byte a second': { type: 'dribble', bytesPerSecond: 1 },
+  'no answer ever': { type: 'hang' },
+  'connections cut at once': { type: 'refuse' },
+  'somebody else answers': { type: 'answer', bytes: 'HTTP/1.1 400 Bad Request\r\n\r\n<html>no</html>' },
+};
+
+function etcdFixture(start: StartPeer, faults: 'server' | 'network'): Fixture {
+  let etcd: Peer;
+  let hand: EtcdHand;
+  let proxy: TcpProxy | undefined;
+  let endpoint = '';
+  const stored = new Map<string, readonly Instance[]>();
+  const keyOf = (name: string, { address, port }: Instance) => `/services/${name}/${address}:${port}`;
+  const network = Object.entries(TROUBLES).map(([name, trouble]) => {
+    const fault = () => (proxy as TcpProxy).fault(name, trouble);
+    return { name, begin: () => fault().begin(), end: () => fault().end() };
+  });
+  return {
+    async start() {
+      etcd = await start('etcd');
+      hand = etcdHand(etcd.url);
+      endpoint = etcd.url;
+      if (faults === 'server') return;
+      proxy = new TcpProxy(etcd.ports['client'] ?? 0);
+      endpoint = `127.0.0.1:${await proxy.start()}`;
+    },
+    async stop() {
+      await proxy?.stop();
+    },
+    discoverer: () => source([endpoint]),
+    async set(name, instances) {
+      const keys = new Set(instances.map((instance) => keyOf(name, instance)));
+      for (const old of stored.get(name) ?? []) {
+        if (!keys.has(keyOf(name, old))) await hand.delete(keyOf(name, old));
+      }
+      for (const instance of instances) {
+        const { address, port, mark = '1' } = instance;
+        await hand.put(keyOf(name, instance), JSON.stringify({ address, port, weight: Number(mark) }));
+      }
+      stored.set(name, instances);
+    },
+    serviceOf: (name) => `${name}.default`,
+    markOf: (group, key) =>
+      String(group.endpoints.find((e) => `${e.address}:${e.port}` === key)?.weight ?? 'absent'),
+    faults:
+      faults === 'network'
+        ? network
+        : [
+            { name: 'killed and restarted on its data', begin: () => etcd.kill(), end: () => etcd.restart() },
+            { name: 'frozen', begin: () => etcd.pause(), end: () => etcd.resume() },
+          ],
+    // One key goes after the other.
+    lastLeaves: ['group', 'gone'],
+    staleWithinMs: 5_000,
+    changeWithinMs: 20_000,
+  };
+}
+
+describePeers(['etcd'], 'an etcd server', (start) => contract(etcdFixture(start, 'server')));
+describePeers(['etcd'], 'an etcd server behind a bad network', (start) =>
+  contract(etcdFixture(start, 'network')),
+);
+
+describePeers(['etcd'], 'an etcd server, in its own ways', (start) => {
+  let etcd: Peer;
+  let hand: EtcdHand;
+  const listeners: Listener[] = [];
+  const listen = async (more: object = {}, endpoints = [etcd.url]) => {
+    const listener = new Listener(await source(endpoints, { include: { services: ['*'] }, ...more }));
+    listeners.push(listener);
+    return listener;
+  };
+  const soon = <T>(check: () => T) => eventually(check, { withinMs: 10_000, everyMs: 10 });
+  const value = (address: string, more: object = {}) => JSON.stringify({ address, port: 80, ...more });
+
+  beforeAll(async () => {
+    etcd = await start('etcd');
+    hand = etcdHand(etcd.url);
+    return async () => {
+      await Promise.all(listeners.splice(0).map((listener) => listener.stop()));
+    };
+  });
+
+  test('a compaction while it was away: listed anew, nothing lost, and it goes on', async () => {
+    const proxy = new TcpProxy(etcd.ports['client'] ?? 0);
+    const endpoint = `127.0.0.1:${await proxy.start()}`;
+    await hand.put('/c/old/1', value('10.0.0.1'));
+    await hand.put('/c/kept/1', value('10.0.0.2'));
+    const listener = await listen({ prefix: '/c' }, [endpoint]);
+    await soon(() => listener.keys('kept.default').length === 1);
+    const fault = proxy.fault('away', { type: 'refuse' });
+    await fault.begin();
+    await soon(() => listener.stale !== undefined);
+    await hand.delete('/c/old/1');
+    await hand.put('/c/new/1', value('10.0.0.3'));
+    await hand.put('/c/newer/1', value('10.0.0.4'));
+    await hand.compact(await hand.revision());
+    await fault.end();
+    await soon(() => listener.stale === undefined && listener.groups.size === 3);
+    expect([...listener.groups.keys()].sort()).toEqual(['kept.default', 'new.default', 'newer.default']);
+    await hand.put('/c/new/2', value('10.0.0.5'));
+    await soon(() => listener.keys('new.default').length === 2);
+    await listener.stop();
+    await proxy.stop();
+  });
+
+  test('a lease that ends takes the instance with it', async () => {
+    const listener = await listen({ prefix: '/lease/' });
+    const lease = await hand.lease(1);
+    await hand.put('/lease/orders/1', value('10.0.0.1'), lease);
+    await soon(() => listener.keys('orders.default').length === 1);
+    await soon(() => !listener.groups.has('orders.default'));
+  });
+
+  test('a bad value keeps the last good one, over a new list too, and hides no other', async () => {
+    await hand.put('/bad/orders/1', value('10.0.0.1'));
+    await hand.put('/bad/orders/2', value('10.0.0.2'));
+    const proxy = new TcpProxy(etcd.ports['client'] ?? 0);
+    const listener = await listen({ prefix: '/bad/' }, [`127.0.0.1:${await proxy.start()}`]);
+    await soon(() => listener.keys('orders.default').length === 2);
+    await hand.put('/bad/orders/1', '{"address":');
+    await hand.put('/bad/orders/3', value('10.0.0.3'));
+    await soon(() => listener.keys('orders.default').length === 3);
+    const syncs = listener.log.filter((type) => type === 'sync').length;
+    proxy.cutAll();
+    await soon(() => listener.log.filter((type) => type === 'sync').length > syncs);
+    expect(listener.keys('orders.default')).toEqual(['10.0.0.1:80', '10.0.0.2:80', '10.0.0.3:80']);
+    await hand.put('/bad/orders/1', value('10.0.0.9'));
+    await soon(() => listener.keys('orders.default').includes('10.0.0.9:80'));
+    await hand.delete('/bad/orders/1');
+    await soon(() => listener.keys('orders.default').length === 2);
+    await listener.stop();
+    await proxy.stop();
+  });
+
+  test('the wrong layout is one clear fault', async () => {
+    await hand.put('/wrong/orders/1', JSON.stringify({ Op: 0, Addr: '10.0.0.1:8080' }));
+    const listener = await listen({ prefix: '/wrong/', layout: 'json' });
+    await soon(() => listener.stale !== undefined);
+    expect(listener.stale).toMatchObject({ code: 'ISTHMUS_ETCD_LAYOUT' });
+    expect(listener.stale?.message).toContain('/wrong/orders/1');
+    expect(listener.stale?.message).toContain('{"address":"10.0.0.1","port":8080}');
+    const right = await listen({ prefix: '/wrong/', layout: 'grpc-naming' });
+    await soon(() => right.keys('orders.default').length === 1);
+  });
+
+  test('a member that does not answer is left for the next one', async () => {
+    await hand.put('/two/orders/1', value('10.0.0.1'));
+    const dead = new TcpProxy(1);
+    const endpoints = [`127.0.0.1:${await dead.start()}`, etcd.url];
+    const listener = await listen({ prefix: '/two/' }, endpoints);
+    await soon(() => listener.keys('orders.default').length === 1);
+    await listener.stop();
+    await dead.stop();
+  });
+
+  test('restarted with another store: what it holds now is told', async () => {
+    await hand.put('/store/orders/1', value('10.0.0.1'));
+    const other = await start('etcd');
+    const otherHand = etcdHand(other.url);
+    await otherHand.put('/store/payments/1', value('10.0.0.2'));
+    let target = etcd.ports['client'] ?? 0;
+    const proxies = [new TcpProxy(target), new TcpProxy(other.ports['client'] ?? 0)] as const;
+    const ports = [await proxies[0].start(), await proxies[1].start()];
+    const listener = await listen(
+      { prefix: '/store/' },
+      ports.map((port) => `127.0.0.1:${port}`),
+    );
+    await soon(() => listener.keys('orders.default').length === 1);
+    target = 0;
+    await proxies[0].fault('gone', { type: 'refuse' }).begin();
+    await soon(() => listener.groups.has('payments.default'));
+    expect([...listener.groups.keys()]).toEqual(['payments.default']);
+    await listener.stop();
+    await Promise.all(proxies.map((proxy) => proxy.stop()));
+  });
+
+  test('50 changes a second: the end state is the registry’s', async () => {
+    const listener = await listen({ prefix: '/many/' });
+    await soon(() => listener.first === 'sync');
+    const expected = new Map<string, string>();
+    for (let n = 0; n < 200; n += 1) {
+      const key = `/many/svc-${n % 7}/${n % 23}`;
+      if (n % 5 === 4) {
+        await hand.delete(key);
+        expected.delete(key);
+      } else {
+        const address = `10.0.${n % 23}.${n % 250}`;
+        await hand.put(key, value(address));
+        expected.set(key, `${address}:80`);
+      }
+    }
+    await soon(() => {
+      const told = [...listener.groups.keys()].flatMap((service) => listener.keys(service)).sort();
+      expect(told).toEqual([...expected.values()].sort());
+      return true;
+    });
+  });
+
+  // Last: from here on the server asks who we are.
+  test('users and passwords: wrong, not granted, granted, revoked', async () => {
+    await hand.put('/auth/orders/1', value('10.0.0.1'));
+    const user = async (name: string, password: string) => hand.post('auth/user/add', { name, password });
+    await user('root', 'secret');
+    await user('reader', 'reads');
+    await hand.post('auth/role/add', { name: 'root' });
+    await hand.post('auth/role/add', { name: 'read-auth' });
+    await hand.post('auth/user/grant', { user: 'root', role: 'root' });
+    await hand.post('auth/enable', {});
+    const { token } = await hand.post('auth/authenticate', { name: 'root', password: 'secret' });
+    const root = etcdHand(etcd.url, token as string);
+    const base64 = (text: string) => Buffer.from(text).toString('base64');
+
+    const nobody = await listen({ prefix: '/auth/' });
+    await soon(() => nobody.stale !== undefined);
+    expect(nobody.stale).toMatchObject({ code: 'ISTHMUS_ETCD_DENIED' });
+    const wrong = await listen({ prefix: '/auth/', auth: { username: 'reader', password: 'guess' } });
+    await soon(() => wrong.stale !== undefined);
+    expect(wrong.stale).toMatchObject({ code: 'ISTHMUS_ETCD_DENIED' });
+    expect(wrong.stale?.message).not.toContain('guess');
+
+    const reader = await listen({ prefix: '/auth/', auth: { username: 'reader', password: 'reads' } });
+    await soon(() => reader.stale !== undefined);
+    expect(reader.stale).toMatchObject({ code: 'ISTHMUS_ETCD_DENIED' });
+    expect(reader.stale?.message).toContain('permission denied');
+    const perm = { permType: 'READ', key: base64('/auth/'), range_end: base64('/auth0') };
+    await root.post('auth/role/grant', { name: 'read-auth', perm });
+    await root.post('auth/user/grant', { user: 'reader', role: 'read-auth' });
+    await soon(() => reader.keys('orders.default').length === 1);
+
+    await root.post('auth/user/revoke', { name: 'reader', role: 'read-auth' });
+    await soon(() => reader.stale !== undefined);
+    expect(reader.keys('orders.default')).toEqual(['10.0.0.1:80']);
+    await root.post('auth/user/grant', { user: 'reader', role: 'read-auth' });
+    await soon(() => reader.stale === undefined);
+    await root.put('/auth/orders/2', value('10.0.0.2'));
+    await soon(() => reader.keys('orders.default').length === 2);
+  });
+});
