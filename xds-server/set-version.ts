@@ -8,6 +8,8 @@ const HEX_DIGITS = BITS / 4;
 /** A set's sum, kept up to date member by member. A member's version covers its name, which its bytes hold. */
 export class SetVersion {
   #sum = 0n;
+  /** The last answer: a change asks the same for each client. */
+  #last: { readonly sum: bigint; readonly text: string } | undefined;
 
   add(member: Pick<EncodedResource, 'version'>): void {
     this.#sum = BigInt.asUintN(BITS, this.#sum + BigInt(`0x${member.version}`));
@@ -19,9 +21,12 @@ export class SetVersion {
 
   /** Version of the union with a disjoint set. */
   with(other: SetVersion | undefined): string {
-    return BigInt.asUintN(BITS, this.#sum + (other ? other.#sum : 0n))
-      .toString(16)
-      .padStart(HEX_DIGITS, '0');
+    const sum = this.#sum + (other ? other.#sum : 0n);
+    if (this.#last?.sum !== sum) {
+      const text = BigInt.asUintN(BITS, sum).toString(16).padStart(HEX_DIGITS, '0');
+      this.#last = { sum, text };
+    }
+    return this.#last.text;
   }
 }
 

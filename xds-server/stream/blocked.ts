@@ -22,6 +22,11 @@ export class BlockedSteps {
     this.#since.delete(step);
   }
 
+  /** Nothing waits at all. */
+  clearAll(): void {
+    this.#since.clear();
+  }
+
   /** The step has something to send and must wait. True once it has waited long enough. */
   overdue(step: Step, now: number): boolean {
     const since = this.#since.get(step) ?? now;

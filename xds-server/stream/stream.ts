@@ -94,6 +94,7 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
     if (this.#closed || !client || gate === 'waiting') return;
     for (const request of this.#early.splice(0)) this.#apply(request, client.view);
     if (gate === 'open') for (const sub of this.#subs.values()) sub.release();
+    if (!this.#waiting()) return this.#rest(); // most calls are for an ACK, with nothing new since
     const now = this.#o.clock.monotonic();
     this.#forgetWaits(now, client.view);
     const state = { subs: this.#subs, view: client.view, awaitingEndpoints: this.#awaitingEndpoints, now };
@@ -233,6 +234,18 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
         if (next === 'eds') this.#awaitingEndpoints.set(name, now);
       }
     }
+  }
+
+  /** Some type could be sent if its step lets it. */
+  #waiting(): boolean {
+    for (const sub of this.#subs.values()) if (sub.pending && !sub.inFlight) return true;
+    return false;
+  }
+
+  #rest(): void {
+    this.#blocked.clearAll();
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
   }
 
   /** Something waits for a step that is not over: look again when the step's limit has passed. */

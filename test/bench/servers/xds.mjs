@@ -5,7 +5,7 @@
 //   node xds.mjs --dist FOLDER --xds 127.0.0.1:0 --clusters 1000 --endpoints 10
 //
 // Prints {"xds":PORT,"ctl":PORT} when it is up. GET /bump?v=TEXT&cluster=I changes one endpoint of one
-// service: its address becomes TEXT. SIGTERM ends it.
+// service: its address becomes TEXT, which must be one. SIGTERM ends it.
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
