@@ -25,6 +25,10 @@ export function explainIssue(issue: z.core.$ZodIssue, data: unknown): readonly C
       atKey: true,
     }));
   }
+  if (issue.code === 'invalid_key') {
+    const key = path.at(-1);
+    return issue.issues.map((inner) => ({ path, message: messageOf(inner, key), atKey: true }));
+  }
   return [{ path, message: messageOf(issue, valueAt(data, path)), atKey: false }];
 }
 
