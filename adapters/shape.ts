@@ -3,7 +3,7 @@
 // it. Never drops a `sync`, a `gone` or a `stale`, and reads no clock and no socket.
 import type { Shaping } from '../config/shaping.ts';
 import type { Discoverer, DiscoveryUpdate } from '../model/discovery.ts';
-import type { EndpointGroup } from '../model/endpoint.ts';
+import type { Endpoint, EndpointGroup } from '../model/endpoint.ts';
 import { mergeShards } from '../model/merge.ts';
 import { compareEndpoints } from '../model/endpoint.ts';
 import { endpointShape } from './shape-endpoints.ts';
@@ -88,9 +88,15 @@ function unite(service: string, members: ReadonlyMap<string, EndpointGroup>): En
     primaryPort: merged.primaryPort,
     endpoints: merged.ports
       .flatMap((port) => port.endpoints)
-      .map(({ sources: _, ...endpoint }) => endpoint)
+      .map(plain)
       .sort(compareEndpoints),
   };
+}
+
+/** Without the witnesses, which are services here. Required: a field that is new must not be lost here. */
+function plain({ address, port, portName, network, ...said }: Endpoint): Required<Endpoint> {
+  const { health, weight, labels, locality } = said;
+  return { address, port, portName, network, health, weight, labels, locality };
 }
 
 function shapes({ include, exclude, rename, aliases, labels, addresses }: Shaping): boolean {
