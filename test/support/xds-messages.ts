@@ -105,29 +105,30 @@ export function decodeResponse(variant: Variant, bytes: Buffer): Received {
   );
   const type = resourceTypeOf(message.type_url ?? '');
   if (!type) throw new Error(`response of unknown type ${message.type_url}`);
-  const names: string[] = [];
-  const versions: Record<string, string> = {};
-  const resources = new Map<string, Record<string, unknown>>();
-  for (const entry of message.resources ?? []) {
-    const any = variant === 'sotw' ? (entry as AnyMessage) : (entry as DeltaEntry).resource;
-    if (any?.type_url !== TYPE_URL[type]) throw new Error(`a ${any?.type_url} in a response of ${type}`);
-    const resource = decode<Record<string, unknown>>(MESSAGE_NAME[type], any.value);
-    const own = String(resource.name ?? resource.cluster_name);
-    const name = variant === 'sotw' ? own : (entry as DeltaEntry).name;
+  const entries = (message.resources ?? []).map((entry) =>
+    variant === 'sotw'
+      ? open(type, entry as AnyMessage)
+      : { ...open(type, (entry as DeltaEntry).resource), ...(entry as DeltaEntry) },
+  );
+  for (const { name, own } of entries) {
     if (name !== own) throw new Error(`resource ${own} was sent under the name ${name}`);
-    names.push(name);
-    resources.set(name, resource);
-    if (variant === 'delta') versions[name] = (entry as DeltaEntry).version;
   }
   return {
     type,
     nonce: message.nonce ?? '',
     version: message.version_info ?? message.system_version_info ?? '',
     controlPlane: message.control_plane?.identifier ?? '',
-    names,
+    names: entries.map(({ name }) => name),
     removed: message.removed_resources ?? [],
-    versions,
-    resources,
+    versions: Object.fromEntries(entries.map(({ name, version }) => [name, version])),
+    resources: new Map(entries.map(({ name, content }) => [name, content])),
     bytes,
   };
+}
+
+function open(type: ResourceType, any: AnyMessage | undefined) {
+  if (any?.type_url !== TYPE_URL[type]) throw new Error(`a ${any?.type_url} in a response of ${type}`);
+  const content = decode<Record<string, unknown>>(MESSAGE_NAME[type], any.value);
+  const own = String((content.name ?? content.cluster_name) as string);
+  return { name: own, own, version: '', content };
 }

@@ -43,11 +43,11 @@ export class World {
   }
 
   delta(node: object = NODE): Driver {
-    return new Driver(this, 'delta', deltaProtocol as unknown as Protocol<AnyRequest>, node);
+    return new Driver(this, 'delta', deltaProtocol, node);
   }
 
   sotw(node: object = NODE): Driver {
-    return new Driver(this, 'sotw', sotwProtocol as unknown as Protocol<AnyRequest>, node);
+    return new Driver(this, 'sotw', sotwProtocol, node);
   }
 }
 

@@ -1,0 +1,133 @@
+// The cases behind test/golden: what sources say, and the node that asks. Each becomes one file with every
+// resource that this node sees.
+import type { ServiceShards } from '../../../model/snapshot.ts';
+import type { Json } from '../../../proto/json.ts';
+import { toJson } from '../../../proto/json.ts';
+import { Catalogue } from '../../../xds-server/build/catalogue.ts';
+import { MESSAGE_NAME, PUSH_ORDER } from '../../../xds-server/types.ts';
+import { GroupView } from '../../../xds-server/view.ts';
+import type { GroupKey } from '../../../xds-server/view.ts';
+import { endpoint, fromSources, group, service, snapshot } from './services.ts';
+
+interface GoldenCase {
+  readonly services: readonly ServiceShards[];
+  readonly node?: GroupKey;
+}
+
+const OUTBOUND_ONLY: GroupKey = { outbound: { host: '127.0.0.1', port: 15_001 }, inbound: undefined };
+const ORDERS = 'orders.default';
+
+export const GOLDEN_CASES: Readonly<Record<string, GoldenCase>> = {
+  'plain-service': { services: [service(ORDERS, '10.0.0.1:8080', '10.0.0.2:8080')] },
+  'nothing-known': { services: [] },
+  'empty-service': { services: [service(ORDERS)] },
+  'two-sources-one-shared-address': {
+    services: [
+      fromSources(
+        [
+          'consul',
+          group(ORDERS, { aliases: ['orders.service.consul'], endpoints: ['10.0.0.1:80', '10.0.0.2:80'] }),
+        ],
+        [
+          'k8s',
+          group(ORDERS, {
+            aliases: ['orders.default.svc', 'orders.default.svc.cluster.local'],
+            ports: [{ name: 'http', port: 80, protocol: 'http' }],
+            primaryPort: 'http',
+            endpoints: [
+              endpoint('10.0.0.2:80', { portName: 'http', weight: 9 }),
+              endpoint('10.0.0.3:80', { portName: 'http' }),
+            ],
+          }),
+        ],
+      ),
+    ],
+  },
+  'several-ports': {
+    services: [
+      fromSources([
+        'k8s',
+        group('shop.prod', {
+          ports: [
+            { name: 'http', port: 80, protocol: 'http' },
+            { name: 'grpc', port: 9090, protocol: 'grpc' },
+            { name: 'h2', port: 8443, protocol: 'http2' },
+            { name: 'db', port: 5432, protocol: 'tcp' },
+          ],
+          primaryPort: 'http',
+          endpoints: [
+            endpoint('10.0.1.1:8080', { portName: 'http' }),
+            endpoint('10.0.1.1:9090', { portName: 'grpc' }),
+            endpoint('10.0.1.1:8443', { portName: 'h2' }),
+            endpoint('10.0.1.1:5432', { portName: 'db' }),
+          ],
+        }),
+      ]),
+    ],
+  },
+  zones: {
+    services: [
+      service(
+        ORDERS,
+        ...['z1', 'z2', 'z1'].map((zone, i) =>
+          endpoint(`10.0.2.${i + 1}:80`, {
+            weight: i + 1,
+            locality: { region: 'eu', zone, subZone: `rack-${i}` },
+          }),
+        ),
+        endpoint('10.0.2.9:80'),
+      ),
+    ],
+  },
+  'health-and-weight': {
+    services: [
+      service(
+        ORDERS,
+        ...(['healthy', 'unhealthy', 'draining', 'degraded', 'unknown'] as const).map((health, i) =>
+          endpoint(`10.0.3.${i + 1}:80`, { health, weight: 10 }),
+        ),
+        endpoint('10.0.3.8:80', { weight: 0 }),
+        endpoint('10.0.3.9:80', { weight: Number.MAX_SAFE_INTEGER }),
+      ),
+    ],
+  },
+  ipv6: { services: [service(ORDERS, '[2001:db8::1]:8080', '[::1]:8081', '10.0.0.1:8080')] },
+  'aliases-collide': {
+    services: [
+      fromSources([
+        'a',
+        group(ORDERS, { aliases: ['ORDERS', 'shared', 'users'], endpoints: ['10.0.0.1:80'] }),
+      ]),
+      fromSources([
+        'b',
+        group('users.default', { aliases: ['shared', 'bad name'], endpoints: ['10.0.0.2:80'] }),
+      ]),
+      fromSources(['b', group('orders.prod', { aliases: ['orders'], endpoints: ['10.0.0.3:80'] })]),
+    ],
+  },
+  'inbound-and-outbound': {
+    services: [service(ORDERS, '10.0.0.1:8080')],
+    node: {
+      outbound: { host: '::1', port: 15_001 },
+      inbound: { host: '0.0.0.0', port: 15_006, appPort: 8_080 },
+    },
+  },
+};
+
+/** Resources by type, each list sorted by name, in the JSON that Envoy reads. */
+export function goldenOf({ services, node = OUTBOUND_ONLY }: GoldenCase): Json {
+  const catalogue = new Catalogue((name, error) => {
+    throw new Error(`${name}: ${error.message}`);
+  });
+  catalogue.update(snapshot(services));
+  const view = new GroupView(catalogue, node);
+  return Object.fromEntries(
+    PUSH_ORDER.map((type) => [
+      type,
+      [...view.names(type)]
+        .sort()
+        .flatMap((name) => view.get(type, name) ?? [])
+        .map((resource) => toJson(MESSAGE_NAME[type], resource.bytes)),
+    ]),
+  );
+}
