@@ -2,7 +2,7 @@
 // and for manifests in files (adapters/file). Pure, over plain JSON objects with every field optional; what
 // it cannot use it leaves out, it never throws. It does not watch, and it does not know who calls it.
 import { choosePrimaryPort, compareEndpoints, endpointKey } from '../model/endpoint.ts';
-import type { Endpoint, EndpointGroup, Health, Locality, ServicePort } from '../model/endpoint.ts';
+import type { Endpoint, EndpointGroup, Health, Labels, Locality, ServicePort } from '../model/endpoint.ts';
 import { DEFAULT_NAMESPACE, serviceName } from '../model/names.ts';
 import { canonicalAddress, isPort } from './address.ts';
 
@@ -52,16 +52,29 @@ export interface KubeEndpoint {
     | null
     | undefined;
   readonly zone?: string | null | undefined;
+  readonly nodeName?: string | null | undefined;
+  /** Of a pod with a `hostname` and a `subdomain`, as those of a StatefulSet: `orders-0`. */
+  readonly hostname?: string | null | undefined;
   readonly targetRef?:
     | { readonly kind?: string | undefined; readonly name?: string | undefined }
     | null
     | undefined;
 }
 
+/** What is known of a pod beyond its slices. */
+export interface PodFacts {
+  readonly labels: Labels;
+  readonly serviceAccount: string;
+}
+
 export interface KubeMapOptions {
-  /** The source's own locality; an endpoint's zone replaces its zone. */
+  /** The source's own locality; what a node's labels and an endpoint's zone say replaces parts of it. */
   readonly locality: Locality;
   readonly network: string;
+  /** undefined: not known (yet), or not asked for. */
+  readonly podOf?: (namespace: string, name: string) => PodFacts | undefined;
+  /** Where a node is; empty strings: not said. */
+  readonly nodeOf?: (name: string) => Locality | undefined;
 }
 
 export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
@@ -185,11 +198,17 @@ function isTcp(port: KubePort): boolean {
   return (port.protocol ?? 'TCP') === 'TCP';
 }
 
+/** Kubernetes' own names, and IANA's where ours differ. https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol */
 const PROTOCOLS: Readonly<Record<string, string>> = {
   'kubernetes.io/h2c': 'http2',
   'kubernetes.io/ws': 'http',
   'kubernetes.io/wss': 'https',
   h2c: 'http2',
+  h2: 'http2',
+  'http/1.1': 'http',
+  'http/2': 'http2',
+  ws: 'http',
+  wss: 'https',
 };
 const NAMED_PROTOCOLS = new Set(['http', 'http2', 'https', 'grpc', 'tcp', 'tls']);
 
@@ -204,10 +223,13 @@ function protocolOf(port: KubePort): string {
 function* endpointsOf(slice: KubeEndpointSlice, options: KubeMapOptions): Generator<Endpoint> {
   if (slice.addressType === 'FQDN') return;
   const ports = (slice.ports ?? []).filter(isTcp);
+  const namespace = slice.metadata?.namespace || DEFAULT_NAMESPACE;
   for (const endpoint of slice.endpoints ?? []) {
     // The addresses of one endpoint are interchangeable; like kube-proxy, take the first.
     const address = canonicalAddress(endpoint.addresses?.[0] ?? '');
     if (address === undefined) continue;
+    const labels = labelsOf(endpoint, namespace, options);
+    const locality = localityOf(endpoint, options);
     for (const port of ports) {
       if (!isPort(port.port)) continue;
       yield {
@@ -217,8 +239,8 @@ function* endpointsOf(slice: KubeEndpointSlice, options: KubeMapOptions): Genera
         network: options.network,
         health: healthOf(endpoint),
         weight: 1,
-        labels: labelsOf(endpoint),
-        locality: endpoint.zone ? { ...options.locality, zone: endpoint.zone } : options.locality,
+        labels,
+        locality,
       };
     }
   }
@@ -236,9 +258,33 @@ export function healthOf(endpoint: Pick<KubeEndpoint, 'conditions'>): Health {
   return ready === false ? 'unhealthy' : 'healthy';
 }
 
-function labelsOf(endpoint: KubeEndpoint): Record<string, string> {
+/** Name of the pod behind an endpoint; undefined when it is something else, or not said. */
+export function podNameOf(endpoint: KubeEndpoint): string | undefined {
   const { kind, name } = endpoint.targetRef ?? {};
-  return name && (kind === undefined || kind === 'Pod') ? { pod: name } : {};
+  return name && (kind === undefined || kind === 'Pod') ? name : undefined;
+}
+
+/** The pod's own labels; `pod`, `serviceAccount` and `hostname` are ours and win over labels of these names. */
+function labelsOf(endpoint: KubeEndpoint, namespace: string, options: KubeMapOptions): Labels {
+  const pod = podNameOf(endpoint);
+  const facts = pod === undefined ? undefined : options.podOf?.(namespace, pod);
+  return {
+    ...facts?.labels,
+    ...(pod === undefined ? {} : { pod }),
+    ...(facts?.serviceAccount ? { serviceAccount: facts.serviceAccount } : {}),
+    ...(endpoint.hostname ? { hostname: endpoint.hostname } : {}),
+  };
+}
+
+/** Part by part, the most particular word counts: the endpoint's zone, its node's labels, the source's own. */
+function localityOf(endpoint: KubeEndpoint, { locality, nodeOf }: KubeMapOptions): Locality {
+  const node = endpoint.nodeName ? nodeOf?.(endpoint.nodeName) : undefined;
+  if (!node && !endpoint.zone) return locality;
+  return {
+    region: node?.region || locality.region,
+    zone: endpoint.zone || node?.zone || locality.zone,
+    subZone: node?.subZone || locality.subZone,
+  };
 }
 
 /**

@@ -30,6 +30,8 @@ export interface SourceOptions extends SourceDeps {
   readonly source: string;
   readonly kind: string;
   readonly timings?: SourceTimings | undefined;
+  /** What the source must do without although it lives; '' for nothing. Told with each sign of life. */
+  readonly notice?: () => string;
   /** A fresh client per call; its watch() tells a `sync` first. */
   open(signal: AbortSignal): Promise<Attempt<DiscoveryUpdate>> | Attempt<DiscoveryUpdate>;
 }
@@ -50,7 +52,10 @@ async function* discover(options: SourceOptions, parent: AbortSignal): AsyncGene
       open: (signal) => options.open(signal),
       emit: heard,
       onFault: failed,
-      onAlive: () => heard({ type: 'alive' }),
+      onAlive: () => {
+        const notice = options.notice?.() ?? '';
+        heard(notice === '' ? { type: 'alive' } : { type: 'alive', notice });
+      },
       clock,
       ...timings,
     },

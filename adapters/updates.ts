@@ -9,7 +9,7 @@ export class UpdateQueue implements AsyncIterable<DiscoveryUpdate> {
   #sync: Map<string, EndpointGroup> | undefined;
   #groups = new Map<string, EndpointGroup | undefined>();
   #stale: Error | undefined;
-  #alive = false;
+  #alive: Extract<DiscoveryUpdate, { type: 'alive' }> | undefined;
   #closed = false;
   #wake: () => void = () => undefined;
 
@@ -31,10 +31,10 @@ export class UpdateQueue implements AsyncIterable<DiscoveryUpdate> {
         break;
       case 'stale':
         this.#stale = update.cause;
-        this.#alive = false;
+        this.#alive = undefined;
         break;
       case 'alive':
-        this.#alive = true;
+        this.#alive = update;
         this.#stale = undefined;
         break;
     }
@@ -74,8 +74,9 @@ export class UpdateQueue implements AsyncIterable<DiscoveryUpdate> {
       return { type: 'stale', cause };
     }
     if (this.#alive) {
-      this.#alive = false;
-      return { type: 'alive' };
+      const alive = this.#alive;
+      this.#alive = undefined;
+      return alive;
     }
     return undefined;
   }

@@ -80,7 +80,8 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
       state: 'live',
       lastSuccess: clock.now(),
       staleSince: undefined,
-      cause: '',
+      // Only signs of life say what is missing; news in between do not take it back.
+      cause: update.type === 'alive' ? (update.notice ?? '') : noticeOf(source),
     };
   };
 
@@ -137,6 +138,11 @@ function tell(
   } catch (thrown) {
     log.error({ err: thrown }, 'a listener failed on a snapshot');
   }
+}
+
+/** What a live source was said to do without. */
+function noticeOf(source: SourceState): string {
+  return source.state === 'live' ? source.cause : '';
 }
 
 function initialState(name: string, kind: string): SourceState {

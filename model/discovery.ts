@@ -15,8 +15,11 @@ export type DiscoveryUpdate =
   | { readonly type: 'gone'; readonly service: string }
   /** The source does not answer, or answers nonsense. Keep everything it said. */
   | { readonly type: 'stale'; readonly cause: Error }
-  /** A sign of life without news. Never the first update, never next after `stale` (a `sync` is). */
-  | { readonly type: 'alive' };
+  /**
+   * A sign of life without news. Never the first update, never next after `stale` (a `sync` is).
+   * `notice`: what the source must do without although it lives, such as labels that it may not read.
+   */
+  | { readonly type: 'alive'; readonly notice?: string };
 
 export interface Discoverer {
   /** The source's `name` in the config. */

@@ -11,7 +11,7 @@ export interface SourceState {
   readonly lastSuccess: number | undefined;
   /** Milliseconds since the epoch when it went dark; undefined while it is not. */
   readonly staleSince: number | undefined;
-  /** Why it is stale or still syncing; '' while live. */
+  /** Why it is stale or still syncing; while live, what it must do without, or ''. */
   readonly cause: string;
   readonly services: number;
   readonly endpoints: number;

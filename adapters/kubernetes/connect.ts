@@ -3,11 +3,13 @@
 // informers spin, swallow errors, and end for good (so adapters/kubernetes has its own).
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import type { OutgoingHttpHeaders } from 'node:http';
 import type { RequestOptions } from 'node:https';
 import type { KubeConfig } from '@kubernetes/client-node';
 import type { KubernetesSource } from '../../config/schema.ts';
 import { importClient } from '../import-client.ts';
 import { KUBE_CONFIG } from './errors.ts';
+import { readToken, tokenFileOf } from './token-file.ts';
 import { createTransport } from './transport.ts';
 import type { KubeTransport } from './transport.ts';
 
@@ -31,11 +33,12 @@ export async function connect(
     throw KUBE_CONFIG.from(thrown, config.kubeconfig || 'cannot be read');
   }
   const server = chooseContext(kube, config.context);
+  const tokenFile = await tokenFileOf(kube.getCurrentUser(), config.kubeconfig);
   return createTransport({
     server,
     request: server.protocol === 'http:' ? httpRequest : httpsRequest,
     // Anew for each request: tokens expire, exec plugins and files give new ones.
-    credentials: () => credentials(kube),
+    credentials: () => credentials(kube, tokenFile),
   });
 }
 
@@ -66,12 +69,13 @@ function chooseContext(kube: KubeConfig, wanted: string): URL {
   return server;
 }
 
-async function credentials(kube: KubeConfig): Promise<RequestOptions> {
-  const options: RequestOptions = {};
+async function credentials(kube: KubeConfig, tokenFile: string | undefined): Promise<RequestOptions> {
+  const options: RequestOptions & { headers: OutgoingHttpHeaders } = { headers: {} };
   try {
     await kube.applyToHTTPSOptions(options);
   } catch (thrown) {
     throw KUBE_CONFIG.from(thrown, 'credentials cannot be had');
   }
+  if (tokenFile !== undefined) options.headers['Authorization'] = `Bearer ${await readToken(tokenFile)}`;
   return options;
 }

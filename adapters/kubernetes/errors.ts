@@ -34,3 +34,7 @@ export const KUBE_EXPIRED = defineError(
   'ISTHMUS_KUBE_EXPIRED',
   (what: string, said: string) => `${what} starts too far in the past (410): ${said}`,
 );
+
+export function isForbidden(thrown: unknown): boolean {
+  return thrown instanceof Error && 'code' in thrown && thrown.code === KUBE_FORBIDDEN.code;
+}

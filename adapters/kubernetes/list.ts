@@ -6,7 +6,6 @@ import type { KubeResource } from './resources.ts';
 import { whatOf } from './transport.ts';
 import type { KubeQuery, KubeTransport } from './transport.ts';
 
-const PAGE = '500';
 /** A cluster that changes faster than it can be read three times is in trouble. */
 const TRIES = 3;
 
@@ -43,7 +42,7 @@ async function listOnce<T>(
   let next = '';
   for (;;) {
     const query = queryOf(resource, namespace, 'list', {
-      limit: PAGE,
+      limit: String(resource.page),
       ...(next === '' ? {} : { continue: next }),
     });
     const page = readPage(await transport.getJson(query, signal), query, resource);

@@ -1,7 +1,8 @@
 // From what the API server sends to the little that the mapping needs. A cluster's objects are large
 // (managedFields, annotations of tools); what is not copied here does not stay in memory.
 import { PRIMARY_PORT_ANNOTATION, SERVICE_NAME_LABEL } from '../kube-map.ts';
-import type { KubeEndpoint, KubeEndpointSlice, KubePort, KubeService } from '../kube-map.ts';
+import type { KubeEndpoint, KubeEndpointSlice, KubePort, KubeService, PodFacts } from '../kube-map.ts';
+import type { Locality } from '../../model/endpoint.ts';
 
 export type JsonRecord = Readonly<Record<string, unknown>>;
 
@@ -37,6 +38,60 @@ export function slimSlice(object: unknown): KubeEndpointSlice {
   };
 }
 
+export interface KubePod extends PodFacts {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** Each pod of a StatefulSet has its own; they repeat its name, and labels that differ cannot be shared. */
+const POD_NAME_LABELS = new Set(['statefulset.kubernetes.io/pod-name', 'apps.kubernetes.io/pod-index']);
+
+/** The parts of a Pod that count. Throws TypeError when it is none. */
+export function slimPod(object: unknown): KubePod {
+  const { metadata, spec } = record(object, 'a Pod');
+  const slim = slimMetadata(metadata);
+  const labels = Object.entries(isRecord(slim.labels) ? slim.labels : {}).filter(
+    (entry): entry is [string, string] => typeof entry[1] === 'string' && !POD_NAME_LABELS.has(entry[0]),
+  );
+  return {
+    ...slim.id,
+    labels: Object.fromEntries(labels),
+    serviceAccount: text(field(spec, 'serviceAccountName')) ?? '',
+  };
+}
+
+export interface KubeNode {
+  readonly name: string;
+  readonly locality: Locality;
+}
+
+/** The parts of a Node that count. Throws TypeError when it is none. */
+export function slimNode(object: unknown): KubeNode {
+  const metadata = record(record(object, 'a Node')['metadata'], 'metadata');
+  const label = (...names: string[]) =>
+    names.map((name) => text(field(metadata['labels'], name))).find((value) => value) ?? '';
+  return {
+    name: nameIn(metadata),
+    locality: {
+      region: label('topology.kubernetes.io/region', 'failure-domain.beta.kubernetes.io/region'),
+      zone: label('topology.kubernetes.io/zone', 'failure-domain.beta.kubernetes.io/zone'),
+      // Kubernetes has no third level; this is Istio's.
+      subZone: label('topology.istio.io/subzone'),
+    },
+  };
+}
+
+/** Of a Namespace its name. Throws TypeError when it is none. */
+export function slimNamespace(object: unknown): string {
+  return nameIn(record(record(object, 'a Namespace')['metadata'], 'metadata'));
+}
+
+function nameIn(metadata: JsonRecord): string {
+  const name = text(metadata['name']);
+  if (!name) throw new TypeError('an object without name');
+  return name;
+}
+
 function slimMetadata(value: unknown) {
   const metadata = record(value, 'metadata');
   const name = text(metadata['name']);
@@ -67,6 +122,8 @@ function slimEndpoint(value: unknown): KubeEndpoint {
       terminating: flag(field(conditions, 'terminating')),
     },
     zone: text(endpoint['zone']),
+    nodeName: text(endpoint['nodeName']),
+    hostname: text(endpoint['hostname']),
     targetRef: isRecord(target) ? { kind: text(target['kind']), name: text(target['name']) } : undefined,
   };
 }

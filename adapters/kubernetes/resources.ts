@@ -1,7 +1,8 @@
-// The two resources that are watched: where the API keeps them, and how their objects are slimmed.
+// The resources that are watched: where the API keeps them, and how their objects are slimmed.
 import type { KubeEndpointSlice, KubeService } from '../kube-map.ts';
 import { SERVICE_NAME_LABEL } from '../kube-map.ts';
-import { slimService, slimSlice } from './objects.ts';
+import { slimNamespace, slimNode, slimPod, slimService, slimSlice } from './objects.ts';
+import type { KubeNode, KubePod } from './objects.ts';
 import type { KubeQuery } from './transport.ts';
 
 export interface KubeResource<T> {
@@ -11,8 +12,14 @@ export interface KubeResource<T> {
   readonly listKind: string;
   /** As RBAC and kubectl name it. */
   readonly name: string;
-  /** Only objects that carry this label, or all of them. */
+  /** It has no namespace. */
+  readonly global?: true;
+  /** Only objects that match this label selector, or ''. */
   readonly label: string;
+  /** Only objects that match this field selector, or ''. */
+  readonly field: string;
+  /** Objects a page. Parsing a page blocks the event loop: some 2 MB of JSON at most. */
+  readonly page: number;
   slim(object: unknown): T;
 }
 
@@ -22,17 +29,63 @@ export const SERVICES: KubeResource<KubeService> = {
   listKind: 'ServiceList',
   name: 'services',
   label: '',
+  field: '',
+  page: 500,
   slim: slimService,
 };
 
+/** A full slice has 100 endpoints in some 30 KB. */
 export const ENDPOINT_SLICES: KubeResource<KubeEndpointSlice> = {
   base: '/apis/discovery.k8s.io/v1',
   plural: 'endpointslices',
   listKind: 'EndpointSliceList',
   name: 'endpointslices.discovery.k8s.io',
   label: SERVICE_NAME_LABEL,
+  field: '',
+  page: 100,
   slim: slimSlice,
 };
+
+/** Without those that have not been placed yet, and those that are over (Jobs leave many). */
+export const PODS: KubeResource<KubePod> = {
+  base: '/api/v1',
+  plural: 'pods',
+  listKind: 'PodList',
+  name: 'pods',
+  label: '',
+  field: 'spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed',
+  page: 200,
+  slim: slimPod,
+};
+
+export const NODES: KubeResource<KubeNode> = {
+  base: '/api/v1',
+  plural: 'nodes',
+  listKind: 'NodeList',
+  name: 'nodes',
+  global: true,
+  label: '',
+  field: '',
+  page: 100,
+  slim: slimNode,
+};
+
+/** The namespaces that carry all these labels; one that loses them is told as deleted. */
+export function namespacesWith(labels: Readonly<Record<string, string>>): KubeResource<string> {
+  return {
+    base: '/api/v1',
+    plural: 'namespaces',
+    listKind: 'NamespaceList',
+    name: 'namespaces',
+    global: true,
+    label: Object.entries(labels)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(','),
+    field: '',
+    page: 500,
+    slim: slimNamespace,
+  };
+}
 
 /** Namespace `*`: the whole cluster. */
 export function queryOf(
@@ -44,9 +97,18 @@ export function queryOf(
   const inside = namespace === '*' ? '' : `/namespaces/${encodeURIComponent(namespace)}`;
   return {
     path: `${resource.base}${inside}/${resource.plural}`,
-    query: resource.label === '' ? query : { ...query, labelSelector: resource.label },
+    query: {
+      ...query,
+      ...(resource.label === '' ? {} : { labelSelector: resource.label }),
+      ...(resource.field === '' ? {} : { fieldSelector: resource.field }),
+    },
     verb,
     resource: resource.name,
-    scope: namespace === '*' ? 'in all namespaces' : `in namespace ${namespace}`,
+    scope: scopeOf(resource, namespace),
   };
+}
+
+function scopeOf(resource: KubeResource<unknown>, namespace: string): string {
+  if (resource.global) return 'in the cluster';
+  return namespace === '*' ? 'in all namespaces' : `in namespace ${namespace}`;
 }

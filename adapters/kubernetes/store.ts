@@ -2,8 +2,16 @@
 // change touches. Plain data; it neither asks nor tells anybody.
 import { isDeepStrictEqual } from 'node:util';
 import type { EndpointGroup } from '../../model/endpoint.ts';
-import { groupFromKubernetes, isExternalName, nameOfService, serviceOfSlice } from '../kube-map.ts';
+import { splitServiceName } from '../../model/names.ts';
+import {
+  groupFromKubernetes,
+  isExternalName,
+  nameOfService,
+  podNameOf,
+  serviceOfSlice,
+} from '../kube-map.ts';
 import type { KubeEndpointSlice, KubeMapOptions, KubeService } from '../kube-map.ts';
+import { podKey } from './decor.ts';
 
 interface Entry {
   service: KubeService | undefined;
@@ -11,16 +19,25 @@ interface Entry {
   readonly slices: Map<string, KubeEndpointSlice>;
 }
 
+export interface KubeStoreOptions extends KubeMapOptions {
+  /** Slices of the other family are not kept. Default `any`. */
+  readonly ipFamily?: 'any' | 'ipv4' | 'ipv6';
+}
+
 export class KubeStore {
-  readonly #options: KubeMapOptions;
+  readonly #options: KubeStoreOptions;
   readonly #include: (service: string) => boolean;
+  /** Slice keys by pod key; usually one. */
+  readonly #podUsers = new Map<string, readonly string[]>();
+  /** undefined: all. Objects of the others are kept, as a namespace's labels may change. */
+  #namespaces: Set<string> | undefined;
   /** By canonical service name. */
   readonly #entries = new Map<string, Entry>();
   /** Slice key → the service it belonged to when it was last seen. */
   readonly #owners = new Map<string, string>();
 
   /** @param include tells by canonical name; the others are not kept. */
-  constructor(options: KubeMapOptions, include: (service: string) => boolean) {
+  constructor(options: KubeStoreOptions, include: (service: string) => boolean) {
     this.#options = options;
     this.#include = include;
   }
@@ -61,11 +78,14 @@ export class KubeStore {
     const owner = serviceOfSlice(slice);
     const before = this.#owners.get(key);
     const touched = before !== undefined && before !== owner ? this.deleteSlice(slice) : [];
-    if (owner === undefined || !this.#include(owner)) return touched;
+    if (owner === undefined || !this.#include(owner) || !this.#wanted(slice)) return touched;
     const entry = this.#entryOf(owner);
-    if (isDeepStrictEqual(entry.slices.get(key), slice)) return touched;
+    const known = entry.slices.get(key);
+    if (isDeepStrictEqual(known, slice)) return touched;
+    if (known) this.#forgetPods(key, known);
     entry.slices.set(key, slice);
     this.#owners.set(key, owner);
+    for (const pod of podsOf(slice)) this.#podUsers.set(pod, [...(this.#podUsers.get(pod) ?? []), key]);
     return [...touched, owner];
   }
 
@@ -75,7 +95,9 @@ export class KubeStore {
     const owner = this.#owners.get(key);
     if (owner === undefined) return [];
     this.#owners.delete(key);
-    this.#entries.get(owner)?.slices.delete(key);
+    const known = this.#entries.get(owner)?.slices;
+    this.#forgetPods(key, known?.get(key) ?? slice);
+    known?.delete(key);
     this.#dropIfEmpty(owner);
     return [owner];
   }
@@ -83,13 +105,57 @@ export class KubeStore {
   /** undefined when the source does not list it: neither Service nor slices, or a mere DNS alias. */
   group(name: string): EndpointGroup | undefined {
     const entry = this.#entries.get(name);
-    if (!entry || (entry.service && isExternalName(entry.service))) return undefined;
+    if (!entry || !this.#shows(name) || (entry.service && isExternalName(entry.service))) return undefined;
     return groupFromKubernetes(entry.service, [...entry.slices.values()], this.#options);
   }
 
   groups(): EndpointGroup[] {
     const names = [...this.#entries.keys()].sort();
     return names.map((name) => this.group(name)).filter((group) => group !== undefined);
+  }
+
+  /** From now on only services of these namespaces are told. Returns those that come or go by it. */
+  setNamespaces(namespaces: Iterable<string>): string[] {
+    const before = new Map([...this.#entries.keys()].map((name) => [name, this.#shows(name)]));
+    this.#namespaces = new Set(namespaces);
+    return [...before].flatMap(([name, shown]) => (this.#shows(name) === shown ? [] : [name]));
+  }
+
+  listsPod(key: string): boolean {
+    return this.#podUsers.has(key);
+  }
+
+  /** The services that list any of these pods. */
+  servicesOfPods(keys: readonly string[]): string[] {
+    const slices = keys.flatMap((key) => this.#podUsers.get(key) ?? []);
+    return [...new Set(slices.flatMap((slice) => this.#owners.get(slice) ?? []))];
+  }
+
+  /** The services that have an endpoint on any of these nodes. Looks at everything: nodes rarely change. */
+  servicesOnNodes(names: readonly string[]): string[] {
+    if (names.length === 0) return [];
+    const nodes = new Set(names);
+    const isOn = (slice: KubeEndpointSlice) => slice.endpoints?.some((e) => nodes.has(e.nodeName ?? ''));
+    return [...this.#entries].flatMap(([name, { slices }]) =>
+      [...slices.values()].some(isOn) ? [name] : [],
+    );
+  }
+
+  #shows(service: string): boolean {
+    return this.#namespaces?.has(splitServiceName(service).namespace) ?? true;
+  }
+
+  #wanted({ addressType }: KubeEndpointSlice): boolean {
+    const { ipFamily = 'any' } = this.#options;
+    return ipFamily === 'any' || addressType?.toLowerCase() === ipFamily;
+  }
+
+  #forgetPods(key: string, slice: KubeEndpointSlice): void {
+    for (const pod of podsOf(slice)) {
+      const left = this.#podUsers.get(pod)?.filter((user) => user !== key) ?? [];
+      if (left.length === 0) this.#podUsers.delete(pod);
+      else this.#podUsers.set(pod, left);
+    }
   }
 
   #entryOf(name: string): Entry {
@@ -120,4 +186,11 @@ function isIn(object: Placed, namespace: string): boolean {
 
 function keyOf(slice: Placed): string {
   return `${slice.metadata?.namespace}/${slice.metadata?.name}`;
+}
+
+/** Keys of the pods that a slice lists. */
+function podsOf(slice: KubeEndpointSlice): Set<string> {
+  const namespace = slice.metadata?.namespace ?? '';
+  const names = (slice.endpoints ?? []).flatMap((endpoint) => podNameOf(endpoint) ?? []);
+  return new Set(names.map((name) => podKey(namespace, name)));
 }

@@ -1,7 +1,7 @@
 // The whole source against a stub, reached through a kubeconfig: configuration, credentials, bad answers.
 import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createKubernetesSource } from '../../../../adapters/kubernetes/index.ts';
 import { kubernetesSource } from '../../../../config/schema.ts';
@@ -16,6 +16,13 @@ import { bookmark, event, json, service, serviceList, stub } from './stub.ts';
 import type { Answer } from './stub.ts';
 
 const sliceList = { kind: 'EndpointSliceList', metadata: { resourceVersion: '10' }, items: [] };
+const podList = { kind: 'PodList', metadata: { resourceVersion: '10' }, items: [] };
+const nodeList = { kind: 'NodeList', metadata: { resourceVersion: '10' }, items: [] };
+const listOf = (path: string) => {
+  if (path.endsWith('/services')) return serviceList(['a']);
+  if (path.endsWith('/pods')) return podList;
+  return path.endsWith('/nodes') ? nodeList : sliceList;
+};
 
 /** A quiet cluster with the Service `a`, unless `answer` takes the request. */
 const cluster =
@@ -23,7 +30,7 @@ const cluster =
   (seen, res) => {
     if (answer(seen, res)) return;
     if (seen.query.get('watch') === 'true') res.write(bookmark('11'));
-    else json(res, seen.path.endsWith('/services') ? serviceList(['a']) : sliceList);
+    else json(res, listOf(seen.path));
   };
 
 async function kubeconfig(server: string, more: object = {}): Promise<string> {
@@ -41,10 +48,12 @@ async function kubeconfig(server: string, more: object = {}): Promise<string> {
   return file;
 }
 
-function follow(fields: object): { told: DiscoveryUpdate[]; stop: () => Promise<void>; cause: () => string } {
+function follow(fields: object) {
   const config = kubernetesSource.parse({ name: 'k8s', kind: 'kubernetes', ...fields });
-  const deps = { clock: systemClock, log: createLogger('silent'), metrics: createMetrics() };
-  const timings = { probeEveryMs: 20, deadlineMs: 5_000, backoffMs: 20, maxBackoffMs: 50 };
+  const lines: string[] = [];
+  const log = createLogger('warn', { write: (line) => lines.push(line) });
+  const deps = { clock: systemClock, log, metrics: createMetrics() };
+  const timings = { probeEveryMs: 20, deadlineMs: 5_000, backoffMs: 20, maxBackoffMs: 50, deniedRetryMs: 30 };
   const source = createKubernetesSource(config, deps, timings);
   const controller = new AbortController();
   const told: DiscoveryUpdate[] = [];
@@ -57,7 +66,8 @@ function follow(fields: object): { told: DiscoveryUpdate[]; stop: () => Promise<
   };
   onTestFinished(stop);
   const cause = () => told.flatMap((u) => (u.type === 'stale' ? [describeError(u.cause)] : [])).join('\n');
-  return { told, stop, cause };
+  const warnings = () => lines.filter((line) => line.includes('something is missing'));
+  return { told, stop, cause, warnings };
 }
 
 const heard = (told: readonly DiscoveryUpdate[], type: DiscoveryUpdate['type']) =>
@@ -84,7 +94,7 @@ describe('kubernetes source', () => {
       }),
     );
     const { told } = follow({ kubeconfig: await kubeconfig(server.url) });
-    await eventually(() => server.watches().length === 1);
+    await eventually(() => server.watches().some((s) => s.path.endsWith('/services')));
     listSlices();
     await heard(told, 'alive');
     const sync = told[0]?.type === 'sync' ? told[0].groups.map((g) => g.service) : [];
@@ -106,6 +116,9 @@ describe('kubernetes source', () => {
         '/api/v1/namespaces/pay/services',
         '/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices',
         '/apis/discovery.k8s.io/v1/namespaces/pay/endpointslices',
+        '/api/v1/namespaces/shop/pods',
+        '/api/v1/namespaces/pay/pods',
+        '/api/v1/nodes',
       ]),
     );
   });
@@ -120,7 +133,7 @@ describe('kubernetes source', () => {
   it.each<[string, Answer, RegExp]>([
     ['HTML', (_, res) => res.end('<html>login</html>'), /not JSON: <html>login/],
     ['500', (_, res) => json(res, { message: 'etcd is gone' }, 500), /500: etcd is gone/],
-    ['an empty object', (_, res) => json(res, {}), /not a ServiceList|not a EndpointSliceList/],
+    ['an empty object', (_, res) => json(res, {}), /not a (Service|EndpointSlice|Pod|Node)List/],
   ])('is stale, never empty, when it is answered with %s', async (_, answer, message) => {
     const server = await stub(answer);
     const { told, cause } = follow({ kubeconfig: await kubeconfig(server.url) });
@@ -198,6 +211,73 @@ describe('kubernetes source', () => {
     const { told } = follow({ kubeconfig: await kubeconfig(server.url, { users }) });
     await heard(told, 'alive');
     expect(new Set(server.seen.map((s) => s.headers.authorization)).size).toBeGreaterThan(1);
+  });
+
+  it('reads a token file anew for each request, relative to its kubeconfig', async () => {
+    const server = await stub(
+      cluster((seen, res) => {
+        if (seen.headers.authorization === 'Bearer second') return false;
+        json(res, { message: 'token expired' }, 401);
+        return true;
+      }),
+    );
+    const users = [{ name: 'u', user: { token: 'static', tokenFile: 'token' } }];
+    const file = await kubeconfig(server.url, { users });
+    const { told, cause } = follow({ kubeconfig: file });
+    await heard(told, 'stale');
+    expect(cause()).toMatch(/token file .*token: ENOENT/);
+    const token = join(dirname(file), 'token');
+    await writeFile(token, 'first\n');
+    await eventually(() => cause().includes('(401): token expired'));
+    await writeFile(token, 'second\n');
+    await heard(told, 'alive');
+    await writeFile(token, '');
+    await eventually(() => /token file .* is empty/.test(cause()));
+  });
+
+  it('lives without pods and nodes that it may not read, says so, and asks again', async () => {
+    let denied = true;
+    const pod = (name: string, version: string) => ({
+      metadata: { name, namespace: 'shop', resourceVersion: '10', labels: { version } },
+      spec: { serviceAccountName: 'robot' },
+    });
+    const slice = {
+      metadata: { name: 'a-1', namespace: 'shop', labels: { 'kubernetes.io/service-name': 'a' } },
+      addressType: 'IPv4',
+      ports: [{ name: 'http', port: 8080 }],
+      endpoints: [{ addresses: ['10.0.0.1'], nodeName: 'n1', targetRef: { kind: 'Pod', name: 'a-x' } }],
+    };
+    const server = await stub(
+      cluster((seen, res) => {
+        const watch = seen.query.get('watch') === 'true';
+        const decorates = /\/(pods|nodes)$/.test(seen.path);
+        if (decorates && denied) json(res, { message: 'forbidden' }, 403);
+        else if (watch) return false;
+        else if (seen.path.endsWith('/pods')) json(res, { ...podList, items: [pod('a-x', 'v1')] });
+        else if (seen.path.endsWith('/endpointslices')) json(res, { ...sliceList, items: [slice] });
+        else return false;
+        return true;
+      }),
+    );
+    const { told, warnings } = follow({ kubeconfig: await kubeconfig(server.url) });
+    const labels = () =>
+      told
+        .flatMap((u) => (u.type === 'sync' ? u.groups : u.type === 'group' ? [u.group] : []))
+        .at(-1)
+        ?.endpoints.map((e) => e.labels);
+    const notices = () => told.flatMap((u) => (u.type === 'alive' ? [u.notice ?? ''] : []));
+    await heard(told, 'alive');
+    expect(labels()).toEqual([{ pod: 'a-x' }]);
+    expect(notices()[0]).toMatch(/pods are not known: not allowed to list pods in all namespaces \(403\)/);
+    expect(notices()[0]).toMatch(/nodes are not known: not allowed to list nodes in the cluster \(403\)/);
+    await eventually(() => server.seen.filter((s) => s.path.endsWith('/pods')).length > 3);
+    expect(told.some((u) => u.type === 'stale')).toBe(false);
+    expect(warnings()).toHaveLength(2);
+
+    denied = false;
+    await eventually(() => labels()?.[0]?.['version'] === 'v1');
+    expect(labels()).toEqual([{ version: 'v1', pod: 'a-x', serviceAccount: 'robot' }]);
+    await eventually(() => notices().at(-1) === '');
   });
 
   it('leaves nothing behind', async () => {

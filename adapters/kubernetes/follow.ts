@@ -1,0 +1,215 @@
+// One try: every resource followed at once, their news told by service. Services and slices (and, where a
+// selector asks for them, namespaces) are what the source is about: their faults end the try. Pods and nodes
+// decorate: not being allowed to read them is noted, and asked about again now and then.
+import { childController } from '../../lib/abort.ts';
+import { sleep } from '../../lib/clock.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { KubernetesSource } from '../../config/schema.ts';
+import type { DiscoveryUpdate } from '../../model/discovery.ts';
+import { serviceFilter } from '../filter.ts';
+import type { KubeDecor } from './decor.ts';
+import { isForbidden } from './errors.ts';
+import type { Notices } from './notices.ts';
+import { reflect } from './reflector.ts';
+import { ENDPOINT_SLICES, NODES, PODS, SERVICES, namespacesWith } from './resources.ts';
+import type { KubeResource } from './resources.ts';
+import { KubeStore } from './store.ts';
+import type { KubeTransport } from './transport.ts';
+import type { KubeChange } from './watch.ts';
+
+export interface FollowContext {
+  readonly config: KubernetesSource;
+  readonly clock: Clock;
+  readonly transport: KubeTransport;
+  readonly decor: KubeDecor;
+  readonly notices: Notices;
+  /** Before asking again for what was denied. */
+  readonly deniedRetryMs: number;
+}
+
+type Emit = (update: DiscoveryUpdate) => void;
+
+/** One resource in one namespace; both functions return the services that are no longer the same. */
+interface Part<T> {
+  readonly resource: KubeResource<T>;
+  readonly namespace: string;
+  readonly decorates?: string;
+  list(objects: readonly T[]): Iterable<string>;
+  change(change: KubeChange<T>): Iterable<string>;
+}
+
+/** `*` alone, or each namespace once. */
+export function namespacesOf(config: Pick<KubernetesSource, 'namespaces'>): string[] {
+  return config.namespaces.includes('*') ? ['*'] : [...new Set(config.namespaces)];
+}
+
+/** Rejects with the first fault. */
+export async function follow(context: FollowContext, emit: Emit, parent: AbortSignal): Promise<void> {
+  const { config, decor } = context;
+  const { locality, network, include, ipFamily } = config;
+  const store = new KubeStore(
+    {
+      locality,
+      network,
+      ipFamily,
+      ...(config.pods ? { podOf: (namespace, name) => decor.podOf(namespace, name) } : {}),
+      ...(config.nodes ? { nodeOf: (name) => decor.nodeOf(name) } : {}),
+    },
+    serviceFilter(include.services),
+  );
+  const teller = tellerOf(store, emit);
+  const { controller, release } = childController(parent);
+  const { signal } = controller;
+  const run = <T>(part: Part<T>) => followPart(context, part, teller, signal);
+  const running = namespacesOf(config).flatMap((namespace) => [
+    run(services(store, namespace)),
+    run(slices(store, namespace, decor)),
+    ...(config.pods ? [run(pods(store, namespace, decor))] : []),
+  ]);
+  if (config.nodes) running.push(run(nodes(store, decor)));
+  if (config.namespaceSelector) running.push(run(namespaces(store, config.namespaceSelector.matchLabels)));
+  teller.begin();
+  try {
+    await Promise.race(running);
+  } finally {
+    controller.abort(new Error('watch over'));
+    release();
+    await Promise.allSettled(running);
+  }
+}
+
+type Teller = ReturnType<typeof tellerOf>;
+
+/** Holds everything back until all parts were listed once: then changes are told, by service. */
+function tellerOf(store: KubeStore, emit: Emit) {
+  const unlisted = new Set<unknown>(['begin']);
+  const listed = (part: unknown) => {
+    if (unlisted.delete(part) && unlisted.size === 0) emit({ type: 'sync', groups: store.groups() });
+  };
+  return {
+    begin: () => listed('begin'),
+    expect: (part: unknown) => unlisted.add(part),
+    listed,
+    get hasToldAll() {
+      return unlisted.size === 0;
+    },
+    syncAgain: () => emit({ type: 'sync', groups: store.groups() }),
+    changed: (services: Iterable<string>) => {
+      // Before the first sync, changes are part of it.
+      if (unlisted.size > 0) return;
+      for (const service of new Set(services)) {
+        const group = store.group(service);
+        emit(group ? { type: 'group', group } : { type: 'gone', service });
+      }
+    },
+  };
+}
+
+async function followPart<T>(
+  { transport, clock, notices, deniedRetryMs }: FollowContext,
+  part: Part<T>,
+  teller: Teller,
+  signal: AbortSignal,
+): Promise<never> {
+  const { resource, namespace, decorates } = part;
+  teller.expect(part);
+  for (;;) {
+    try {
+      return await reflect(
+        {
+          transport,
+          clock,
+          resource,
+          namespace,
+          onList: (objects) => {
+            const touched = part.list(objects);
+            notices.clear(resource.name, namespace);
+            // A list that comes later (after a 410) is a new truth about all of its namespace.
+            if (!teller.hasToldAll) teller.listed(part);
+            else if (decorates === undefined) teller.syncAgain();
+            else teller.changed(touched);
+          },
+          onChanges: (changes) => teller.changed(changes.flatMap((change) => [...part.change(change)])),
+        },
+        signal,
+      );
+    } catch (thrown) {
+      if (signal.aborted || decorates === undefined || !isForbidden(thrown)) throw thrown;
+      notices.add(resource.name, namespace, decorates, thrown);
+      teller.listed(part);
+    }
+    await sleep(deniedRetryMs, signal, clock);
+  }
+}
+
+function services(store: KubeStore, namespace: string) {
+  return {
+    resource: SERVICES,
+    namespace,
+    list: (objects) => {
+      store.replaceServices(namespace, objects);
+      return [];
+    },
+    change: ({ type, object }) => (type === 'put' ? store.putService(object) : store.deleteService(object)),
+  } satisfies Part<ReturnType<typeof SERVICES.slim>>;
+}
+
+function slices(store: KubeStore, namespace: string, decor: KubeDecor) {
+  return {
+    resource: ENDPOINT_SLICES,
+    namespace,
+    list: (objects) => {
+      store.replaceSlices(namespace, objects);
+      return [];
+    },
+    change: ({ type, object }) => {
+      const touched = type === 'put' ? store.putSlice(object) : store.deleteSlice(object);
+      decor.sweepPods((key) => store.listsPod(key));
+      return touched;
+    },
+  } satisfies Part<ReturnType<typeof ENDPOINT_SLICES.slim>>;
+}
+
+function pods(store: KubeStore, namespace: string, decor: KubeDecor) {
+  return {
+    resource: PODS,
+    namespace,
+    decorates: 'labels and service accounts of pods are not known',
+    list: (objects) => store.servicesOfPods(decor.replacePods(namespace, objects)),
+    change: ({ type, object }) => {
+      if (type === 'put') return store.servicesOfPods(decor.putPod(object));
+      decor.deletePod(object);
+      decor.sweepPods((key) => store.listsPod(key));
+      return [];
+    },
+  } satisfies Part<ReturnType<typeof PODS.slim>>;
+}
+
+function nodes(store: KubeStore, decor: KubeDecor) {
+  return {
+    resource: NODES,
+    namespace: '*',
+    decorates: 'regions of nodes are not known',
+    list: (objects) => store.servicesOnNodes(decor.replaceNodes(objects)),
+    change: ({ type, object }) => (type === 'put' ? store.servicesOnNodes(decor.putNode(object)) : []),
+  } satisfies Part<ReturnType<typeof NODES.slim>>;
+}
+
+function namespaces(store: KubeStore, labels: Readonly<Record<string, string>>) {
+  const matching = new Set<string>();
+  store.setNamespaces(matching);
+  return {
+    resource: namespacesWith(labels),
+    namespace: '*',
+    list: (names) => {
+      matching.clear();
+      for (const name of names) matching.add(name);
+      return store.setNamespaces(matching);
+    },
+    change: ({ type, object }) => {
+      if (type === 'put') matching.add(object);
+      else matching.delete(object);
+      return store.setNamespaces(matching);
+    },
+  } satisfies Part<string>;
+}
