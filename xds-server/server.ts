@@ -110,6 +110,8 @@ function grpcServer(connections: Connections): Server {
   const server = new Server({
     'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
     'grpc.max_send_message_length': -1,
+    // Its own bookkeeping of each message, which nobody reads here.
+    'grpc.enable_channelz': 0,
     // The default of 10 MB ends a session that is sent a large catalogue.
     'grpc-node.max_session_memory': Number.MAX_SAFE_INTEGER,
     'grpc.keepalive_time_ms': 30_000,
