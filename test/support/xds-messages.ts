@@ -121,14 +121,14 @@ export function decodeResponse(variant: Variant, bytes: Buffer): Received {
     names: entries.map(({ name }) => name),
     removed: message.removed_resources ?? [],
     versions: Object.fromEntries(entries.map(({ name, version }) => [name, version])),
-    resources: new Map(entries.map(({ name, content }) => [name, content])),
+    resources: new Map(entries.map(({ name, content }) => [name, { ...content }])),
     bytes,
   };
 }
 
 function open(type: ResourceType, any: AnyMessage | undefined) {
   if (any?.type_url !== TYPE_URL[type]) throw new Error(`a ${any?.type_url} in a response of ${type}`);
-  const content = decode<Record<string, unknown>>(MESSAGE_NAME[type], any.value);
-  const own = String((content.name ?? content.cluster_name) as string);
+  const content = decode<{ name?: string; cluster_name?: string }>(MESSAGE_NAME[type], any.value);
+  const own = content.name ?? content.cluster_name ?? '';
   return { name: own, own, version: '', content };
 }
