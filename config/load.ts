@@ -128,12 +128,18 @@ function resolvePaths(config: Config, base: string): Config {
     if (source.kind === 'kubernetes' && source.kubeconfig !== '') {
       return { ...source, kubeconfig: resolve(base, source.kubeconfig) };
     }
-    if (source.kind === 'etcd' && source.tls) {
-      const { ca, cert, key } = source.tls;
-      const at = (file: string) => (file === '' ? '' : resolve(base, file));
-      return { ...source, tls: { ca: at(ca), cert: at(cert), key: at(key) } };
+    if (source.kind === 'etcd') return { ...source, tls: resolveTls(source.tls, base) };
+    if (source.kind === 'consul') {
+      return { ...source, tls: resolveTls(source.tls, base), tokenFile: resolveFile(source.tokenFile, base) };
     }
     return source;
   });
   return { ...config, sources };
+}
+
+const resolveFile = (file: string, base: string): string => (file === '' ? '' : resolve(base, file));
+
+function resolveTls<T extends Readonly<Record<string, string>>>(tls: T | undefined, base: string) {
+  if (tls === undefined) return undefined;
+  return Object.fromEntries(Object.entries(tls).map(([name, file]) => [name, resolveFile(file, base)])) as T;
 }

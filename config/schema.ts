@@ -46,13 +46,36 @@ export const fileSource = z.strictObject({
   format: z.enum(['file_sd', 'kubernetes']).default('file_sd'),
 });
 
+/** PEM files. `ca` empty: the system's. `cert` and `key`: a client certificate. */
+const tlsFiles = z
+  .strictObject({ ca: z.string().default(''), cert: z.string().default(''), key: z.string().default('') })
+  .refine(({ cert, key }) => (cert === '') === (key === ''), 'cert and key belong together');
+
 export const consulSource = z.strictObject({
   ...sourceBase,
   kind: z.literal('consul'),
   address: httpUrl.default('http://127.0.0.1:8500'),
   /** Empty: the agent's own. */
   datacenter: z.string().default(''),
+  /** `all`: a source for each datacenter that the agent knows, called NAME-DATACENTER. */
+  datacenters: z.literal('all').optional(),
   token: z.string().default(''),
+  /** A file with the token; read again when Consul refuses it and when it changes. */
+  tokenFile: z.string().default(''),
+  tls: tlsFiles.optional(),
+  /** Consul's consistency modes for reads. */
+  consistency: z.enum(['default', 'stale', 'consistent']).default('default'),
+  /** Consul Enterprise. */
+  namespace: z.string().default(''),
+  partition: z.string().default(''),
+  /** An expression of Consul's over the entries of /v1/health/service. */
+  filter: z.string().default(''),
+  /** Instances that carry all of them; told to Consul, unlike `include.tags`. */
+  tags: z.array(z.string().min(1)).default([]),
+  /** Instances on nodes with this meta. */
+  nodeMeta: z.record(z.string().min(1), z.string()).default({}),
+  /** Services watched at once, each by a connection of its own. Consul takes 200 from one address. */
+  maxWatches: z.int().min(0).max(180).default(64),
 });
 
 /** As Kubernetes has them; nothing that would mean something in a selector. */
@@ -100,15 +123,29 @@ export const etcdSource = z.strictObject({
   prefix: z.string().default('/services/'),
   layout: z.enum(['grpc-naming', 'skydns', 'json']).default('json'),
   auth: z.strictObject({ username: z.string().min(1), password: z.string() }).optional(),
-  /** PEM files. `ca` empty: the system's. `cert` and `key`: a client certificate. */
-  tls: z
-    .strictObject({
-      ca: z.string().default(''),
-      cert: z.string().default(''),
-      key: z.string().default(''),
-    })
-    .refine(({ cert, key }) => (cert === '') === (key === ''), 'cert and key belong together')
-    .optional(),
+  tls: tlsFiles.optional(),
+});
+
+export const zookeeperSource = z.strictObject({
+  ...sourceBase,
+  kind: z.literal('zookeeper'),
+  /** Servers of one ensemble, as in ZooKeeper's connect string: the last one may carry a chroot. */
+  servers: listOf(
+    z
+      .string()
+      .regex(
+        /^(\[[0-9a-fA-F:.]+\]|[^:[\]/\s]+)(:\d{1,5})?(\/\S*)?$/,
+        'HOST:PORT, such as 127.0.0.1:2181; the last one may end with a chroot, such as /prod',
+      ),
+  ).default(['127.0.0.1:2181']),
+  /** The node whose children are services. */
+  path: z.string().regex(/^\//, 'a path that begins with /').default('/services'),
+  layout: z.enum(['curator', 'dubbo', 'serverset', 'nerve', 'json']).default('curator'),
+  /** USER:PASSWORD for the scheme `digest`; empty: nobody. */
+  auth: z
+    .string()
+    .refine((text) => text === '' || /^[^:]+:./.test(text), 'USER:PASSWORD')
+    .default(''),
 });
 
 export const sourceSchema = z.discriminatedUnion('kind', [
@@ -116,6 +153,7 @@ export const sourceSchema = z.discriminatedUnion('kind', [
   consulSource,
   kubernetesSource,
   etcdSource,
+  zookeeperSource,
 ]);
 
 export const configSchema = z.strictObject({
@@ -129,6 +167,7 @@ export type FileSource = z.infer<typeof fileSource>;
 export type ConsulSource = z.infer<typeof consulSource>;
 export type KubernetesSource = z.infer<typeof kubernetesSource>;
 export type EtcdSource = z.infer<typeof etcdSource>;
+export type ZookeeperSource = z.infer<typeof zookeeperSource>;
 export type SourceConfig = z.infer<typeof sourceSchema>;
 export type Config = z.infer<typeof configSchema>;
 

@@ -34,10 +34,17 @@ const entry = z.object({
 });
 
 /** /v1/catalog/services: tags by service name. */
-export const catalogAnswer = z.record(z.string(), z.unknown());
+export const catalogAnswer = z.record(z.string(), nullable(z.array(z.string()), []));
 /** /v1/health/service/NAME */
 export const healthAnswer = z.array(entry);
 /** /v1/status/leader: HOST:PORT, empty while there is none. */
 export const leaderAnswer = z.string();
+/** /v1/catalog/datacenters */
+export const datacentersAnswer = z.array(z.string().min(1)).min(1);
+/** /v1/health/state/STATE: `ServiceName` is empty for a check of the node. */
+export const checksAnswer = z.array(
+  z.object({ Node: z.string(), CheckID: z.string(), ServiceName: z.string(), Status: z.string() }),
+);
 
 export type ConsulEntry = z.output<typeof entry>;
+export type ConsulStateCheck = z.output<typeof checksAnswer>[number];

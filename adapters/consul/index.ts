@@ -3,9 +3,11 @@ import type { ConsulSource } from '../../config/schema.ts';
 import type { Discoverer } from '../../model/discovery.ts';
 import { supervisedSource } from '../source.ts';
 import type { SourceDeps, SourceTimings } from '../source.ts';
-import { consulLibrary, createConsulClient } from './client.ts';
+import { readAccess } from './access.ts';
+import { createConsulClient } from './client.ts';
+import type { ConsulContext, ConsulLimits } from './context.ts';
+import { consulLibrary } from './npm.ts';
 import { watchConsul } from './watch.ts';
-import type { ConsulContext, ConsulLimits } from './watch.ts';
 
 export type ConsulTimings = SourceTimings & Partial<ConsulLimits>;
 
@@ -20,7 +22,7 @@ export async function createConsulSource(
     waitMs = 55_000,
     answerMs = 10_000,
     minIntervalMs = 500,
-    maxWatches = 64,
+    maxWatches = config.maxWatches,
     roundMs = 5_000,
     ...supervised
   } = timings;
@@ -36,8 +38,8 @@ export async function createConsulSource(
     source: config.name,
     kind: config.kind,
     timings: supervised,
-    open() {
-      const client = createConsulClient(Consul, config);
+    async open() {
+      const client = createConsulClient(Consul, config, await readAccess(config), deps.clock);
       return {
         watch: (emit, signal) => watchConsul(context, client, emit, signal),
         probe: (signal) => client.leader({ signal, deadlineMs: answerMs }),

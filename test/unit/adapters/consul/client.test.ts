@@ -3,8 +3,12 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { consulLibrary, createConsulClient } from '../../../../adapters/consul/client.ts';
+import { readAccess } from '../../../../adapters/consul/access.ts';
+import { createConsulClient } from '../../../../adapters/consul/client.ts';
 import type { ConsulClient } from '../../../../adapters/consul/client.ts';
+import { consulLibrary } from '../../../../adapters/consul/npm.ts';
+import { consulSource } from '../../../../config/schema.ts';
+import { systemClock } from '../../../../lib/clock.ts';
 import { watchLeaks } from '../../../support/leaks.ts';
 
 let server: Server;
@@ -13,10 +17,11 @@ let requests: IncomingMessage[];
 let client: ConsulClient;
 let noLeaks: () => Promise<void>;
 
-const make = async (over: { address?: string; token?: string; datacenter?: string } = {}) => {
+const make = async (over: object = {}) => {
   const { port } = server.address() as AddressInfo;
-  const config = { address: `http://127.0.0.1:${port}`, token: '', datacenter: '', ...over };
-  return createConsulClient(await consulLibrary(), config);
+  const address = `http://127.0.0.1:${port}`;
+  const config = consulSource.parse({ name: 'c', kind: 'consul', address, ...over });
+  return createConsulClient(await consulLibrary(), config, await readAccess(config), systemClock);
 };
 const ask = (over: object = {}) => ({
   index: '0',
@@ -58,7 +63,10 @@ test('asks with token, datacenter, index and wait', async () => {
     address: `http://localhost:${(server.address() as AddressInfo).port}/`,
   });
   send(200, '{"orders": ["a"], "consul": []}');
-  expect(await client.services(ask({ index: '42' }))).toEqual({ index: '7', data: ['orders', 'consul'] });
+  expect(await client.services(ask({ index: '42' }))).toEqual({
+    index: '7',
+    data: { orders: ['a'], consul: [] },
+  });
   const query = new URL(requests[0]?.url ?? '', 'http://x').searchParams;
   expect([query.get('dc'), query.get('index'), query.get('wait')]).toEqual(['dc2', '42', '1000ms']);
   expect(requests[0]?.headers['x-consul-token']).toBe('secret');
@@ -123,7 +131,7 @@ describe('an answer that is none is an error, never an empty list', () => {
 
 test('filtered by ACLs, but with something to see, is an answer', async () => {
   send(200, '{"orders": []}', { 'x-consul-results-filtered-by-acls': 'true' });
-  expect((await client.services(ask())).data).toEqual(['orders']);
+  expect((await client.services(ask())).data).toEqual({ orders: [] });
 });
 
 test('no leader is a fault, a leader is none', async () => {
@@ -153,7 +161,7 @@ test('reaches an IPv6 address', async (context) => {
   if (!bound) context.skip('no IPv6 on this machine');
   client.close();
   client = await make({ address: `http://[::1]:${(six.address() as AddressInfo).port}` });
-  expect((await client.services(ask())).data).toEqual([]);
+  expect((await client.services(ask())).data).toEqual({});
   client.close();
   six.closeAllConnections();
   await new Promise((resolve) => six.close(resolve));
