@@ -5,7 +5,8 @@ import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { describePeers } from '../support/describe-peer.ts';
 import { findBinary } from '../support/peers.ts';
 
 const run = promisify(execFile);
@@ -83,8 +84,9 @@ function bootstrapOf(golden: Golden): object {
 
 const envoy = findBinary('envoy');
 
-describe.skipIf(envoy === undefined)(
-  envoy === undefined ? 'golden files [skipped: envoy: no such binary]' : 'golden files, read by Envoy',
+describePeers(
+  ['envoy'],
+  'golden files, read by Envoy',
   () => {
     let folder: string;
     beforeAll(async () => {
@@ -140,4 +142,6 @@ describe.skipIf(envoy === undefined)(
       expect(await validate('host', bootstrapOf({ cds: [], eds, lds: [], rds: [] }))).toMatch(/malformed IP/);
     });
   },
+  // Validation is a command, not a server: it needs the binary itself.
+  [envoy === undefined ? 'no envoy binary here' : undefined],
 );
