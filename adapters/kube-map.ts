@@ -63,8 +63,11 @@ export interface KubeEndpoint {
 
 /** What is known of a pod beyond its slices. */
 export interface PodFacts {
+  /** Without those that say where it runs. */
   readonly labels: Labels;
   readonly serviceAccount: string;
+  /** From its own labels: since Kubernetes 1.33 the API server copies its node's there. */
+  readonly locality: Locality;
 }
 
 export interface KubeMapOptions {
@@ -228,8 +231,10 @@ function* endpointsOf(slice: KubeEndpointSlice, options: KubeMapOptions): Genera
     // The addresses of one endpoint are interchangeable; like kube-proxy, take the first.
     const address = canonicalAddress(endpoint.addresses?.[0] ?? '');
     if (address === undefined) continue;
-    const labels = labelsOf(endpoint, namespace, options);
-    const locality = localityOf(endpoint, options);
+    const pod = podNameOf(endpoint);
+    const facts = pod === undefined ? undefined : options.podOf?.(namespace, pod);
+    const labels = labelsOf(endpoint, facts);
+    const locality = localityOf(endpoint, facts, options);
     for (const port of ports) {
       if (!isPort(port.port)) continue;
       yield {
@@ -265,9 +270,8 @@ export function podNameOf(endpoint: KubeEndpoint): string | undefined {
 }
 
 /** The pod's own labels; `pod`, `serviceAccount` and `hostname` are ours and win over labels of these names. */
-function labelsOf(endpoint: KubeEndpoint, namespace: string, options: KubeMapOptions): Labels {
+function labelsOf(endpoint: KubeEndpoint, facts: PodFacts | undefined): Labels {
   const pod = podNameOf(endpoint);
-  const facts = pod === undefined ? undefined : options.podOf?.(namespace, pod);
   return {
     ...facts?.labels,
     ...(pod === undefined ? {} : { pod }),
@@ -276,15 +280,16 @@ function labelsOf(endpoint: KubeEndpoint, namespace: string, options: KubeMapOpt
   };
 }
 
-/** Part by part, the most particular word counts: the endpoint's zone, its node's labels, the source's own. */
-function localityOf(endpoint: KubeEndpoint, { locality, nodeOf }: KubeMapOptions): Locality {
+/** Part by part, the first that is said: by the endpoint, its node, its pod, the source's own locality. */
+function localityOf(
+  endpoint: KubeEndpoint,
+  facts: PodFacts | undefined,
+  { locality, nodeOf }: KubeMapOptions,
+): Locality {
   const node = endpoint.nodeName ? nodeOf?.(endpoint.nodeName) : undefined;
-  if (!node && !endpoint.zone) return locality;
-  return {
-    region: node?.region || locality.region,
-    zone: endpoint.zone || node?.zone || locality.zone,
-    subZone: node?.subZone || locality.subZone,
-  };
+  if (!node && !facts && !endpoint.zone) return locality;
+  const said = (part: keyof Locality) => node?.[part] || facts?.locality[part] || locality[part];
+  return { region: said('region'), zone: endpoint.zone || said('zone'), subZone: said('subZone') };
 }
 
 /**

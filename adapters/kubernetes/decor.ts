@@ -27,6 +27,11 @@ export class KubeDecor {
     return this.#pods.size;
   }
 
+  /** Different facts that are kept. */
+  get sharedCount(): number {
+    return this.#shared.size;
+  }
+
   /** All Pods of a namespace (`*`: of the cluster). Returns the keys of those whose facts are new. */
   replacePods(namespace: string, pods: readonly KubePod[]): string[] {
     const listed = new Set(pods.map((pod) => podKey(pod.namespace, pod.name)));
@@ -92,7 +97,7 @@ export class KubeDecor {
 
 /** The API sends labels in alphabetical order. */
 const entry = (facts: PodFacts): [string, PodFacts] => [
-  JSON.stringify([facts.serviceAccount, facts.labels]),
+  JSON.stringify([facts.serviceAccount, facts.locality, facts.labels]),
   facts,
 ];
 

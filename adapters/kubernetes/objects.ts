@@ -43,21 +43,39 @@ export interface KubePod extends PodFacts {
   readonly name: string;
 }
 
-/** Each pod of a StatefulSet has its own; they repeat its name, and labels that differ cannot be shared. */
-const POD_NAME_LABELS = new Set(['statefulset.kubernetes.io/pod-name', 'apps.kubernetes.io/pod-index']);
+const REGION_LABELS = ['topology.kubernetes.io/region', 'failure-domain.beta.kubernetes.io/region'];
+const ZONE_LABELS = ['topology.kubernetes.io/zone', 'failure-domain.beta.kubernetes.io/zone'];
+/** Kubernetes has no third level; this is Istio's. */
+const SUB_ZONE_LABELS = ['topology.istio.io/subzone'];
+
+/** Said otherwise; or different for each pod of a StatefulSet (repeating its name), so not to be shared. */
+const LEFT_OUT = new Set([
+  ...REGION_LABELS,
+  ...ZONE_LABELS,
+  ...SUB_ZONE_LABELS,
+  'statefulset.kubernetes.io/pod-name',
+  'apps.kubernetes.io/pod-index',
+]);
 
 /** The parts of a Pod that count. Throws TypeError when it is none. */
 export function slimPod(object: unknown): KubePod {
   const { metadata, spec } = record(object, 'a Pod');
   const slim = slimMetadata(metadata);
   const labels = Object.entries(isRecord(slim.labels) ? slim.labels : {}).filter(
-    (entry): entry is [string, string] => typeof entry[1] === 'string' && !POD_NAME_LABELS.has(entry[0]),
+    (entry): entry is [string, string] => typeof entry[1] === 'string' && !LEFT_OUT.has(entry[0]),
   );
   return {
     ...slim.id,
     labels: Object.fromEntries(labels),
     serviceAccount: text(field(spec, 'serviceAccountName')) ?? '',
+    locality: localityIn(slim.labels),
   };
+}
+
+function localityIn(labels: unknown): Locality {
+  const first = (names: readonly string[]) =>
+    names.map((name) => text(field(labels, name))).find((value) => value) ?? '';
+  return { region: first(REGION_LABELS), zone: first(ZONE_LABELS), subZone: first(SUB_ZONE_LABELS) };
 }
 
 export interface KubeNode {
@@ -68,17 +86,7 @@ export interface KubeNode {
 /** The parts of a Node that count. Throws TypeError when it is none. */
 export function slimNode(object: unknown): KubeNode {
   const metadata = record(record(object, 'a Node')['metadata'], 'metadata');
-  const label = (...names: string[]) =>
-    names.map((name) => text(field(metadata['labels'], name))).find((value) => value) ?? '';
-  return {
-    name: nameIn(metadata),
-    locality: {
-      region: label('topology.kubernetes.io/region', 'failure-domain.beta.kubernetes.io/region'),
-      zone: label('topology.kubernetes.io/zone', 'failure-domain.beta.kubernetes.io/zone'),
-      // Kubernetes has no third level; this is Istio's.
-      subZone: label('topology.istio.io/subzone'),
-    },
-  };
+  return { name: nameIn(metadata), locality: localityIn(metadata['labels']) };
 }
 
 /** Of a Namespace its name. Throws TypeError when it is none. */

@@ -1,27 +1,22 @@
 // The kubernetes source on a true kube-apiserver: the contract of all sources, and what is its own.
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { fetch } from 'undici';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { parseAllDocuments } from 'yaml';
 import { connect } from '../../adapters/kubernetes/connect.ts';
-import { createKubernetesSource } from '../../adapters/kubernetes/index.ts';
 import { listAll } from '../../adapters/kubernetes/list.ts';
 import { reflect } from '../../adapters/kubernetes/reflector.ts';
 import { SERVICES } from '../../adapters/kubernetes/resources.ts';
 import type { KubeTransport } from '../../adapters/kubernetes/transport.ts';
-import { kubernetesSource } from '../../config/schema.ts';
 import { systemClock } from '../../lib/clock.ts';
-import { describeError } from '../../lib/errors.ts';
-import type { EndpointGroup } from '../../model/endpoint.ts';
-import type { DiscoveryUpdate } from '../../model/discovery.ts';
 import { describePeers } from '../support/describe-peer.ts';
 import { eventually } from '../support/eventually.ts';
 import { kubeApi, namespaceObject, serviceObject, sliceEndpoints, sliceObject } from '../support/kube-api.ts';
 import type { KubeApi, KubeObject } from '../support/kube-api.ts';
 import type { KubernetesPeer } from '../support/peer.ts';
-import { testDeps } from './fixtures/deps.ts';
 import { FaultyProxy, NONSENSE } from './fixtures/faulty-proxy.ts';
 import { kubernetesFixture } from './fixtures/kubernetes.ts';
+import { Follower } from './fixtures/kubernetes-follower.ts';
+import { documentedRoles } from './fixtures/kubernetes-roles.ts';
 import { plainKubernetes } from './fixtures/plain-kubernetes.ts';
 import type { PlainKubernetes } from './fixtures/plain-kubernetes.ts';
 import { contract } from './suite.ts';
@@ -29,51 +24,6 @@ import { contract } from './suite.ts';
 const SERVICE_UNTIL = { withinMs: 20_000 };
 const HTTP = [{ name: 'http', port: 80 }];
 const POD = [{ name: 'http', port: 8080 }];
-
-/** What a consumer knows after everything it was told. */
-class Follower {
-  readonly updates: DiscoveryUpdate[] = [];
-  readonly services = new Map<string, EndpointGroup>();
-  #controller = new AbortController();
-  #running: Promise<void>;
-
-  constructor(kubeconfig: string, fields: object = {}) {
-    const config = kubernetesSource.parse({ name: 'k8s', kind: 'kubernetes', kubeconfig, ...fields });
-    const timings = { probeEveryMs: 200, deadlineMs: 2_000, backoffMs: 50, maxBackoffMs: 500 };
-    const source = createKubernetesSource(config, testDeps(), timings);
-    this.#running = (async () => {
-      for await (const update of source.discover(this.#controller.signal)) this.#apply(update);
-    })();
-  }
-
-  get last(): DiscoveryUpdate['type'] | undefined {
-    return this.updates.at(-1)?.type;
-  }
-
-  get cause(): string {
-    const stale = this.updates.findLast((u) => u.type === 'stale');
-    return stale ? describeError(stale.cause) : '';
-  }
-
-  /** `address:health`, sorted; undefined when the service is not listed. */
-  endpoints(service: string): string[] | undefined {
-    return this.services.get(service)?.endpoints.map((e) => `${e.address}:${e.health}`);
-  }
-
-  async stop(): Promise<void> {
-    this.#controller.abort(new Error('over'));
-    await this.#running;
-  }
-
-  #apply(update: DiscoveryUpdate): void {
-    this.updates.push(update);
-    if (update.type === 'sync') {
-      this.services.clear();
-      for (const group of update.groups) this.services.set(group.service, group);
-    } else if (update.type === 'group') this.services.set(update.group.service, update.group);
-    else if (update.type === 'gone') this.services.delete(update.service);
-  }
-}
 
 describePeers(['kubernetes'], 'a Kubernetes API server', (start) => {
   let kube: KubernetesPeer;
@@ -218,7 +168,7 @@ describePeers(['kubernetes'], 'the kubernetes source', (start) => {
     const f = follow({}, file);
     await eventually(() => f.last === 'stale');
     expect(f.cause).toMatch(/not allowed to list .* in all namespaces \(403\); grant get, list and watch/);
-    for (const object of await documentedRole()) await api.create(object);
+    for (const object of await documentedRoles('The whole cluster')) await api.create(object);
     await eventually(() => f.endpoints('orders.shop')?.length === 2, SERVICE_UNTIL);
     await rm(file);
   });
@@ -301,16 +251,6 @@ describePeers(['kubernetes'], 'the kubernetes source', (start) => {
     expect(lists[1]).toContain('later');
   }, 60_000);
 });
-
-/** The manifest in the manual, bound to the user `reader`. */
-async function documentedRole(): Promise<KubeObject[]> {
-  const page = await readFile(new URL('../../docs/sources/kubernetes.md', import.meta.url), 'utf8');
-  const text = /## Permissions[\s\S]*?```yaml\n([\s\S]*?)```/.exec(page)?.[1] ?? '';
-  const objects = parseAllDocuments(text).map((document) => document.toJS() as KubeObject);
-  expect(objects.map((o) => o.kind)).toEqual(['ClusterRole', 'ClusterRoleBinding']);
-  const subjects = [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: 'reader' }];
-  return objects.map((o) => (o.kind === 'ClusterRoleBinding' ? { ...o, subjects } : o));
-}
 
 /** Makes etcd forget all versions before the present one. */
 async function compact(etcd: string): Promise<void> {

@@ -13,6 +13,20 @@ const KINDS = {
     namespaced: true,
     apiVersion: 'discovery.k8s.io/v1',
   },
+  Pod: { path: '/api/v1', plural: 'pods', namespaced: true, apiVersion: 'v1' },
+  Node: { path: '/api/v1', plural: 'nodes', namespaced: false, apiVersion: 'v1' },
+  Role: {
+    path: '/apis/rbac.authorization.k8s.io/v1',
+    plural: 'roles',
+    namespaced: true,
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+  },
+  RoleBinding: {
+    path: '/apis/rbac.authorization.k8s.io/v1',
+    plural: 'rolebindings',
+    namespaced: true,
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+  },
   ClusterRole: {
     path: '/apis/rbac.authorization.k8s.io/v1',
     plural: 'clusterroles',
@@ -34,6 +48,8 @@ export interface KubeRef {
   readonly name: string;
   /** Default `default`. */
   readonly namespace?: string;
+  /** `status`, to be patched apart from the rest. */
+  readonly subresource?: string;
 }
 
 export interface KubeObject {
@@ -110,7 +126,8 @@ function namespaceOf(object: KubeObject): { namespace?: string } {
 function pathOf(ref: KubeRef): string {
   const kind = KINDS[ref.kind];
   const scope = kind.namespaced ? `/namespaces/${ref.namespace ?? 'default'}` : '';
-  return `${kind.path}${scope}/${kind.plural}${ref.name === '' ? '' : `/${ref.name}`}`;
+  const below = ref.subresource === undefined ? '' : `/${ref.subresource}`;
+  return `${kind.path}${scope}/${kind.plural}${ref.name === '' ? '' : `/${ref.name}`}${below}`;
 }
 
 export interface PortSpec {

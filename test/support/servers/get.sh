@@ -10,8 +10,8 @@ set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CACHE=${ISTHMUS_SERVERS:-${XDG_CACHE_HOME:-$HOME/.cache}/isthmus-servers}
 JOBS=${ISTHMUS_BUILD_JOBS:-2}
-NEEDED=(envoy nats zookeeper eureka etcd consul kube-apiserver) # cheap ones first
-ON_DEMAND=(kube-controller-manager gcp lg xdslg)
+NEEDED=(envoy nats zookeeper eureka etcd consul kube-apiserver kube-controller-manager) # cheap ones first
+ON_DEMAND=(gcp lg xdslg)
 
 say() { printf '[servers] %s\n' "$*"; }
 

@@ -93,4 +93,46 @@ describe('KubeStore', () => {
     expect(s.putSlice(slice('o1', 'orders', ['10.0.0.1']))).toEqual(['orders.shop']);
     expect(s.groups().map((g) => g.service)).toEqual(['orders.shop']);
   });
+
+  it('knows which services list a pod or use a node, until they do no longer', () => {
+    const s = store();
+    const on = (name: string, owner: string, pod: string, node: string) =>
+      slimSlice({
+        metadata: { name, namespace: 'shop', labels: { 'kubernetes.io/service-name': owner } },
+        addressType: 'IPv4',
+        endpoints: [{ addresses: ['10.0.0.1'], nodeName: node, targetRef: { kind: 'Pod', name: pod } }],
+      });
+    s.putSlice(on('o4', 'orders', 'p1', 'n1'));
+    s.putSlice(on('o6', 'orders', 'p1', 'n1'));
+    s.putSlice(on('c1', 'cart', 'p1', 'n2'));
+    expect(s.servicesOfPods(['shop/p1', 'shop/p9']).sort()).toEqual(['cart.shop', 'orders.shop']);
+    expect(s.servicesOnNodes(['n2'])).toEqual(['cart.shop']);
+    s.putSlice(on('c1', 'cart', 'p2', 'n1'));
+    s.deleteSlice(on('o4', 'orders', 'p1', 'n1'));
+    expect(s.servicesOfPods(['shop/p1'])).toEqual(['orders.shop']);
+    s.deleteSlice(on('o6', 'orders', '', ''));
+    expect(s.listsPod('shop/p1')).toBe(false);
+    expect(s.servicesOnNodes(['n1'])).toEqual(['cart.shop']);
+  });
+
+  it('shows only the services of its namespaces, and names those that come and go', () => {
+    const s = store();
+    s.setNamespaces(['pay']);
+    s.putService(service('orders'));
+    s.putService(service('ledger', undefined, 'pay'));
+    expect(s.groups().map((g) => g.service)).toEqual(['ledger.pay']);
+    expect(s.setNamespaces(['shop']).sort()).toEqual(['ledger.pay', 'orders.shop']);
+    expect(s.setNamespaces(['shop', 'new'])).toEqual([]);
+    expect(s.group('ledger.pay')).toBeUndefined();
+    expect(s.group('orders.shop')).toBeDefined();
+  });
+
+  it('keeps slices of one family if told so', () => {
+    const s = new KubeStore({ locality: NO_LOCALITY, network: '', ipFamily: 'ipv6' }, () => true);
+    s.putService(service('orders'));
+    expect(s.putSlice(slice('o4', 'orders', ['10.0.0.1']))).toEqual([]);
+    const six = { ...slice('o6', 'orders', ['fd00::1']), addressType: 'IPv6' };
+    expect(s.putSlice(six)).toEqual(['orders.shop']);
+    expect(addresses(s, 'orders.shop')).toEqual(['fd00::1']);
+  });
 });
