@@ -5,6 +5,26 @@ import type { Discoverer } from '../model/discovery.ts';
 import { shaped } from './shape.ts';
 import type { SourceDeps } from './source.ts';
 
+/** True for an entry of the config that stands for several sources, which are found at run time. */
+export function isTemplate(config: SourceConfig): boolean {
+  return config.kind === 'consul' && config.datacenters !== undefined;
+}
+
+/**
+ * The sources that a template stands for, as they are found: each list has those that were not known
+ * before. Ends with `signal`; a fault goes to `onFault` and does not end it.
+ */
+export async function* findSources(
+  config: SourceConfig,
+  deps: SourceDeps,
+  onFault: (cause: Error) => void,
+  signal: AbortSignal,
+): AsyncGenerator<readonly SourceConfig[]> {
+  if (config.kind !== 'consul' || config.datacenters === undefined) return yield [config];
+  const { consulDatacenters } = await import('./consul/datacenters.ts');
+  yield* consulDatacenters(config, deps, onFault, signal);
+}
+
 /** Rejects with ISTHMUS_CLIENT_MISSING when the kind's npm package is not installed. */
 export async function createDiscoverer(config: SourceConfig, deps: SourceDeps): Promise<Discoverer> {
   return shaped(await createUnshaped(config, deps), config);

@@ -1,5 +1,5 @@
 // Asks each source of a config once, as `serve` would, without serving anything.
-import { createDiscoverer } from '../adapters/registry.ts';
+import { createDiscoverer, findSources } from '../adapters/registry.ts';
 import type { Config, SourceConfig } from '../config/schema.ts';
 import { childController } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -26,12 +26,38 @@ export interface CheckOptions {
 }
 
 /** All at once; in the order of the config. */
-export function checkSources(
+export async function checkSources(
   config: Config,
   options: CheckOptions,
   signal: AbortSignal,
 ): Promise<CheckedSource[]> {
-  return Promise.all(config.sources.map((source) => checkSource(source, options, signal)));
+  const checked = await Promise.all(
+    config.sources.map(async (source) => {
+      const meant = await sourcesOf(source, options, signal);
+      return Promise.all(meant.map((each) => checkSource(each, options, signal)));
+    }),
+  );
+  return checked.flat();
+}
+
+/** What an entry of the config stands for: itself, too, when that cannot be found out. */
+async function sourcesOf(
+  source: SourceConfig,
+  { clock, deadlineMs }: CheckOptions,
+  parent: AbortSignal,
+): Promise<readonly SourceConfig[]> {
+  const { controller, release } = childController(parent);
+  const stop = () => controller.abort(new Error('not found'));
+  const cancel = clock.after(deadlineMs, stop);
+  const deps = { clock, log: createLogger('silent'), metrics: createMetrics() };
+  try {
+    for await (const found of findSources(source, deps, stop, controller.signal)) return found;
+    return [source];
+  } finally {
+    cancel();
+    stop();
+    release();
+  }
 }
 
 async function checkSource(

@@ -1,13 +1,16 @@
 // The only place where the stages meet. Reads top to bottom as the life of a control plane: what is made,
 // in which order it starts, and, in reverse, how it ends.
-import { createDiscoverer } from '../adapters/registry.ts';
+import { createDiscoverer, findSources, isTemplate } from '../adapters/registry.ts';
+import type { SourceDeps } from '../adapters/source.ts';
 import { createAdmin } from '../admin/index.ts';
 import { readiness } from '../admin/ready.ts';
 import type { Readiness } from '../admin/ready.ts';
 import { createAggregator } from '../aggregator/aggregator.ts';
-import type { Config } from '../config/schema.ts';
+import type { Config, SourceConfig } from '../config/schema.ts';
 import { childController } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
+import { describeError } from '../lib/errors.ts';
+import type { Discoverer } from '../model/discovery.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createXdsServer } from '../xds-server/server.ts';
@@ -44,9 +47,11 @@ export async function startControlPlane(
   try {
     // 1. What needs no address: a config that cannot work fails here, before anything listens.
     const metrics = createMetrics({ processMetrics: true });
-    const discoverers = await Promise.all(
-      config.sources.map((source) => createDiscoverer(source, { clock, log, metrics })),
-    );
+    const sourceDeps = { clock, log, metrics };
+    const fixed = config.sources.filter((source) => !isTemplate(source));
+    const discoverers = await Promise.all(fixed.map((source) => createDiscoverer(source, sourceDeps)));
+    // A template waits for itself until it has found what it stands for.
+    const expected = new Map(config.sources.map((source) => [source.name, [source]]));
 
     // 2. The stages, each knowing the next only by a function.
     const order = config.sources.map((source) => source.name);
@@ -54,7 +59,7 @@ export async function startControlPlane(
     closers.push(() => aggregator.close());
     const xds = createXdsServer({ log, clock, metrics });
     closers.push(() => xds.close({ drainMs: deps.drainMs }));
-    const ready = () => readiness(aggregator.current, config.sources);
+    const ready = () => readiness(aggregator.current, [...expected.values()].flat());
     aggregator.subscribe((snapshot) => {
       xds.update(snapshot);
       xds.setReady(ready().ready);
@@ -78,6 +83,14 @@ export async function startControlPlane(
     // 4. The sources, last: what they say has somewhere to go.
     const { controller, release } = childController(signal);
     const watching = discoverers.map((discoverer) => aggregator.attach(discoverer, controller.signal));
+    watching.push(
+      ...config.sources.filter(isTemplate).map((template) =>
+        followTemplate(template, sourceDeps, controller.signal, (discoverer, found) => {
+          expected.set(template.name, found);
+          return aggregator.attach(discoverer, controller.signal);
+        }),
+      ),
+    );
     closers.push(async () => {
       controller.abort(new Error('control plane closes'));
       release();
@@ -92,4 +105,27 @@ export async function startControlPlane(
     await close();
     throw thrown;
   }
+}
+
+/** Attaches what a template stands for as it is found; ends when the signal aborted and all of it ended. */
+async function followTemplate(
+  template: SourceConfig,
+  deps: SourceDeps,
+  signal: AbortSignal,
+  attach: (discoverer: Discoverer, found: SourceConfig[]) => Promise<void>,
+): Promise<void> {
+  const { log } = deps;
+  const attached: Promise<void>[] = [];
+  const found: SourceConfig[] = [];
+  const onFault = (cause: Error) =>
+    log.warn({ source: template.name, cause: describeError(cause) }, 'cannot find out what it stands for');
+  try {
+    for await (const fresh of findSources(template, deps, onFault, signal)) {
+      found.push(...fresh);
+      for (const source of fresh) attached.push(attach(await createDiscoverer(source, deps), found));
+    }
+  } catch (thrown) {
+    log.error({ source: template.name, err: thrown }, 'its sources are not looked for any more');
+  }
+  await Promise.all(attached);
 }

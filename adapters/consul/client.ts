@@ -52,6 +52,7 @@ export function createConsulClient(
     ...(config.filter === '' ? {} : { filter: config.filter }),
     ...(config.tags.length === 0 ? {} : { tag: config.tags }),
   };
+  const seesAll = meta.length === 0 && config.namespace === '' && config.partition === '';
   return {
     async services(ask) {
       const what = 'the catalog';
@@ -61,8 +62,11 @@ export function createConsulClient(
         ask,
       );
       const catalog = fit(catalogAnswer, data, what);
+      const index = indexOf(response, what);
       denyIfHidden(response, Object.keys(catalog), what);
-      return { index: indexOf(response, what), data: catalog };
+      // Consul's own service is in every catalog; without a token it does not tell that it hides something.
+      if (seesAll && Object.keys(catalog).length === 0) throw CONSUL_DENIED(what, hidden(access.token));
+      return { index, data: catalog };
     },
     async health(service, ask) {
       const what = `service ${service}`;
@@ -106,6 +110,9 @@ export function createConsulClient(
   };
 }
 
+const hidden = (token: string): string =>
+  token === '' ? 'nothing of it is shown without a token' : 'the token may see nothing of it';
+
 function fit<S extends z.ZodType>(schema: S, data: unknown, what: string): z.output<S> {
   const parsed = schema.safeParse(data);
   if (parsed.success) return parsed.data;
@@ -116,8 +123,8 @@ function fit<S extends z.ZodType>(schema: S, data: unknown, what: string): z.out
 
 /** A token without rights gets an empty list and status 200; that must not pass for "no services". */
 function denyIfHidden(response: IncomingMessage, list: readonly unknown[], what: string): void {
-  const hidden = response.headers['x-consul-results-filtered-by-acls'] === 'true';
-  if (hidden && list.length === 0) throw CONSUL_DENIED(what, 'the token may see nothing of it');
+  const filtered = response.headers['x-consul-results-filtered-by-acls'] === 'true';
+  if (filtered && list.length === 0) throw CONSUL_DENIED(what, 'the token may see nothing of it');
 }
 
 function indexOf(response: IncomingMessage, what: string): string {

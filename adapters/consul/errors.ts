@@ -42,7 +42,8 @@ export function explainAnswer(error: NpmError, what: string, datacenter: string)
   if (status < 300) return CONSUL_ANSWER.from(error, what, 'not JSON');
   const said = excerpt(response?.body);
   if (status === 401 || status === 403) return CONSUL_DENIED(what, said || `HTTP ${status}`);
-  if (status === 400) return CONSUL_REFUSED(what, said || 'HTTP 400');
+  // A filter that names what is not there is a 500 of Consul's.
+  if (status === 400 || /boolean expression/.test(said)) return CONSUL_REFUSED(what, said || 'HTTP 400');
   if (/no path to datacenter/i.test(said) && datacenter !== '') return CONSUL_DATACENTER(datacenter);
   return CONSUL_ANSWER(what, said === '' ? `HTTP ${status}` : `HTTP ${status}: ${said}`);
 }

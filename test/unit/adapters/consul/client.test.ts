@@ -2,10 +2,11 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { readAccess } from '../../../../adapters/consul/access.ts';
 import { createConsulClient } from '../../../../adapters/consul/client.ts';
 import type { ConsulClient } from '../../../../adapters/consul/client.ts';
+import { retryAfterMs } from '../../../../adapters/consul/errors.ts';
 import { consulLibrary } from '../../../../adapters/consul/npm.ts';
 import { consulSource } from '../../../../config/schema.ts';
 import { systemClock } from '../../../../lib/clock.ts';
@@ -152,7 +153,9 @@ test('abort ends a waiting question with its reason, and the next ones at once',
 
 test('reaches an IPv6 address', async (context) => {
   const six = createServer((_request, response) =>
-    response.writeHead(200, { 'x-consul-index': '7', 'content-type': 'application/json' }).end('{}'),
+    response
+      .writeHead(200, { 'x-consul-index': '7', 'content-type': 'application/json' })
+      .end('{"consul": []}'),
   );
   const bound = await new Promise<boolean>((resolve) => {
     six.once('error', () => resolve(false));
@@ -161,8 +164,103 @@ test('reaches an IPv6 address', async (context) => {
   if (!bound) context.skip('no IPv6 on this machine');
   client.close();
   client = await make({ address: `http://[::1]:${(six.address() as AddressInfo).port}` });
-  expect((await client.services(ask())).data).toEqual({});
+  expect((await client.services(ask())).data).toEqual({ consul: [] });
   client.close();
   six.closeAllConnections();
   await new Promise((resolve) => six.close(resolve));
+});
+
+describe('filters and modes reach Consul', () => {
+  test('with every question, or only where they mean something', async () => {
+    client.close();
+    client = await make({
+      consistency: 'stale',
+      namespace: 'team',
+      partition: 'west',
+      filter: 'Service.Port == 80',
+      tags: ['a', 'b'],
+      nodeMeta: { rack: '1', row: '2' },
+    });
+    send(200, '{}');
+    await client.services(ask());
+    send(200, '[]');
+    await client.health('orders', ask());
+    await client.failing(ask());
+    const [catalog, health, failing] = requests.map(({ url = '' }) => new URL(url, 'http://x').searchParams);
+    for (const query of [catalog, health, failing]) {
+      expect([query?.get('ns'), query?.get('partition'), query?.has('stale')]).toEqual([
+        'team',
+        'west',
+        true,
+      ]);
+      expect(query?.getAll('node-meta')).toEqual(['rack:1', 'row:2']);
+    }
+    expect([catalog?.get('filter'), catalog?.getAll('tag')]).toEqual([null, []]);
+    expect([health?.get('filter'), health?.getAll('tag')]).toEqual(['Service.Port == 80', ['a', 'b']]);
+    expect(failing?.get('filter')).toBe('Status != "passing"');
+  });
+});
+
+test('an empty catalog without a token is a refusal: not even Consul itself is shown', async () => {
+  send(200, '{}');
+  await expect(client.services(ask())).rejects.toThrow('nothing of it is shown without a token');
+});
+
+describe('429', () => {
+  const busyFor = (times: number, headers: Record<string, string>) => {
+    let asked = 0;
+    const at: number[] = [];
+    answer = (_request, response) => {
+      at.push(performance.now());
+      asked += 1;
+      if (asked <= times) response.writeHead(429, headers).end('rate limit exceeded');
+      else
+        response
+          .writeHead(200, { 'content-type': 'application/json', 'x-consul-index': '7' })
+          .end('{"consul": []}');
+    };
+    return at;
+  };
+
+  test('is waited out for as long as it says, and holds up the other questions too', async () => {
+    const at = busyFor(1, { 'retry-after': '1' });
+    const first = client.services(ask());
+    await vi.waitFor(() => expect(at).toHaveLength(1));
+    const answers = await Promise.all([first, client.services(ask())]);
+    expect(answers.map(({ data }) => data)).toEqual([{ consul: [] }, { consul: [] }]);
+    expect((at[1] ?? 0) - (at[0] ?? 0)).toBeGreaterThanOrEqual(990);
+  });
+
+  test('again and again is a fault', async () => {
+    busyFor(100, { 'retry-after': '0' });
+    await expect(client.services(ask())).rejects.toMatchObject({
+      code: 'ISTHMUS_CONSUL_BUSY',
+      message: 'Consul put off the catalog 6 times (429 Too Many Requests)',
+    });
+  });
+
+  test('to a probe is a sign of life', async () => {
+    const at = busyFor(1, { 'retry-after': '60' });
+    await client.leader(ask());
+    expect(at).toHaveLength(1);
+  });
+
+  test('abort ends the waiting', async () => {
+    const at = busyFor(100, { 'retry-after': '60' });
+    const stop = new AbortController();
+    const waiting = client.services(ask({ signal: stop.signal }));
+    await vi.waitFor(() => expect(at).toHaveLength(1));
+    stop.abort(new Error('enough'));
+    await expect(waiting).rejects.toThrow('enough');
+  });
+
+  test.each([
+    ['3', 3_000],
+    ['Thu, 01 Jan 1970 00:00:09 GMT', 9_000 - 5_000],
+    ['soon', undefined],
+    [undefined, undefined],
+  ])('Retry-After: %s', (text, ms) => {
+    const response = { headers: text === undefined ? {} : { 'retry-after': text } } as IncomingMessage;
+    expect(retryAfterMs(response, 5_000)).toBe(ms);
+  });
 });
