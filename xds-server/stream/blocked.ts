@@ -24,7 +24,7 @@ export class BlockedSteps {
 
   /** Nothing waits at all. */
   clearAll(): void {
-    this.#since.clear();
+    if (this.#since.size > 0) this.#since.clear();
   }
 
   /** The step has something to send and must wait. True once it has waited long enough. */

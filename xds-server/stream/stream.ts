@@ -92,7 +92,9 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
     const client = this.#client;
     const gate = this.#o.gate();
     if (this.#closed || !client || gate === 'waiting') return;
-    for (const request of this.#early.splice(0)) this.#apply(request, client.view);
+    if (this.#early.length > 0) {
+      for (const request of this.#early.splice(0)) this.#apply(request, client.view);
+    }
     if (gate === 'open') for (const sub of this.#subs.values()) sub.release();
     if (!this.#waiting()) return this.#rest(); // most calls are for an ACK, with nothing new since
     const now = this.#o.clock.monotonic();

@@ -120,6 +120,7 @@ export class Subscription {
 
   /** Every source has answered: what start-up held back is due. */
   release(): void {
+    if (!this.cameBack && !this.withheldSet && this.brought.size + this.withheld.size === 0) return;
     for (const name of this.withheld) this.dirty.add(name);
     this.withheld.clear();
     if (this.withheldSet) this.owesFirst = true;
