@@ -40,5 +40,9 @@ async function createUnshaped(config: SourceConfig, deps: SourceDeps): Promise<D
       return (await import('./kubernetes/index.ts')).createKubernetesSource(config, deps);
     case 'etcd':
       return (await import('./etcd/index.ts')).createEtcdSource(config, deps);
+    case 'zookeeper':
+      return (await import('./zookeeper/index.ts')).createZookeeperSource(config, deps);
+    case 'eureka':
+      return (await import('./eureka/index.ts')).createEurekaSource(config, deps);
   }
 }

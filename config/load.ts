@@ -128,7 +128,8 @@ function resolvePaths(config: Config, base: string): Config {
     if (source.kind === 'kubernetes' && source.kubeconfig !== '') {
       return { ...source, kubeconfig: resolve(base, source.kubeconfig) };
     }
-    if (source.kind === 'etcd') return { ...source, tls: resolveTls(source.tls, base) };
+    if (source.kind === 'etcd' || source.kind === 'eureka')
+      return { ...source, tls: resolveTls(source.tls, base) };
     if (source.kind === 'consul') {
       return { ...source, tls: resolveTls(source.tls, base), tokenFile: resolveFile(source.tokenFile, base) };
     }

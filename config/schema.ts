@@ -148,12 +148,27 @@ export const zookeeperSource = z.strictObject({
     .default(''),
 });
 
+export const eurekaSource = z.strictObject({
+  ...sourceBase,
+  kind: z.literal('eureka'),
+  /** Servers of one cluster, each up to where /apps begins. USER:PASSWORD@ in a URL is that server's own. */
+  urls: listOf(httpUrl).default(['http://127.0.0.1:8761/eureka']),
+  username: z.string().default(''),
+  password: z.string().default(''),
+  tls: tlsFiles.optional(),
+  /** Between two deltas. */
+  pollSeconds: z.number().min(1).max(60).default(5),
+  /** Further regions that the servers know, as in ?regions=. */
+  regions: z.array(z.string().min(1)).default([]),
+});
+
 export const sourceSchema = z.discriminatedUnion('kind', [
   fileSource,
   consulSource,
   kubernetesSource,
   etcdSource,
   zookeeperSource,
+  eurekaSource,
 ]);
 
 export const configSchema = z.strictObject({
@@ -168,6 +183,7 @@ export type ConsulSource = z.infer<typeof consulSource>;
 export type KubernetesSource = z.infer<typeof kubernetesSource>;
 export type EtcdSource = z.infer<typeof etcdSource>;
 export type ZookeeperSource = z.infer<typeof zookeeperSource>;
+export type EurekaSource = z.infer<typeof eurekaSource>;
 export type SourceConfig = z.infer<typeof sourceSchema>;
 export type Config = z.infer<typeof configSchema>;
 

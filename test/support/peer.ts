@@ -43,6 +43,8 @@ export interface KubernetesPeer extends Peer {
 export interface PeerTypes {
   consul: Peer;
   etcd: Peer;
+  zookeeper: Peer;
   kubernetes: KubernetesPeer;
+  eureka: Peer;
   envoy: Peer;
 }

@@ -27,17 +27,19 @@ export interface ServerRow {
   readonly health: {
     readonly path: string;
     readonly headers?: Readonly<Record<string, string>>;
+    /** A server without HTTP: sent over a bare connection, answered by all that comes until it is closed. */
+    readonly send?: string;
     ready(body: string): boolean;
   };
   /** `host`: in a container, too, it uses the machine's own network (it must reach loopback). */
   readonly network: 'mapped' | 'host';
   /** Files to be put into `dir` before the first start. */
-  files?(): Record<string, string>;
+  files?(place: Place): Record<string, string>;
   /** The same for a process and a container, without the binary. */
   args(place: Place): string[];
 }
 
-export type PeerName = 'consul' | 'etcd' | 'kubernetes' | 'envoy';
+export type PeerName = 'consul' | 'etcd' | 'zookeeper' | 'kubernetes' | 'envoy' | 'eureka';
 
 /** Tokens that kube-apiserver knows; `reader` may do nothing until a test grants it something. */
 export const KUBE_TOKENS = { admin: 'test-admin-token', reader: 'test-reader-token' } as const;
@@ -94,6 +96,27 @@ export const servers = {
       'http://127.0.0.1:0',
     ],
   },
+  zookeeper: {
+    image: 'zookeeper:3.9.5',
+    binary: 'zookeeper-server',
+    ports: { client: 2181 },
+    scheme: 'http',
+    health: { path: '', send: 'srvr', ready: (body) => body.includes('Mode: ') },
+    network: 'mapped',
+    files: (p) => ({
+      'zoo.cfg': [
+        'tickTime=500',
+        'minSessionTimeout=1000',
+        `dataDir=${p.dir}/zookeeper`,
+        `clientPort=${p.port('client')}`,
+        `clientPortAddress=${p.listen}`,
+        'admin.enableServer=false',
+        'maxClientCnxns=0',
+        '',
+      ].join('\n'),
+    }),
+    args: (p) => [`${p.dir}/zoo.cfg`],
+  },
   'kube-apiserver': {
     image: 'isthmus-test/kube-apiserver:1.36.3',
     binary: 'kube-apiserver',
@@ -125,6 +148,17 @@ export const servers = {
       '--v=0',
     ],
   },
+  eureka: {
+    image: 'isthmus-test/eureka:2.0.5',
+    binary: 'eureka-server',
+    ports: { http: 8761 },
+    scheme: 'http',
+    // Not its registry: that is closed for a while after a start when a test asks for it.
+    health: { path: '/actuator/health', ready: (body) => body.includes('"UP"') },
+    network: 'mapped',
+    // Java starts slowly on a busy machine; a test may add Spring properties.
+    args: (p) => [`--server.port=${p.port('http')}`],
+  },
   envoy: {
     image: 'envoyproxy/envoy:v1.40.0',
     binary: 'envoy',
@@ -151,7 +185,9 @@ export type ServerName = keyof typeof servers;
 export const peers: Readonly<Record<PeerName, readonly ServerName[]>> = {
   consul: ['consul'],
   etcd: ['etcd'],
+  zookeeper: ['zookeeper'],
   kubernetes: ['etcd', 'kube-apiserver'],
+  eureka: ['eureka'],
   envoy: ['envoy'],
 };
 

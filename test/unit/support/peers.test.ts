@@ -6,6 +6,9 @@ import { LogTail } from '../../support/running-server.ts';
 const found: Survey = {
   consul: { mode: 'process' },
   etcd: { mode: 'process' },
+  zookeeper: { mode: 'process' },
+  eureka: { mode: 'process' },
+  eureka: { mode: 'process' },
   kubernetes: { mode: 'skip', reason: 'no binary etcd' },
   envoy: { mode: 'container' },
 };

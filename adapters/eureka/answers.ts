@@ -1,0 +1,70 @@
+// The shape of Eureka's answers. Its JSON comes from XML: a list of one may be the thing itself, numbers may
+// be text. What cannot be a registry at all is an error; an odd instance is left to map.ts.
+import { z } from 'zod';
+import { EUREKA_ANSWER } from './errors.ts';
+
+/** Old servers unwrap a list of one element; an empty list may be missing. */
+const asArray = <S extends z.ZodType>(item: S) =>
+  z.preprocess((value) => {
+    if (value === undefined || value === null) return [];
+    return Array.isArray(value) ? value : [value];
+  }, z.array(item));
+
+const text = z.preprocess((value) => (typeof value === 'number' ? String(value) : (value ?? '')), z.string());
+
+const instance = z.object({
+  /** Absent before Eureka 1.4. */
+  instanceId: text,
+  hostName: text,
+  ipAddr: text,
+  status: text,
+  /** `{"$": 8080, "@enabled": "true"}`, or a number. */
+  port: z.unknown(),
+  securePort: z.unknown(),
+  vipAddress: text,
+  metadata: z.unknown(),
+  dataCenterInfo: z.unknown(),
+  /** ADDED, MODIFIED or DELETED; means something in a delta only. */
+  actionType: text,
+});
+
+const answer = z.object({
+  applications: z
+    .object({
+      /** `DOWN_1_UP_2_`: number of instances by status. Of servers that only speak like Eureka: absent. */
+      apps__hashcode: z.string().optional(),
+      application: asArray(z.object({ name: z.string().min(1), instance: asArray(instance) })).optional(),
+    })
+    .refine((said) => 'apps__hashcode' in said || 'application' in said, 'neither hash nor applications'),
+});
+
+export type EurekaInstance = z.output<typeof instance>;
+
+export interface EurekaAnswer {
+  /** undefined when the server does not say. */
+  readonly hash: string | undefined;
+  readonly apps: readonly { readonly name: string; readonly instance: readonly EurekaInstance[] }[];
+}
+
+/**
+ * @param url for the message.
+ * @throws ISTHMUS_EUREKA_ANSWER
+ */
+export function readAnswer(data: unknown, url: string): EurekaAnswer {
+  const parsed = answer.safeParse(data);
+  if (parsed.success) {
+    const { apps__hashcode: hash, application = [] } = parsed.data.applications;
+    return { hash, apps: application };
+  }
+  const issue = parsed.error.issues[0];
+  const at = issue && issue.path.length > 0 ? `${issue.path.map(String).join('.')}: ` : '';
+  throw EUREKA_ANSWER(url, `not a list of applications: ${at}${issue?.message ?? 'wrong shape'}`);
+}
+
+/** undefined: the port is switched off. NaN or another odd number: not a port at all. */
+export function enabledPort(said: unknown): number | undefined {
+  if (said === undefined || said === null || said === '') return undefined;
+  if (typeof said !== 'object') return Number(said);
+  const { $: port, '@enabled': enabled } = said as Readonly<Record<string, unknown>>;
+  return String(enabled) === 'false' ? undefined : Number(port);
+}

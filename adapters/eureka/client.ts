@@ -1,0 +1,177 @@
+// The two questions we ask Eureka, put to several servers: the one that answered last is asked until it
+// fails, then the next. Does not loop and keeps nothing of what was answered.
+import { readFileSync } from 'node:fs';
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import type { EurekaSource } from '../../config/schema.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { toError } from '../../lib/errors.ts';
+import { SOURCE_SILENT } from '../../lib/supervisor.ts';
+import { WrongAnswer, askJson } from '../http-json.ts';
+import { readAnswer } from './answers.ts';
+import type { EurekaAnswer } from './answers.ts';
+import { EUREKA_ANSWER, EUREKA_DENIED, EUREKA_TLS, EUREKA_UNREACHABLE } from './errors.ts';
+
+export interface EurekaLimits {
+  /** A delta must be whole by then; a full list may not be silent for longer. Default 5,000 ms. */
+  readonly answerMs: number;
+  /** A full list must be whole by then. Default 50,000 ms. */
+  readonly listMs: number;
+  /** Bytes of one answer. Default 256 MiB. */
+  readonly maxBytes: number;
+  /** No good answer for this long means silence. Default three polls or answers, at least 15,000 ms. */
+  readonly silentMs: number;
+}
+
+/** Which server is asked next; kept from try to try. */
+export interface Cursor {
+  at: number;
+}
+
+export interface Heard {
+  readonly answer: EurekaAnswer;
+  /** Number of the server in the config. */
+  readonly server: number;
+}
+
+export interface EurekaClient {
+  full(signal: AbortSignal): Promise<Heard>;
+  /** undefined: this server gives no deltas. */
+  delta(signal: AbortSignal): Promise<Heard | undefined>;
+  /** @throws ISTHMUS_SOURCE_SILENT when nothing good was heard for too long. Asks nothing itself. */
+  probe(): void;
+  close(): void;
+}
+
+/** @throws ISTHMUS_EUREKA_TLS */
+export function createEurekaClient(
+  config: EurekaSource,
+  limits: EurekaLimits,
+  cursor: Cursor,
+  clock: Clock,
+): EurekaClient {
+  const http = new HttpAgent({ keepAlive: true });
+  const https = new HttpsAgent({ keepAlive: true, ...readTls(config.tls) });
+  const servers = config.urls.map((url) => serverOf(url, config));
+  let heardAt = clock.monotonic();
+  const heard = () => {
+    heardAt = clock.monotonic();
+  };
+
+  async function askOne(
+    server: Server,
+    path: string,
+    deadlineMs: number,
+    signal: AbortSignal,
+  ): Promise<EurekaAnswer> {
+    const data = await askJson({
+      url: new URL(`${server.base}${path}${regionsOf(config.regions)}`),
+      headers: server.headers,
+      agent: server.base.startsWith('https:') ? https : http,
+      deadlineMs,
+      silenceMs: limits.answerMs,
+      maxBytes: limits.maxBytes,
+      signal,
+      onProgress: heard,
+    });
+    return readAnswer(data, server.base);
+  }
+
+  /** Each server once, from the one that answered last on. */
+  async function ask(path: string, deadlineMs: number, signal: AbortSignal): Promise<Heard> {
+    const faults: Error[] = [];
+    for (const _ of servers) {
+      const number = cursor.at % servers.length;
+      const server = servers[number];
+      if (!server) break;
+      try {
+        const answer = await askOne(server, path, deadlineMs, signal);
+        heard();
+        return { answer, server: number };
+      } catch (thrown) {
+        signal.throwIfAborted();
+        // 403 and 404 of a delta mean that there is none: the full list will tell whether that is all.
+        if (path === DELTA && isRefusal(thrown)) throw thrown;
+        faults.push(explain(thrown, server.base));
+        cursor.at = (number + 1) % servers.length;
+      }
+    }
+    const [only] = faults;
+    if (only && faults.length === 1) throw only;
+    throw EUREKA_UNREACHABLE.from(new AggregateError(faults, ''), servers.map(({ base }) => base).join(', '));
+  }
+
+  return {
+    full: (signal) => ask(FULL, limits.listMs, signal),
+    async delta(signal) {
+      try {
+        return await ask(DELTA, limits.answerMs, signal);
+      } catch (thrown) {
+        if (isRefusal(thrown)) return undefined;
+        throw thrown;
+      }
+    },
+    probe() {
+      if (clock.monotonic() - heardAt > limits.silentMs) throw SOURCE_SILENT('any question', limits.silentMs);
+    },
+    close() {
+      http.destroy();
+      https.destroy();
+    },
+  };
+}
+
+const FULL = '/apps';
+const DELTA = '/apps/delta';
+
+interface Server {
+  /** Without userinfo and without a slash at its end: also what messages call it. */
+  readonly base: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** User and password in the URL are those of this server; else the source's. */
+function serverOf(text: string, config: EurekaSource): Server {
+  const url = new URL(text);
+  const inUrl = url.username !== '' || url.password !== '';
+  const user = inUrl ? decodeURIComponent(url.username) : config.username;
+  const password = inUrl ? decodeURIComponent(url.password) : config.password;
+  url.username = '';
+  url.password = '';
+  const credentials = Buffer.from(`${user}:${password}`).toString('base64');
+  const anonymous = user === '' && password === '';
+  return {
+    base: url.href.replace(/\/+$/, ''),
+    headers: anonymous ? {} : { authorization: `Basic ${credentials}` },
+  };
+}
+
+function regionsOf(regions: readonly string[]): string {
+  return regions.length === 0 ? '' : `?regions=${regions.map(encodeURIComponent).join(',')}`;
+}
+
+function readTls(tls: EurekaSource['tls']): { ca?: string; cert?: string; key?: string } {
+  const read = (field: 'ca' | 'cert' | 'key') => {
+    const file = tls?.[field] ?? '';
+    if (file === '') return {};
+    try {
+      return { [field]: readFileSync(file, 'utf8') };
+    } catch (thrown) {
+      throw EUREKA_TLS.from(thrown, field, file);
+    }
+  };
+  return { ...read('ca'), ...read('cert'), ...read('key') };
+}
+
+function isRefusal(thrown: unknown): boolean {
+  return thrown instanceof WrongAnswer && (thrown.status === 403 || thrown.status === 404);
+}
+
+function explain(thrown: unknown, url: string): Error {
+  if (thrown instanceof WrongAnswer) {
+    const denied = thrown.status === 401 || thrown.status === 403;
+    return denied ? EUREKA_DENIED(url, thrown.message) : EUREKA_ANSWER(url, thrown.message);
+  }
+  const error = toError(thrown);
+  return 'code' in error && error.code === EUREKA_ANSWER.code ? error : EUREKA_UNREACHABLE.from(error, url);
+}

@@ -1,0 +1,139 @@
+// Our own copy of a Eureka registry: built from a full list, changed by deltas, checked by the hash that
+// Eureka sends along. One bad instance never loses another: it keeps what it said last that was good.
+// Knows no HTTP and tells nobody.
+import { isDeepStrictEqual } from 'node:util';
+import type { EndpointGroup } from '../../model/endpoint.ts';
+import { canonicalName, groupFromInstances } from '../instance.ts';
+import type { Instance, InstanceOptions } from '../instance.ts';
+import type { EurekaAnswer, EurekaInstance } from './answers.ts';
+import { aliasesOf, instanceId, readEurekaInstance } from './map.ts';
+
+export interface CopyOptions extends InstanceOptions {
+  /** Whether a canonical service name takes part. */
+  included(service: string): boolean;
+}
+
+interface Entry {
+  /** As Eureka spells it. */
+  readonly app: string;
+  /** As Eureka spells it: the hash counts these. */
+  readonly status: string;
+  readonly aliases: readonly string[];
+  /** undefined: it was bad from the start, or its service does not take part. */
+  readonly instance: Instance | undefined;
+}
+
+export class RegistryCopy {
+  readonly #options: CopyOptions;
+  /** By canonical service name, then by application and instance id. */
+  readonly #services = new Map<string, Map<string, Entry>>();
+  /** Why an instance cannot be used, by APP/ID. */
+  readonly bad = new Map<string, string>();
+
+  /** @param before its values stand in for instances that are bad in `full`. */
+  static fromFull(full: EurekaAnswer, options: CopyOptions, before?: RegistryCopy): RegistryCopy {
+    const copy = new RegistryCopy(options);
+    for (const { name, instance } of full.apps) {
+      for (const said of instance) copy.#put(name, said, before);
+    }
+    return copy;
+  }
+
+  private constructor(options: CopyOptions) {
+    this.#options = options;
+  }
+
+  /** In the order of the answer, which is that of the changes. Returns the services that changed. */
+  apply(delta: EurekaAnswer): Set<string> {
+    const changed = new Set<string>();
+    for (const { name, instance } of delta.apps) {
+      for (const said of instance) {
+        const isGone = said.actionType === 'DELETED';
+        if (isGone ? this.#delete(name, said) : this.#put(name, said, this)) {
+          changed.add(this.#service(name));
+        }
+      }
+    }
+    return changed;
+  }
+
+  /** As Eureka writes it: `DOWN_1_UP_2_`, '' for none. */
+  hash(): string {
+    const counts = new Map<string, number>();
+    for (const entries of this.#services.values()) {
+      for (const { status } of entries.values()) counts.set(status, (counts.get(status) ?? 0) + 1);
+    }
+    return [...counts]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([status, count]) => `${status}_${count}_`)
+      .join('');
+  }
+
+  /** Names of the services that take part. */
+  services(): string[] {
+    return [...this.#services.keys()].filter((service) => this.#options.included(service)).sort();
+  }
+
+  /** undefined: no instance is registered (any more). */
+  group(service: string): EndpointGroup | undefined {
+    const entries = this.#services.get(service);
+    if (!entries || !this.#options.included(service)) return undefined;
+    // Eureka promises no order; equal content must give an equal group.
+    const sorted = [...entries].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry);
+    const apps = [...new Set(sorted.map(({ app }) => app))];
+    const aliases = [...apps, ...sorted.flatMap((entry) => entry.aliases)];
+    const instances = sorted.flatMap(({ instance }) => instance ?? []);
+    return groupFromInstances({ name: apps[0] ?? service, namespace: '', aliases }, instances, this.#options);
+  }
+
+  /** Instances whose address is a host name, and which therefore offer nothing. */
+  hostNames(service: string): string[] {
+    const entries = [...(this.#services.get(service)?.values() ?? [])];
+    return entries.flatMap(({ instance }) => instance?.hostName || []).sort();
+  }
+
+  /** False when it is what we had. */
+  #put(app: string, said: EurekaInstance, before: RegistryCopy | undefined): boolean {
+    const service = this.#service(app);
+    const key = `${app}/${instanceId(said)}`;
+    const entries = this.#services.get(service) ?? new Map<string, Entry>();
+    this.#services.set(service, entries);
+    const entry: Entry = {
+      app,
+      status: said.status,
+      aliases: aliasesOf(said),
+      instance: this.#read(service, key, said, before),
+    };
+    if (isDeepStrictEqual(entries.get(key), entry)) return false;
+    entries.set(key, entry);
+    return true;
+  }
+
+  #read(
+    service: string,
+    key: string,
+    said: EurekaInstance,
+    before: RegistryCopy | undefined,
+  ): Instance | undefined {
+    if (!this.#options.included(service)) return undefined;
+    const reading = readEurekaInstance(said, this.#options);
+    if (reading.type !== 'bad') this.bad.delete(key);
+    if (reading.type === 'instance') return reading.instance;
+    if (reading.type === 'bad') this.bad.set(key, reading.why);
+    return before ? before.#services.get(service)?.get(key)?.instance : undefined;
+  }
+
+  #delete(app: string, said: EurekaInstance): boolean {
+    const service = this.#service(app);
+    const key = `${app}/${instanceId(said)}`;
+    const entries = this.#services.get(service);
+    this.bad.delete(key);
+    if (!entries?.delete(key)) return false;
+    if (entries.size === 0) this.#services.delete(service);
+    return true;
+  }
+
+  #service(app: string): string {
+    return canonicalName({ name: app, namespace: '', aliases: [] }, this.#options.serviceNamespace);
+  }
+}
