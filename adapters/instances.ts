@@ -1,19 +1,31 @@
 // Everything that the keys of a key-value registry say, by service. One bad value never loses another: its
 // key keeps the last value that was good. Knows no registry and does no I/O.
 import { isDeepStrictEqual } from 'node:util';
-import type { EndpointGroup } from '../model/endpoint.ts';
+import type { Endpoint, EndpointGroup } from '../model/endpoint.ts';
 import { canonicalName, groupFromInstances } from './instance.ts';
 import type { Instance, InstanceOptions, Reading, ServiceKey } from './instance.ts';
 
 export interface InstancesOptions extends InstanceOptions {
   /** Whether a canonical service name takes part. */
   included(service: string): boolean;
+  /** Weights mean something among the instances of one service only: 100 and 200 become 1 and 2. */
+  readonly relativeWeights?: boolean;
 }
 
 interface Service {
   /** As it was spelled by its first key. */
   readonly name: ServiceKey;
   readonly instances: Map<string, Instance>;
+}
+
+function reduceWeights(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+  const divisor = endpoints.map(({ weight }) => weight).reduce(greatestCommonDivisor, 0);
+  if (divisor <= 1) return endpoints;
+  return endpoints.map((endpoint) => ({ ...endpoint, weight: endpoint.weight / divisor }));
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
 }
 
 export class Instances {
@@ -109,7 +121,8 @@ export class Instances {
     // The order of keys, not of their arrival: equal content must give an equal group.
     const keys = [...entry.instances.keys()].sort();
     const instances = keys.flatMap((key) => entry.instances.get(key) ?? []);
-    return groupFromInstances(entry.name, instances, this.#options);
+    const group = groupFromInstances(entry.name, instances, this.#options);
+    return this.#options.relativeWeights ? { ...group, endpoints: reduceWeights(group.endpoints) } : group;
   }
 
   /** Instances whose address is a host name, and which therefore offer nothing (yet). */

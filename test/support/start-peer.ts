@@ -1,6 +1,7 @@
 // Starts a peer of the table and hands out what tests need: its address, and the faults that can be done to
 // it. The same for a process and a container.
 import { randomBytes } from 'node:crypto';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent, fetch } from 'undici';
@@ -97,7 +98,11 @@ async function makeSpec(
     port: (port) => portOf(ports, port),
     reach: (other, port) => reach(others.get(other as ServerName)?.spec, port, mapped),
   };
-  const texts = Object.entries({ ...(name === 'kube-apiserver' ? kubeFiles() : {}), ...options.files });
+  const texts = Object.entries({
+    ...(name === 'kube-apiserver' ? kubeFiles() : {}),
+    ...row.files?.(place),
+    ...options.files,
+  });
   return {
     name,
     binary: mode === 'process' ? (findBinary(row.binary) ?? row.binary) : row.binary,
@@ -186,6 +191,14 @@ async function untilReady(name: ServerName, { spec, server }: Started): Promise<
     await eventually(
       async () => {
         if (server.ended) return 'ended' as const;
+        if (health.send !== undefined) {
+          const said = await sayTo(
+            portOf(spec.hostPorts, Object.keys(servers[name].ports)[0] ?? ''),
+            health.send,
+          );
+          if (!health.ready(said)) throw new Error(`it said: ${said.slice(0, 500)}`);
+          return 'ready' as const;
+        }
         const signal = AbortSignal.timeout(2_000);
         const headers = { connection: 'close', ...health.headers };
         const answer = await fetch(url, { signal, headers, dispatcher: anyCertificate });
@@ -202,4 +215,14 @@ async function untilReady(name: ServerName, { spec, server }: Started): Promise<
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     throw new Error(`${name} did not come up in ${seconds} s\n${server.log()}`, { cause: thrown });
   }
+}
+
+/** All that a server answers to a few bytes over a bare connection. */
+async function sayTo(port: number, text: string): Promise<string> {
+  const socket = connect(port, '127.0.0.1').setTimeout(2_000).setEncoding('utf8');
+  socket.once('timeout', () => socket.destroy(new Error('no answer')));
+  socket.write(text);
+  let said = '';
+  for await (const chunk of socket as AsyncIterable<string>) said += chunk;
+  return said;
 }

@@ -8,7 +8,6 @@ const found: Survey = {
   etcd: { mode: 'process' },
   zookeeper: { mode: 'process' },
   eureka: { mode: 'process' },
-  eureka: { mode: 'process' },
   kubernetes: { mode: 'skip', reason: 'no binary etcd' },
   envoy: { mode: 'container' },
 };

@@ -1,0 +1,185 @@
+// Follows the nodes below a path: reads lists of children and data, watches both, and reads again what was
+// said to have changed. ZooKeeper's watches fire once, so each read arms the next one; a change between two
+// reads is never lost. Bounded: so many reads at a time. Does not know what the data means.
+import { coalesce } from '../../lib/coalesce.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { toError } from '../../lib/errors.ts';
+import type { NodeRole } from './layouts.ts';
+
+export interface TreeOptions {
+  readonly client: {
+    children(path: string, onChange: () => void): Promise<string[] | undefined>;
+    data(path: string, onChange: () => void): Promise<string | undefined>;
+  };
+  /** Absolute path of the root, '' for the root of all. */
+  readonly root: string;
+  role(segments: readonly string[]): NodeRole;
+  /** Instances say all by their names: their data is not read. */
+  readonly named: boolean;
+  /** Reads at a time. */
+  readonly atOnce: number;
+  readonly clock: Clock;
+  /** `folder` is below the root and was read for the first time, or is gone. The root's own is never told. */
+  onFolder(segments: readonly string[], there: boolean): void;
+  /** @param text the data, or the name when `named`; undefined: the instance is gone. */
+  onInstance(segments: readonly string[], text: string | undefined): void;
+  /** Nothing is left to be read for now, or not for a while. The first time: everything was read once. */
+  onSettled(): void;
+  /** Called once; nothing is told after it. */
+  onFault(fault: Error): void;
+  /** The root does not exist, or no longer. */
+  onNoRoot(): Promise<Error>;
+}
+
+interface Node {
+  readonly segments: readonly string[];
+  readonly role: NodeRole;
+  readonly children: Set<string>;
+  /** A folder is told after its list was read. */
+  told: boolean;
+}
+
+/** Changes within such a time are read together: a list that changes all the time is not read all the time. */
+const QUIET_MS = 10;
+const MAX_MS = 100;
+
+export class Tree {
+  readonly #options: TreeOptions;
+  readonly #nodes = new Map<string, Node>();
+  /** Paths to be read; a path that is being read waits here for its turn. */
+  readonly #due = new Set<string>();
+  readonly #reading = new Set<string>();
+  readonly #changed = new Set<string>();
+  readonly #soon: { trigger(): void; cancel(): void };
+  #over = false;
+  /** When onSettled() was called last. */
+  #settledAt: number | undefined;
+
+  constructor(options: TreeOptions) {
+    this.#options = options;
+    const { clock } = options;
+    this.#soon = coalesce(() => this.#readChanged(), { quietMs: QUIET_MS, maxMs: MAX_MS, clock });
+  }
+
+  start(): void {
+    this.#add([], 'folder');
+    this.#pump();
+  }
+
+  /** No timer is left, nothing is told any more. */
+  stop(): void {
+    this.#over = true;
+    this.#soon.cancel();
+    this.#due.clear();
+  }
+
+  #pathOf(segments: readonly string[]): string {
+    return this.#options.root + segments.map((segment) => `/${segment}`).join('');
+  }
+
+  #add(segments: readonly string[], role: NodeRole): void {
+    const path = this.#pathOf(segments);
+    if (this.#nodes.has(path)) return;
+    this.#nodes.set(path, { segments, role, children: new Set(), told: false });
+    this.#due.add(path);
+  }
+
+  /** A watch fired. */
+  #onChange(path: string): void {
+    if (this.#over) return;
+    this.#changed.add(path);
+    this.#soon.trigger();
+  }
+
+  #readChanged(): void {
+    for (const path of this.#changed) if (this.#nodes.has(path)) this.#due.add(path);
+    this.#changed.clear();
+    this.#pump();
+  }
+
+  #pump(): void {
+    if (this.#over) return;
+    for (const path of this.#due) {
+      if (this.#reading.size >= this.#options.atOnce) break;
+      if (this.#reading.has(path)) continue;
+      this.#due.delete(path);
+      this.#start(path);
+    }
+    const now = this.#options.clock.monotonic();
+    const settled = this.#due.size === 0 && this.#reading.size === 0;
+    // A registry that changes without a pause must not keep its changes from being told.
+    if (!settled && now - (this.#settledAt ?? now) < MAX_MS) return;
+    this.#settledAt = now;
+    this.#options.onSettled();
+  }
+
+  #start(path: string): void {
+    const node = this.#nodes.get(path);
+    if (!node) return;
+    this.#reading.add(path);
+    const read = node.role === 'folder' ? this.#readFolder(path, node) : this.#readInstance(path, node);
+    read.then(
+      () => {
+        this.#reading.delete(path);
+        this.#pump();
+      },
+      (thrown: unknown) => {
+        if (this.#over) return;
+        this.stop();
+        this.#options.onFault(toError(thrown));
+      },
+    );
+  }
+
+  async #readFolder(path: string, node: Node): Promise<void> {
+    const { client, root } = this.#options;
+    const names = await client.children(path === '' ? '/' : path, () => this.#onChange(path));
+    if (this.#over || this.#nodes.get(path) !== node) return;
+    if (names === undefined) {
+      if (path === root) throw await this.#options.onNoRoot();
+      this.#remove(path, node);
+      return;
+    }
+    if (!node.told && path !== root) this.#options.onFolder(node.segments, true);
+    node.told = true;
+    const listed = new Set(names);
+    for (const name of node.children) if (!listed.has(name)) this.#removeChild(node, name);
+    for (const name of names) {
+      const segments = [...node.segments, name];
+      const childRole = this.#options.role(segments);
+      if (node.children.has(name) || childRole === 'ignored') continue;
+      node.children.add(name);
+      if (childRole === 'instance' && this.#options.named) this.#options.onInstance(segments, name);
+      else this.#add(segments, childRole);
+    }
+  }
+
+  async #readInstance(path: string, node: Node): Promise<void> {
+    const text = await this.#options.client.data(path, () => this.#onChange(path));
+    if (this.#over || this.#nodes.get(path) !== node) return;
+    if (text === undefined) this.#remove(path, node);
+    else this.#options.onInstance(node.segments, text);
+  }
+
+  /** The parent's list will say so, too; whichever comes first. */
+  #remove(path: string, node: Node): void {
+    const name = node.segments.at(-1) ?? '';
+    const parent = this.#nodes.get(path.slice(0, -name.length - 1));
+    if (parent) this.#removeChild(parent, name);
+  }
+
+  #removeChild(parent: Node, name: string): void {
+    parent.children.delete(name);
+    const segments = [...parent.segments, name];
+    const path = this.#pathOf(segments);
+    const node = this.#nodes.get(path);
+    this.#due.delete(path);
+    this.#nodes.delete(path);
+    if (!node || node.role === 'instance') {
+      this.#options.onInstance(segments, undefined);
+      return;
+    }
+    for (const child of node.children) this.#removeChild(node, child);
+    if (node.told) this.#options.onFolder(segments, false);
+  }
+}
