@@ -122,18 +122,44 @@ function slimEndpoint(value: unknown): KubeEndpoint {
   const endpoint = record(value, 'an endpoint');
   const conditions = endpoint['conditions'];
   const target = endpoint['targetRef'];
+  // The addresses of one endpoint are interchangeable: the first one is all that is used.
+  const first = list(endpoint['addresses'], 'addresses').find((a) => typeof a === 'string');
   return {
-    addresses: list(endpoint['addresses'], 'addresses').filter((a) => typeof a === 'string'),
-    conditions: {
-      ready: flag(field(conditions, 'ready')),
-      serving: flag(field(conditions, 'serving')),
-      terminating: flag(field(conditions, 'terminating')),
-    },
-    zone: text(endpoint['zone']),
-    nodeName: text(endpoint['nodeName']),
+    addresses: typeof first === 'string' ? [first] : [],
+    conditions: conditionsOf(
+      flag(field(conditions, 'ready')),
+      flag(field(conditions, 'serving')),
+      flag(field(conditions, 'terminating')),
+    ),
+    zone: shared(text(endpoint['zone'])),
+    nodeName: shared(text(endpoint['nodeName'])),
     hostname: text(endpoint['hostname']),
     targetRef: isRecord(target) ? { kind: text(target['kind']), name: text(target['name']) } : undefined,
   };
+}
+
+type Conditions = NonNullable<KubeEndpoint['conditions']>;
+const FLAGS = [undefined, true, false] as const;
+/** All there can be: a hundred thousand endpoints point to a handful of these. */
+const CONDITIONS: readonly Conditions[] = FLAGS.flatMap((ready) =>
+  FLAGS.flatMap((serving) => FLAGS.map((terminating) => ({ ready, serving, terminating }))),
+);
+
+function conditionsOf(...flags: readonly (boolean | undefined)[]): Conditions | undefined {
+  return CONDITIONS[flags.reduce((index, value) => index * 3 + FLAGS.indexOf(value), 0)];
+}
+
+const MOST_SHARED = 20_000;
+/** Names of nodes and zones: each stands in many endpoints, and JSON.parse() makes a new string each time. */
+const sharedTexts = new Map<string, string>();
+
+function shared(value: string | undefined): string | undefined {
+  if (value === undefined) return undefined;
+  const known = sharedTexts.get(value);
+  if (known !== undefined) return known;
+  if (sharedTexts.size >= MOST_SHARED) sharedTexts.clear();
+  sharedTexts.set(value, value);
+  return value;
 }
 
 function record(value: unknown, what: string): JsonRecord {

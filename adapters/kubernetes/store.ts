@@ -85,7 +85,12 @@ export class KubeStore {
     if (known) this.#forgetPods(key, known);
     entry.slices.set(key, slice);
     this.#owners.set(key, owner);
-    for (const pod of podsOf(slice)) this.#podUsers.set(pod, [...(this.#podUsers.get(pod) ?? []), key]);
+    // One list for all pods that only this slice has.
+    const alone = [key];
+    for (const pod of podsOf(slice)) {
+      const others = this.#podUsers.get(pod);
+      this.#podUsers.set(pod, others ? [...others, key] : alone);
+    }
     return [...touched, owner];
   }
 
