@@ -83,11 +83,12 @@ export async function startControlPlane(
     // 4. The sources, last: what they say has somewhere to go.
     const { controller, release } = childController(signal);
     const watching = discoverers.map((discoverer) => aggregator.attach(discoverer, controller.signal));
+    const taken = new Set(fixed.map(({ name }) => name));
     watching.push(
       ...config.sources.filter(isTemplate).map((template) =>
-        followTemplate(template, sourceDeps, controller.signal, (discoverer, found) => {
-          expected.set(template.name, found);
-          return aggregator.attach(discoverer, controller.signal);
+        followTemplate(template, sourceDeps, taken, controller.signal, {
+          found: (sources) => expected.set(template.name, sources),
+          attach: (discoverer) => aggregator.attach(discoverer, controller.signal),
         }),
       ),
     );
@@ -111,18 +112,37 @@ export async function startControlPlane(
 async function followTemplate(
   template: SourceConfig,
   deps: SourceDeps,
+  taken: ReadonlySet<string>,
   signal: AbortSignal,
-  attach: (discoverer: Discoverer, found: SourceConfig[]) => Promise<void>,
+  on: {
+    /** All that was found so far. */
+    found(sources: SourceConfig[]): void;
+    attach(discoverer: Discoverer): Promise<void>;
+  },
 ): Promise<void> {
   const { log } = deps;
   const attached: Promise<void>[] = [];
   const found: SourceConfig[] = [];
-  const onFault = (cause: Error) =>
-    log.warn({ source: template.name, cause: describeError(cause) }, 'cannot find out what it stands for');
+  let last = '';
+  const onFault = (thrown: Error) => {
+    const cause = describeError(thrown);
+    // The same cause at every retry is no news.
+    if (cause !== last) log.warn({ source: template.name, cause }, 'cannot find out what it stands for');
+    last = cause;
+  };
   try {
-    for await (const fresh of findSources(template, deps, onFault, signal)) {
+    for await (const all of findSources(template, deps, onFault, signal)) {
+      last = '';
+      const fresh = all.filter(({ name }) => !taken.has(name));
+      if (fresh.length < all.length) {
+        log.warn(
+          { source: template.name, taken: [...taken] },
+          'a source of that name is in the config, it counts',
+        );
+      }
       found.push(...fresh);
-      for (const source of fresh) attached.push(attach(await createDiscoverer(source, deps), found));
+      on.found(found);
+      for (const source of fresh) attached.push(on.attach(await createDiscoverer(source, deps)));
     }
   } catch (thrown) {
     log.error({ source: template.name, err: thrown }, 'its sources are not looked for any more');
