@@ -50,6 +50,14 @@ export class Instances {
     return this.#bad;
   }
 
+  /** One sentence about the values that do not fit; '' when all do. */
+  get notice(): string {
+    const [first] = this.#bad;
+    if (!first) return '';
+    const [key, why] = first;
+    return `${this.#bad.size === 1 ? 'one entry' : `${this.#bad.size} entries`} cannot be used, such as ${key}: ${why}`;
+  }
+
   /** Names of all services, sorted. */
   get services(): string[] {
     return [...this.#services.keys()].sort();

@@ -70,7 +70,7 @@ export interface ConnectOptions {
 /** Servers refuse more than one ping every 5 s (etcd's --grpc-keepalive-min-time). */
 const KEEPALIVE_MS = 10_000;
 const KEEPALIVE_ANSWER_MS = 5_000;
-/** Longest message. A page of 1,000 keys is far below. */
+/** Longest message. A page of keys is far below. */
 const MAX_BYTES = 256 * 1024 * 1024;
 
 const CHANNEL_OPTIONS: Grpc.ChannelOptions = {

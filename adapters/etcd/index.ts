@@ -13,7 +13,7 @@ import type { EtcdContext } from './watch.ts';
 export interface EtcdTimings extends SourceTimings {
   /** A call that is not answered by then is a fault. Default 10,000 ms. */
   readonly answerMs?: number;
-  /** Keys per page of a list. Default 1,000. */
+  /** Keys per page of a list. Default 500. */
   readonly pageSize?: number;
 }
 
@@ -24,7 +24,7 @@ export async function createEtcdSource(
   timings: EtcdTimings = {},
 ): Promise<Discoverer> {
   const library = await etcdLibrary();
-  const { answerMs = 10_000, pageSize = 1_000, ...supervised } = timings;
+  const { answerMs = 10_000, pageSize = 500, ...supervised } = timings;
   const { locality, network, serviceNamespace, include } = config;
   const prefix = config.prefix === '' || config.prefix.endsWith('/') ? config.prefix : `${config.prefix}/`;
   const log = deps.log.child({ source: config.name, kind: config.kind });
@@ -46,6 +46,7 @@ export async function createEtcdSource(
     source: config.name,
     kind: config.kind,
     timings: supervised,
+    notice: () => context.known?.notice ?? '',
     async open() {
       // Each try asks the next member: one that is cut off or frozen must not be asked twice in a row.
       const endpoint = config.endpoints[tries % config.endpoints.length] ?? '';

@@ -22,7 +22,7 @@ export interface EtcdContext {
   readonly prefix: string;
   readonly layout: Layout;
   readonly instances: InstancesOptions;
-  /** Keys per page of a list. Default 1,000. */
+  /** Keys per page of a list. Default 500. */
   readonly pageSize: number;
   readonly clock: Clock;
   readonly log: Logger;
@@ -33,8 +33,9 @@ export interface EtcdContext {
   known: Instances | undefined;
 }
 
-/** Services turned into groups between two looks at the event loop. */
-const GROUPS_AT_ONCE = 200;
+/** Between two looks at the event loop: values read, services turned into groups. */
+const KEYS_AT_ONCE = 100;
+const GROUPS_AT_ONCE = 100;
 /** Between two lists after compactions: an etcd that compacts all the time must not be listed all the time. */
 const AFTER_COMPACTION_MS = 1_000;
 
@@ -85,8 +86,11 @@ async function list(
     const page = await client.page({ from, revision, limit: context.pageSize });
     signal.throwIfAborted();
     revision ??= page.revision;
-    for (const entry of page.entries) put(context, next, entry);
-    keys += page.entries.length;
+    for (const entry of page.entries) {
+      put(context, next, entry);
+      keys += 1;
+      if (keys % KEYS_AT_ONCE === 0) await breathe();
+    }
     from = page.next;
   } while (from);
   const [first] = next.bad;

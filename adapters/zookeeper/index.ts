@@ -57,6 +57,7 @@ export async function createZookeeperSource(
     source: config.name,
     kind: config.kind,
     timings: supervised,
+    notice: () => context.known?.notice ?? '',
     open() {
       // Each try has a session with the next server: one that is frozen must not be asked twice in a row.
       const server = servers[tries % servers.length] ?? { host: '127.0.0.1', port: 2181 };

@@ -31,7 +31,7 @@ export interface ZookeeperContext {
 }
 
 /** Services turned into groups between two looks at the event loop. */
-const GROUPS_AT_ONCE = 200;
+const GROUPS_AT_ONCE = 100;
 
 export async function watchZookeeper(
   context: ZookeeperContext,

@@ -45,6 +45,7 @@ test('a bad value keeps the last good one, and counts until it is mended or gone
   first.put('2', orders, at('10.0.0.2'));
   expect(first.put('1', orders, bad('no'))).toBeUndefined();
   expect([...first.bad]).toEqual([['1', 'no']]);
+  expect(first.notice).toBe('one entry cannot be used, such as 1: no');
 
   const second = new Instances(options, first);
   expect(second.put('1', orders, bad('no'))).toBe('orders.default');
