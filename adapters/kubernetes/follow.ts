@@ -14,6 +14,8 @@ import { reflect } from './reflector.ts';
 import { ENDPOINT_SLICES, NODES, PODS, SERVICES, namespacesWith } from './resources.ts';
 import type { KubeResource } from './resources.ts';
 import { KubeStore } from './store.ts';
+import { tellerOf } from './teller.ts';
+import type { Teller } from './teller.ts';
 import type { KubeTransport } from './transport.ts';
 import type { KubeChange } from './watch.ts';
 
@@ -57,9 +59,9 @@ export async function follow(context: FollowContext, emit: Emit, parent: AbortSi
     },
     serviceFilter(include.services),
   );
-  const teller = tellerOf(store, emit);
   const { controller, release } = childController(parent);
   const { signal } = controller;
+  const teller = tellerOf(store, emit, signal);
   const run = <T>(part: Part<T>) => followPart(context, part, teller, signal);
   const running = namespacesOf(config).flatMap((namespace) => [
     run(services(store, namespace)),
@@ -70,39 +72,12 @@ export async function follow(context: FollowContext, emit: Emit, parent: AbortSi
   if (config.namespaceSelector) running.push(run(namespaces(store, config.namespaceSelector.matchLabels)));
   teller.begin();
   try {
-    await Promise.race(running);
+    await Promise.race([...running, teller.failed]);
   } finally {
     controller.abort(new Error('watch over'));
     release();
     await Promise.allSettled(running);
   }
-}
-
-type Teller = ReturnType<typeof tellerOf>;
-
-/** Holds everything back until all parts were listed once: then changes are told, by service. */
-function tellerOf(store: KubeStore, emit: Emit) {
-  const unlisted = new Set<unknown>(['begin']);
-  const listed = (part: unknown) => {
-    if (unlisted.delete(part) && unlisted.size === 0) emit({ type: 'sync', groups: store.groups() });
-  };
-  return {
-    begin: () => listed('begin'),
-    expect: (part: unknown) => unlisted.add(part),
-    listed,
-    get hasToldAll() {
-      return unlisted.size === 0;
-    },
-    syncAgain: () => emit({ type: 'sync', groups: store.groups() }),
-    changed: (services: Iterable<string>) => {
-      // Before the first sync, changes are part of it.
-      if (unlisted.size > 0) return;
-      for (const service of new Set(services)) {
-        const group = store.group(service);
-        emit(group ? { type: 'group', group } : { type: 'gone', service });
-      }
-    },
-  };
 }
 
 async function followPart<T>(
@@ -125,8 +100,8 @@ async function followPart<T>(
             const touched = part.list(objects);
             notices.clear(resource.name, namespace);
             // A list that comes later (after a 410) is a new truth about all of its namespace.
-            if (!teller.hasToldAll) teller.listed(part);
-            else if (decorates === undefined) teller.syncAgain();
+            if (!teller.hasListedAll) teller.listed(part);
+            else if (decorates === undefined) teller.sync();
             else teller.changed(touched);
           },
           onChanges: (changes) => teller.changed(changes.flatMap((change) => [...part.change(change)])),

@@ -114,9 +114,13 @@ export class KubeStore {
     return groupFromKubernetes(entry.service, [...entry.slices.values()], this.#options);
   }
 
+  /** Of all services, sorted; also of those that group() does not show. */
+  names(): string[] {
+    return [...this.#entries.keys()].sort();
+  }
+
   groups(): EndpointGroup[] {
-    const names = [...this.#entries.keys()].sort();
-    return names.map((name) => this.group(name)).filter((group) => group !== undefined);
+    return this.names().flatMap((name) => this.group(name) ?? []);
   }
 
   /** From now on only services of these namespaces are told. Returns those that come or go by it. */
