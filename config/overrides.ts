@@ -41,7 +41,24 @@ export function collectOverrides(data: unknown, flags: Flags, env: Env): readonl
     else if (fromEnv !== undefined && fromEnv !== '')
       overrides.push({ path, origin: variable, value: fromEnv });
   }
-  return [...overrides, ...consulOverrides(data, env), ...etcdOverrides(data, env)];
+  return [
+    ...overrides,
+    ...consulOverrides(data, env),
+    ...etcdOverrides(data, env),
+    ...eurekaOverrides(data, env),
+  ];
+}
+
+/** What Spring's Eureka client reads: URLs with commas between them. */
+function eurekaOverrides(data: unknown, env: Env): readonly Override[] {
+  const origin = 'EUREKA_CLIENT_SERVICEURL_DEFAULTZONE';
+  const value = env[origin];
+  const sources = valueAt(data, ['sources']);
+  if (!value || !Array.isArray(sources)) return [];
+  return sources.flatMap((source: unknown, index): Override[] => {
+    const isOpen = valueAt(source, ['kind']) === 'eureka' && valueAt(source, ['urls']) === undefined;
+    return isOpen ? [{ path: ['sources', index, 'urls'], origin, value }] : [];
+  });
 }
 
 /** What etcdctl reads. User and password are one text, USER:PASSWORD, there. */

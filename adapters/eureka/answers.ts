@@ -5,12 +5,16 @@ import { EUREKA_ANSWER } from './errors.ts';
 
 /** Old servers unwrap a list of one element; an empty list may be missing. */
 const asArray = <S extends z.ZodType>(item: S) =>
-  z.preprocess((value) => {
-    if (value === undefined || value === null) return [];
-    return Array.isArray(value) ? value : [value];
-  }, z.array(item));
+  z
+    .union([z.array(item), item.transform((one) => [one])])
+    .nullish()
+    .transform((list) => list ?? []);
 
-const text = z.preprocess((value) => (typeof value === 'number' ? String(value) : (value ?? '')), z.string());
+/** Absent, null and numbers are as good as text. */
+const text = z
+  .union([z.string(), z.number().transform(String)])
+  .nullish()
+  .transform((said) => said ?? '');
 
 const instance = z.object({
   /** Absent before Eureka 1.4. */
@@ -19,23 +23,26 @@ const instance = z.object({
   ipAddr: text,
   status: text,
   /** `{"$": 8080, "@enabled": "true"}`, or a number. */
-  port: z.unknown(),
-  securePort: z.unknown(),
+  port: z.unknown().optional(),
+  securePort: z.unknown().optional(),
   vipAddress: text,
-  metadata: z.unknown(),
-  dataCenterInfo: z.unknown(),
+  metadata: z.unknown().optional(),
+  dataCenterInfo: z.unknown().optional(),
   /** ADDED, MODIFIED or DELETED; means something in a delta only. */
   actionType: text,
 });
 
+const applications = z.object({
+  /** `DOWN_1_UP_2_`: number of instances by status. Of servers that only speak like Eureka: absent. */
+  apps__hashcode: z.string().optional(),
+  application: asArray(z.object({ name: z.string().min(1), instance: asArray(instance) })),
+});
+
 const answer = z.object({
   applications: z
-    .object({
-      /** `DOWN_1_UP_2_`: number of instances by status. Of servers that only speak like Eureka: absent. */
-      apps__hashcode: z.string().optional(),
-      application: asArray(z.object({ name: z.string().min(1), instance: asArray(instance) })).optional(),
-    })
-    .refine((said) => 'apps__hashcode' in said || 'application' in said, 'neither hash nor applications'),
+    .looseObject({})
+    .refine((said) => 'apps__hashcode' in said || 'application' in said, 'neither hash nor applications')
+    .pipe(applications),
 });
 
 export type EurekaInstance = z.output<typeof instance>;
@@ -53,8 +60,8 @@ export interface EurekaAnswer {
 export function readAnswer(data: unknown, url: string): EurekaAnswer {
   const parsed = answer.safeParse(data);
   if (parsed.success) {
-    const { apps__hashcode: hash, application = [] } = parsed.data.applications;
-    return { hash, apps: application };
+    const { apps__hashcode: hash, application: apps } = parsed.data.applications;
+    return { hash, apps };
   }
   const issue = parsed.error.issues[0];
   const at = issue && issue.path.length > 0 ? `${issue.path.map(String).join('.')}: ` : '';

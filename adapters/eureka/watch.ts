@@ -138,10 +138,10 @@ class Polls {
   }
 
   #check(copy: RegistryCopy): void {
-    const { warn, onBad } = this.#context;
+    const { warn } = this.#context;
     for (const [instance, why] of copy.bad)
       warn.once(instance, 'an instance cannot be used', { instance, why });
-    onBad(copy.bad.size);
+    this.#context.onBad(copy.bad.size);
   }
 }
 
