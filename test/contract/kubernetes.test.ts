@@ -173,6 +173,26 @@ describePeers(['kubernetes'], 'the kubernetes source', (start) => {
     await rm(file);
   });
 
+  it('is stale while the token in its file is refused, and lives again with the next one', async () => {
+    const token = `${kube.kubeconfigFile}-token`;
+    const file = `${kube.kubeconfigFile}-by-token-file`;
+    const config = JSON.parse(kube.kubeconfig()) as object;
+    await writeFile(token, kube.tokens.admin);
+    await writeFile(
+      file,
+      JSON.stringify({ ...config, users: [{ name: 'test', user: { tokenFile: token } }] }),
+    );
+    const f = follow({}, file);
+    await eventually(() => f.last === 'alive');
+    await writeFile(token, 'revoked');
+    await eventually(() => f.last === 'stale', SERVICE_UNTIL);
+    expect(f.cause).toMatch(/does not accept the credentials \(401\)/);
+    expect(f.endpoints('orders.shop')).toEqual(both);
+    await writeFile(token, `${kube.tokens.admin}\n`);
+    await eventually(() => f.last === 'alive', SERVICE_UNTIL);
+    await Promise.all([rm(token), rm(file)]);
+  });
+
   it('is stale when the certificate is not to be trusted', async () => {
     const file = `${kube.kubeconfigFile}-no-ca`;
     const config = JSON.parse(kube.kubeconfig()) as { clusters: { cluster: Record<string, string> }[] };

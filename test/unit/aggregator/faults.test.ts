@@ -73,6 +73,41 @@ describe('the aggregator', () => {
     expect(seen).toMatchObject([{ state: 'stale', cause: 'connection refused' }]);
   });
 
+  it('shows what a live source does without, until a sign of life no longer says so', async () => {
+    const { aggregator, stop, now } = setup();
+    const seen: unknown[] = [];
+    const notice = 'labels are not known';
+    const updates = [
+      SYNC,
+      { type: 'alive', notice },
+      SYNC,
+      { type: 'alive' },
+      { type: 'alive', notice },
+      DARK,
+    ];
+    const discoverer: Discoverer = {
+      source: 'a',
+      kind: 'puppet',
+      async *discover() {
+        for (const update of updates as DiscoveryUpdate[]) {
+          yield update;
+          await Promise.resolve();
+          const { state, cause } = now().sources.get('a') ?? {};
+          seen.push(`${state}: ${cause}`);
+        }
+      },
+    };
+    await aggregator.attach(discoverer, stop.signal);
+    expect(seen).toEqual([
+      'live: ',
+      `live: ${notice}`,
+      `live: ${notice}`,
+      'live: ',
+      `live: ${notice}`,
+      'stale: connection refused',
+    ]);
+  });
+
   it('tells the other listeners when one throws', async () => {
     const { aggregator, stop, clock } = setup();
     const told: number[] = [];
