@@ -318,3 +318,41 @@ describe('a whole cluster', () => {
     expect([serviceOfSlice(slice()), serviceOfSlice({})]).toEqual(['orders.shop', undefined]);
   });
 });
+
+describe('what pods and nodes add', () => {
+  const facts = {
+    labels: { app: 'orders', pod: 'a lie' },
+    serviceAccount: 'robot',
+    locality: { region: 'pr', zone: 'pz', subZone: 'ps' },
+  };
+  const first = (over: KubeEndpoint, more: object = {}) =>
+    groupFromKubernetes(service(), [slice({ endpoints: [pod('10.0.0.1', over)] })], { ...options, ...more })
+      .endpoints[0];
+  const target = { targetRef: { kind: 'Pod', name: 'orders-0' }, nodeName: 'n1' };
+  const podOf = (namespace: string, name: string) =>
+    namespace === 'shop' && name === 'orders-0' ? facts : undefined;
+
+  test('labels: ours win over those of the pod', () => {
+    expect(first({ ...target, hostname: 'h-0' }, { podOf })?.labels).toEqual({
+      app: 'orders',
+      pod: 'orders-0',
+      serviceAccount: 'robot',
+      hostname: 'h-0',
+    });
+    expect(first(target)?.labels).toEqual({ pod: 'orders-0' });
+    expect(facts.labels).toEqual({ app: 'orders', pod: 'a lie' });
+  });
+
+  test('place: endpoint, node, pod, source, part by part', () => {
+    const nodeOf = () => ({ region: 'nr', zone: 'nz', subZone: '' });
+    const locality = { region: 'r', zone: 'z', subZone: 's' };
+    expect(first({ ...target, zone: 'ez' }, { podOf, nodeOf, locality })?.locality).toEqual({
+      region: 'nr',
+      zone: 'ez',
+      subZone: 'ps',
+    });
+    expect(first(target, { nodeOf, locality })?.locality).toEqual({ region: 'nr', zone: 'nz', subZone: 's' });
+    expect(first(target, { podOf, locality })?.locality).toEqual(facts.locality);
+    expect(first(target, { locality })?.locality).toBe(locality);
+  });
+});
