@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { fetch } from 'undici';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, inject, test } from 'vitest';
 import { consulDatacenters } from '../../adapters/consul/datacenters.ts';
 import { createConsulSource } from '../../adapters/consul/index.ts';
 import type { ConsulTimings } from '../../adapters/consul/index.ts';
@@ -34,6 +34,8 @@ const timings: ConsulTimings = {
   minIntervalMs: 20,
   roundMs: 100,
 };
+
+const onlyProcesses = (why: string) => [inject('peers').consul.mode === 'container' ? why : undefined];
 
 const listeners: Listener[] = [];
 async function listen(config: object, over: ConsulTimings = {}): Promise<Listener> {
@@ -172,86 +174,87 @@ describePeers(['consul'], 'a Consul server with ACLs', (start) => {
   });
 });
 
-describePeers(['consul'], 'two Consul datacenters', (start) => {
-  let one: Peer;
-  let two: Peer;
-  beforeAll(async () => {
-    one = await start('consul');
-    // Containers do not reach each other here.
-    if (one.mode === 'container') return;
-    two = await start('consul', {
-      args: ['-datacenter=dc2', '-node=node2', `-retry-join-wan=127.0.0.1:${one.ports['wan']}`],
+describePeers(
+  ['consul'],
+  'two Consul datacenters',
+  (start) => {
+    let one: Peer;
+    let two: Peer;
+    beforeAll(async () => {
+      one = await start('consul');
+      two = await start('consul', {
+        args: ['-datacenter=dc2', '-node=node2', `-retry-join-wan=127.0.0.1:${one.ports['wan']}`],
+      });
+      await register(two.url, { service: 'only-two' });
+      await register(one.url, { service: 'only-one' });
+      await soon(async () => {
+        const all = (await call(`${one.url}/v1/catalog/datacenters`, 'GET')) as string[];
+        return all.length === 2;
+      });
     });
-    await register(two.url, { service: 'only-two' });
-    await register(one.url, { service: 'only-one' });
-    await soon(async () => {
-      const all = (await call(`${one.url}/v1/catalog/datacenters`, 'GET')) as string[];
-      return all.length === 2;
-    });
-  });
 
-  test('one goes dark: the other is not touched, and nothing of it is lost', async (context) => {
-    if (one.mode === 'container') return context.skip('containers do not reach each other here');
-    const first = await listen({ address: one.url, datacenter: 'dc1' });
-    const second = await listen({ address: one.url, datacenter: 'dc2' });
-    await soon(() => namesOf(first).includes('only-one.default'));
-    await soon(() => namesOf(second).includes('only-two.default'));
-    expect(namesOf(first)).not.toContain('only-two.default');
-    first.forgetLog();
-    await two.kill();
-    await soon(() => second.stale);
-    expect(namesOf(second)).toContain('only-two.default');
-    await register(one.url, { service: 'only-one', port: 81 });
-    await soon(() => first.keys('only-one.default').length === 2);
-    expect(first.log).not.toContain('stale');
-    await two.restart();
-    await soon(() => second.stale === undefined);
-    expect(namesOf(second)).toContain('only-two.default');
-  });
-
-  test('a datacenter that Consul does not know is named', async () => {
-    const listener = await listen({ address: one.url, datacenter: 'dc9' });
-    await soon(() => listener.stale);
-    expect(listener.stale).toMatchObject({
-      code: 'ISTHMUS_CONSUL_DATACENTER',
-      message: 'Consul knows no way to the datacenter "dc9"',
+    test('one goes dark: the other is not touched, and nothing of it is lost', async () => {
+      const first = await listen({ address: one.url, datacenter: 'dc1' });
+      const second = await listen({ address: one.url, datacenter: 'dc2' });
+      await soon(() => namesOf(first).includes('only-one.default'));
+      await soon(() => namesOf(second).includes('only-two.default'));
+      expect(namesOf(first)).not.toContain('only-two.default');
+      first.forgetLog();
+      await two.kill();
+      await soon(() => second.stale);
+      expect(namesOf(second)).toContain('only-two.default');
+      await register(one.url, { service: 'only-one', port: 81 });
+      await soon(() => first.keys('only-one.default').length === 2);
+      expect(first.log).not.toContain('stale');
+      await two.restart();
+      await soon(() => second.stale === undefined);
+      expect(namesOf(second)).toContain('only-two.default');
     });
-  });
 
-  test('datacenters: all finds both, and again what comes later', async (context) => {
-    if (one.mode === 'container') return context.skip('containers do not reach each other here');
-    const noLeaks = watchLeaks();
-    const config = consulSource.parse({
-      name: 'consul',
-      kind: 'consul',
-      address: one.url,
-      datacenters: 'all',
-      rename: { 'only-*': '*' },
+    test('a datacenter that Consul does not know is named', async () => {
+      const listener = await listen({ address: one.url, datacenter: 'dc9' });
+      await soon(() => listener.stale);
+      expect(listener.stale).toMatchObject({
+        code: 'ISTHMUS_CONSUL_DATACENTER',
+        message: 'Consul knows no way to the datacenter "dc9"',
+      });
     });
-    const stop = new AbortController();
-    const faults: Error[] = [];
-    const onFault = (fault: Error) => faults.push(fault);
-    const found = consulDatacenters(config, testDeps(), onFault, stop.signal, { everyMs: 50 });
-    const { value } = await found.next();
-    const sources = [...(value ?? [])].sort((a, b) => (a.name < b.name ? -1 : 1));
-    expect(sources.map(({ name, datacenter }) => [name, datacenter])).toEqual([
-      ['consul-dc1', 'dc1'],
-      ['consul-dc2', 'dc2'],
-    ]);
-    // Each is an ordinary source, shaped as the entry says.
-    const second = sources[1];
-    if (!second) throw new Error('no second source');
-    const listener = new Listener(await createDiscoverer(second, testDeps()));
-    listeners.push(listener);
-    await soon(() => namesOf(listener).includes('two.default'));
-    await listener.stop();
-    const next = found.next();
-    stop.abort(new Error('over'));
-    expect((await next).done).toBe(true);
-    expect(faults).toEqual([]);
-    await noLeaks();
-  });
-});
+
+    test('datacenters: all finds both, and again what comes later', async () => {
+      const noLeaks = watchLeaks();
+      const config = consulSource.parse({
+        name: 'consul',
+        kind: 'consul',
+        address: one.url,
+        datacenters: 'all',
+        rename: { 'only-*': '*' },
+      });
+      const stop = new AbortController();
+      const faults: Error[] = [];
+      const onFault = (fault: Error) => faults.push(fault);
+      const found = consulDatacenters(config, testDeps(), onFault, stop.signal, { everyMs: 50 });
+      const { value } = await found.next();
+      const sources = [...(value ?? [])].sort((a, b) => (a.name < b.name ? -1 : 1));
+      expect(sources.map(({ name, datacenter }) => [name, datacenter])).toEqual([
+        ['consul-dc1', 'dc1'],
+        ['consul-dc2', 'dc2'],
+      ]);
+      // Each is an ordinary source, shaped as the entry says.
+      const second = sources[1];
+      if (!second) throw new Error('no second source');
+      const listener = new Listener(await createDiscoverer(second, testDeps()));
+      listeners.push(listener);
+      await soon(() => namesOf(listener).includes('two.default'));
+      await listener.stop();
+      const next = found.next();
+      stop.abort(new Error('over'));
+      expect((await next).done).toBe(true);
+      expect(faults).toEqual([]);
+      await noLeaks();
+    });
+  },
+  onlyProcesses('containers do not reach each other here'),
+);
 
 describePeers(['consul'], 'a Consul server, further', (start) => {
   let consul: Peer;
@@ -370,42 +373,46 @@ describePeers(['consul'], 'a Consul server, further', (start) => {
   });
 });
 
-describePeers(['consul'], 'a Consul server with TLS', (start) => {
-  let dir: string;
-  beforeAll(async () => {
-    dir = await mkdtemp(join(tmpdir(), 'isthmus-tls-'));
-  });
-  afterAll(() => rm(dir, { recursive: true, force: true }));
-
-  test('reads with a client certificate, and says what is wrong without', async (context) => {
-    const binary = findBinary('consul');
-    if (binary === undefined) return context.skip('no binary that makes certificates');
-    const run = promisify(execFile);
-    await run(binary, ['tls', 'ca', 'create'], { cwd: dir });
-    await run(binary, ['tls', 'cert', 'create', '-server', '-dc', 'dc1'], { cwd: dir });
-    await run(binary, ['tls', 'cert', 'create', '-client', '-dc', 'dc1'], { cwd: dir });
-    const at = (name: string) => join(dir, name);
-    const https = await freePort();
-    const files = `ca_file = "${at('consul-agent-ca.pem')}" cert_file = "${at('dc1-server-consul-0.pem')}" key_file = "${at('dc1-server-consul-0-key.pem')}"`;
-    const consul = await start('consul', {
-      args: [`-https-port=${https}`, '-hcl', `tls { https { ${files} verify_incoming = true } }`],
+describePeers(
+  ['consul'],
+  'a Consul server with TLS',
+  (start) => {
+    let dir: string;
+    beforeAll(async () => {
+      dir = await mkdtemp(join(tmpdir(), 'isthmus-tls-'));
     });
-    if (consul.mode === 'container') return context.skip('its TLS port is not mapped');
-    await register(consul.url, { service: 'orders' });
-    const address = `https://127.0.0.1:${https}`;
-    const ca = at('consul-agent-ca.pem');
-    const client = { cert: at('dc1-client-consul-0.pem'), key: at('dc1-client-consul-0-key.pem') };
-    const good = await listen({ address, tls: { ca, ...client } });
-    await soon(() => namesOf(good).includes('orders.default'));
-    const strange = await listen({ address });
-    await soon(() => strange.stale);
-    expect(describeError(strange.stale)).toMatch(/certificate/);
-    const nobody = await listen({ address, tls: { ca } });
-    await soon(() => nobody.stale);
-    expect(describeError(nobody.stale)).toMatch(/certificate|alert|EPIPE|ECONNRESET/i);
-    return undefined;
-  });
-});
+    afterAll(() => rm(dir, { recursive: true, force: true }));
+
+    test('reads with a client certificate, and says what is wrong without', async (context) => {
+      const binary = findBinary('consul');
+      if (binary === undefined) return context.skip('no binary that makes certificates');
+      const run = promisify(execFile);
+      await run(binary, ['tls', 'ca', 'create'], { cwd: dir });
+      await run(binary, ['tls', 'cert', 'create', '-server', '-dc', 'dc1'], { cwd: dir });
+      await run(binary, ['tls', 'cert', 'create', '-client', '-dc', 'dc1'], { cwd: dir });
+      const at = (name: string) => join(dir, name);
+      const https = await freePort();
+      const files = `ca_file = "${at('consul-agent-ca.pem')}" cert_file = "${at('dc1-server-consul-0.pem')}" key_file = "${at('dc1-server-consul-0-key.pem')}"`;
+      const consul = await start('consul', {
+        args: [`-https-port=${https}`, '-hcl', `tls { https { ${files} verify_incoming = true } }`],
+      });
+      await register(consul.url, { service: 'orders' });
+      const address = `https://127.0.0.1:${https}`;
+      const ca = at('consul-agent-ca.pem');
+      const client = { cert: at('dc1-client-consul-0.pem'), key: at('dc1-client-consul-0-key.pem') };
+      const good = await listen({ address, tls: { ca, ...client } });
+      await soon(() => namesOf(good).includes('orders.default'));
+      const strange = await listen({ address });
+      await soon(() => strange.stale);
+      expect(describeError(strange.stale)).toMatch(/certificate/);
+      const nobody = await listen({ address, tls: { ca } });
+      await soon(() => nobody.stale);
+      expect(describeError(nobody.stale)).toMatch(/certificate|alert|EPIPE|ECONNRESET/i);
+      return undefined;
+    });
+  },
+  onlyProcesses('the container has neither its certificates nor its port'),
+);
 
 /** A TCP front that can be turned to another server, as when a server comes back as another. */
 class Gate {
