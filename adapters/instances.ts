@@ -33,6 +33,7 @@ export class Instances {
   readonly #services = new Map<string, Service>();
   readonly #bad = new Map<string, string>();
   #before: Instances | undefined;
+  #hasGood = false;
 
   /** @param before what was known until now; asked for the last good value of a key until settled(). */
   constructor(options: InstancesOptions, before?: Instances) {
@@ -48,6 +49,11 @@ export class Instances {
   /** Values that do not fit the layout, by key. */
   get bad(): ReadonlyMap<string, string> {
     return this.#bad;
+  }
+
+  /** There are values, and none of them ever fitted: they are of another layout. */
+  get hopeless(): boolean {
+    return this.#bad.size > 0 && !this.#hasGood;
   }
 
   /** One sentence about the values that do not fit; '' when all do. */
@@ -88,7 +94,10 @@ export class Instances {
     const service = canonicalName(name, this.#options.serviceNamespace);
     if (!this.#options.included(service)) return undefined;
     if (reading.type === 'bad') this.#bad.set(key, reading.why);
-    else this.#bad.delete(key);
+    else {
+      this.#bad.delete(key);
+      this.#hasGood = true;
+    }
     const held = this.#instance(service, key);
     const lastGood = () => held ?? (this.#before ? this.#before.#instance(service, key) : undefined);
     const instance = reading.type === 'instance' ? reading.instance : lastGood();

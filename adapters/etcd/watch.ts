@@ -94,7 +94,7 @@ async function list(
     from = page.next;
   } while (from);
   const [first] = next.bad;
-  if (first && next.bad.size === keys) {
+  if (first && next.hopeless) {
     throw ETCD_LAYOUT(config.layout, prefix, first[0], first[1], layout.expected);
   }
   if (keys === 0) context.warn.once('empty', 'no key begins with the prefix', { prefix });

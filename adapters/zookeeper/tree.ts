@@ -21,8 +21,11 @@ export interface TreeOptions {
   readonly clock: Clock;
   /** `folder` is below the root and was read for the first time, or is gone. The root's own is never told. */
   onFolder(segments: readonly string[], there: boolean): void;
-  /** @param text the data, or the name when `named`; undefined: the instance is gone. */
-  onInstance(segments: readonly string[], text: string | undefined): void;
+  /**
+   * @param path from the root of all.
+   * @param text the data, or the name when `named`; undefined: the instance is gone.
+   */
+  onInstance(segments: readonly string[], path: string, text: string | undefined): void;
   /** Nothing is left to be read for now, or not for a while. The first time: everything was read once. */
   onSettled(): void;
   /** Called once; nothing is told after it. */
@@ -34,6 +37,7 @@ export interface TreeOptions {
 interface Node {
   readonly segments: readonly string[];
   readonly role: NodeRole;
+  /** Of a folder. */
   readonly children: Set<string>;
   /** A folder is told after its list was read. */
   told: boolean;
@@ -43,6 +47,9 @@ interface Node {
 const QUIET_MS = 10;
 const MAX_MS = 100;
 
+/** Instances are many: a set of its own for each would be half of what they take. */
+const NO_CHILDREN = new Set<string>();
+
 export class Tree {
   readonly #options: TreeOptions;
   readonly #nodes = new Map<string, Node>();
@@ -51,6 +58,7 @@ export class Tree {
   readonly #reading = new Set<string>();
   readonly #changed = new Set<string>();
   readonly #soon: { trigger(): void; cancel(): void };
+  #instances = 0;
   #over = false;
   /** When onSettled() was called last. */
   #settledAt: number | undefined;
@@ -59,6 +67,11 @@ export class Tree {
     this.#options = options;
     const { clock } = options;
     this.#soon = coalesce(() => this.#readChanged(), { quietMs: QUIET_MS, maxMs: MAX_MS, clock });
+  }
+
+  /** Number of instances, whether their data was read or not. */
+  get instances(): number {
+    return this.#instances;
   }
 
   start(): void {
@@ -80,7 +93,9 @@ export class Tree {
   #add(segments: readonly string[], role: NodeRole): void {
     const path = this.#pathOf(segments);
     if (this.#nodes.has(path)) return;
-    this.#nodes.set(path, { segments, role, children: new Set(), told: false });
+    const children = role === 'folder' ? new Set<string>() : NO_CHILDREN;
+    if (role === 'instance') this.#instances += 1;
+    this.#nodes.set(path, { segments, role, children, told: false });
     this.#due.add(path);
   }
 
@@ -149,8 +164,10 @@ export class Tree {
       const childRole = this.#options.role(segments);
       if (node.children.has(name) || childRole === 'ignored') continue;
       node.children.add(name);
-      if (childRole === 'instance' && this.#options.named) this.#options.onInstance(segments, name);
-      else this.#add(segments, childRole);
+      if (childRole === 'instance' && this.#options.named) {
+        this.#instances += 1;
+        this.#options.onInstance(segments, this.#pathOf(segments), name);
+      } else this.#add(segments, childRole);
     }
   }
 
@@ -158,7 +175,7 @@ export class Tree {
     const text = await this.#options.client.data(path, () => this.#onChange(path));
     if (this.#over || this.#nodes.get(path) !== node) return;
     if (text === undefined) this.#remove(path, node);
-    else this.#options.onInstance(node.segments, text);
+    else this.#options.onInstance(node.segments, path, text);
   }
 
   /** The parent's list will say so, too; whichever comes first. */
@@ -176,7 +193,8 @@ export class Tree {
     this.#due.delete(path);
     this.#nodes.delete(path);
     if (!node || node.role === 'instance') {
-      this.#options.onInstance(segments, undefined);
+      this.#instances -= 1;
+      this.#options.onInstance(segments, path, undefined);
       return;
     }
     for (const child of node.children) this.#removeChild(node, child);

@@ -49,8 +49,8 @@ export async function watchZookeeper(
         role: (segments) => context.layout.role(segments),
         named: context.layout.named,
         onFolder: (segments, there) => view.folder(segments, there),
-        onInstance: (segments, text) => view.instance(segments, text),
-        onSettled: () => void view.settled(signal).catch(reject),
+        onInstance: (segments, path, text) => view.instance(segments, path, text),
+        onSettled: () => void view.settled(tree?.instances ?? 0, signal).catch(reject),
         onFault: reject,
         onNoRoot: () => noRoot(context, client),
       });
@@ -81,8 +81,6 @@ class View {
   readonly #emit: (update: DiscoveryUpdate) => void;
   readonly #instances: Instances;
   readonly #changed = new Set<string>();
-  /** Instances that there are, used or not. */
-  readonly #nodes = new Set<string>();
   #folders = 0;
   #told = false;
   #telling = false;
@@ -102,18 +100,15 @@ class View {
     else if (layout.emptyServices) this.#note(this.#instances.addService(service));
   }
 
-  instance(segments: readonly string[], text: string | undefined): void {
+  instance(segments: readonly string[], path: string, text: string | undefined): void {
     const { layout, root, warn, instances } = this.#context;
     const service = layout.service(segments.slice(0, -1));
     if (!service || !this.#instances.includes(service)) return;
-    const path = `${root}/${segments.join('/')}`;
     if (text === undefined) {
-      this.#nodes.delete(path);
       warn.forget(path);
       this.#note(this.#instances.delete(path, service, true));
       return;
     }
-    this.#nodes.add(path);
     const reading = layout.read(text, instances);
     if (reading.type === 'bad') {
       const facts = { path, why: reading.why, expected: `${root}${layout.expected}` };
@@ -125,15 +120,18 @@ class View {
     }
   }
 
-  /** Tells what has changed; the first time, everything. @throws ISTHMUS_ZOOKEEPER_LAYOUT */
-  async settled(signal: AbortSignal): Promise<void> {
+  /**
+   * Tells what has changed; the first time, everything. @throws ISTHMUS_ZOOKEEPER_LAYOUT
+   * @param nodes instances that there are, used or not.
+   */
+  async settled(nodes: number, signal: AbortSignal): Promise<void> {
     if (this.#telling) return;
     if (this.#told) {
       this.#tellChanges();
       return;
     }
     this.#telling = true;
-    this.#checkLayout();
+    this.#checkLayout(nodes);
     // What changes while the groups are made is told right after them.
     this.#changed.clear();
     const groups: EndpointGroup[] = [];
@@ -164,15 +162,15 @@ class View {
     if (service !== undefined) this.#changed.add(service);
   }
 
-  #checkLayout(): void {
+  #checkLayout(nodes: number): void {
     const { config, root, layout, warn } = this.#context;
     const expected = `${root}${layout.expected}`;
     const path = root === '' ? '/' : root;
     const [first] = this.#instances.bad;
-    if (first && this.#instances.bad.size === this.#nodes.size) {
+    if (first && this.#instances.hopeless) {
       throw ZOOKEEPER_LAYOUT(config.layout, path, `${first[0]}: ${first[1]}`, expected);
     }
-    const nothing = this.#folders > 0 && this.#nodes.size === 0 && this.#instances.services.length === 0;
+    const nothing = this.#folders > 0 && nodes === 0 && this.#instances.services.length === 0;
     if (nothing) warn.once('nothing', 'there are nodes under the path, but no instance', { path, expected });
     else warn.forget('nothing');
   }

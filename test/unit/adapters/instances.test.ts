@@ -49,10 +49,12 @@ test('a bad value keeps the last good one, and counts until it is mended or gone
 
   const second = new Instances(options, first);
   expect(second.put('1', orders, bad('no'))).toBe('orders.default');
+  expect(second.hopeless).toBe(true);
   second.settled();
   expect(addresses(second)).toEqual(['10.0.0.1']);
   second.put('1', orders, at('10.0.0.9'));
   expect(second.bad.size).toBe(0);
+  expect(second.hopeless).toBe(false);
   second.put('3', orders, bad('never was good'));
   expect(addresses(second)).toEqual(['10.0.0.9']);
   second.put('3', orders, NOTHING);

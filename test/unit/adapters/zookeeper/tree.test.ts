@@ -84,7 +84,7 @@ function follow(memory: Memory, clock: ManualClock) {
     atOnce: 2,
     clock,
     onFolder: ([name = ''], there) => (there ? folders.add(name) : folders.delete(name)),
-    onInstance: (segments, text) => {
+    onInstance: (segments, _path, text) => {
       if (text === undefined) seen.delete(segments.join('/'));
       else seen.set(segments.join('/'), text);
     },
@@ -141,6 +141,7 @@ test('whatever changes when, the end is what is there; never too many reads at o
           .sort(),
       );
       expect(state.fault).toBeUndefined();
+      expect(tree.instances).toBe(seen.size);
       expect(state.settled).toBeGreaterThan(0);
       expect(memory.atOnce).toBeLessThanOrEqual(2);
       tree.stop();
