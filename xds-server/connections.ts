@@ -9,7 +9,7 @@ import { IsthmusError, describeError, toError } from '../lib/errors.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import type { ChangeSet } from './build/catalogue.ts';
+import type { ChangeSet } from './resources/catalogue.ts';
 import type { Groups } from './groups.ts';
 import type { ClientNode } from './node.ts';
 import type { AnyRequest, Protocol } from './stream/protocol.ts';

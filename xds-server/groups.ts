@@ -1,5 +1,5 @@
 // The views that connected nodes need, one per group, kept while a stream uses it.
-import type { Catalogue } from './build/catalogue.ts';
+import type { Catalogue } from './resources/catalogue.ts';
 import { GroupView } from './view.ts';
 import type { GroupKey, View } from './view.ts';
 

@@ -12,7 +12,7 @@ import { toJson } from '../proto/json.ts';
 import type { Json } from '../proto/json.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import { Catalogue } from './build/catalogue.ts';
+import { Catalogue } from './resources/catalogue.ts';
 import { Connections } from './connections.ts';
 import type { Call } from './connections.ts';
 import { Groups } from './groups.ts';

@@ -1,9 +1,9 @@
 // What one node group sees: the shared catalogue and the group's own listeners and inbound cluster. Two
 // nodes with equal answers to GroupKey see the same bytes.
-import { buildInboundCluster } from './build/clusters.ts';
-import { buildInboundListener, buildOutboundListener } from './build/listeners.ts';
-import type { ListenAt } from './build/listeners.ts';
-import type { Catalogue } from './build/catalogue.ts';
+import { buildInboundCluster } from './resources/clusters.ts';
+import { buildInboundListener, buildOutboundListener } from './resources/listeners.ts';
+import type { ListenAt } from './resources/listeners.ts';
+import type { Catalogue } from './resources/catalogue.ts';
 import type { EncodedResource } from './resource.ts';
 import { SetVersion } from './set-version.ts';
 import type { ResourceType } from './types.ts';

@@ -5,7 +5,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { defineError } from '../../lib/errors.ts';
 import type { ProxyStatus, ProxyTypeStatus } from '../../model/proxies.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
-import type { ChangeSet } from '../build/catalogue.ts';
+import type { ChangeSet } from '../resources/catalogue.ts';
 import { readNode } from '../node.ts';
 import type { ClientNode } from '../node.ts';
 import { PUSH_ORDER, resourceTypeOf } from '../types.ts';

@@ -3,7 +3,7 @@
 import type { ServiceShards } from '../../../model/snapshot.ts';
 import type { Json } from '../../../proto/json.ts';
 import { toJson } from '../../../proto/json.ts';
-import { Catalogue } from '../../../xds-server/build/catalogue.ts';
+import { Catalogue } from '../../../xds-server/resources/catalogue.ts';
 import { MESSAGE_NAME, PUSH_ORDER } from '../../../xds-server/types.ts';
 import { GroupView } from '../../../xds-server/view.ts';
 import type { GroupKey } from '../../../xds-server/view.ts';

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { mergeShards } from '../../../model/merge.ts';
-import { Authorities } from '../../../xds-server/build/authorities.ts';
+import { Authorities } from '../../../xds-server/resources/authorities.ts';
 import { group } from './services.ts';
 
 it('an alias in capitals is a header value as it is spelled, and one domain in small letters', () => {

@@ -5,7 +5,7 @@ import { ManualClock } from '../../../lib/clock.ts';
 import type { ServiceShards } from '../../../model/snapshot.ts';
 import type { ProxyTypeStatus } from '../../../model/proxies.ts';
 import { createMetrics } from '../../../telemetry/metrics.ts';
-import { Catalogue } from '../../../xds-server/build/catalogue.ts';
+import { Catalogue } from '../../../xds-server/resources/catalogue.ts';
 import { Groups } from '../../../xds-server/groups.ts';
 import { deltaProtocol, sotwProtocol } from '../../../xds-server/stream/protocol.ts';
 import type { AnyRequest, Protocol } from '../../../xds-server/stream/protocol.ts';
