@@ -134,6 +134,7 @@ export function originOf(
   overrides: readonly Override[],
   path: FieldPath,
 ): Pick<ConfigProblem, 'origin' | 'line' | 'column'> | undefined {
-  const found = overrides.find((o) => o.path.length === path.length && o.path.every((p, i) => p === path[i]));
+  // Also for what stands inside: a text may stand for a list, and the complaint be about one item of it.
+  const found = overrides.find((o) => o.path.every((part, index) => part === path[index]));
   return found && { origin: found.origin, line: 0, column: 0 };
 }

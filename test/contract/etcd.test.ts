@@ -14,6 +14,7 @@ import { etcdSource } from '../../config/schema.ts';
 import { describePeers } from '../support/describe-peer.ts';
 import type { StartPeer } from '../support/describe-peer.ts';
 import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/free-port.ts';
 import type { Peer } from '../support/peer.ts';
 import { etcdHand } from './fixtures/etcd.ts';
 import type { EtcdHand } from './fixtures/etcd.ts';
@@ -290,6 +291,48 @@ describePeers(['etcd'], 'an etcd server, in its own ways', (start) => {
     await soon(() => reader.stale === undefined);
     await root.put('/auth/orders/2', value('10.0.0.2'));
     await soon(() => reader.keys('orders.default').length === 2);
+  });
+});
+
+describePeers(['etcd'], 'three etcd members', (start) => {
+  test('a member that is cut off from the others is noticed, a dead one left for the next', async () => {
+    const names = ['a', 'b', 'c'];
+    const ports = await Promise.all(names.map(() => freePort()));
+    const urlOf = (n: number) => `http://127.0.0.1:${ports[n]}`;
+    const cluster = names.map((name, n) => `${name}=${urlOf(n)}`).join(',');
+    const members = await Promise.all(
+      names.map((name, n) =>
+        start('etcd', {
+          args: [
+            `--name=${name}`,
+            `--listen-peer-urls=${urlOf(n)}`,
+            `--initial-advertise-peer-urls=${urlOf(n)}`,
+            `--initial-cluster=${cluster}`,
+          ],
+        }),
+      ),
+    );
+    const [a, b, c] = members as [Peer, Peer, Peer];
+    const soon = <T>(check: () => T) => eventually(check, { withinMs: 20_000, everyMs: 20 });
+    const value = (address: string) => JSON.stringify({ address, port: 80 });
+    await etcdHand(a.url).put('/services/svc-a/1', value('10.0.0.1'));
+    const listener = new Listener(await source([a.url]));
+    const mobile = new Listener(await source([a.url, b.url, c.url]));
+    await soon(() => [listener, mobile].every((l) => l.keys('svc-a.default').length === 1));
+
+    // Alive, reachable, and without a majority: its own copy would still answer.
+    await Promise.all([b.pause(), c.pause()]);
+    await soon(() => listener.stale !== undefined);
+    expect(listener.keys('svc-a.default')).toHaveLength(1);
+    await Promise.all([b.resume(), c.resume()]);
+    await soon(() => listener.stale === undefined);
+
+    await a.kill();
+    await soon(() => listener.stale !== undefined);
+    await soon(() => mobile.stale === undefined);
+    await eventually(() => etcdHand(b.url).put('/services/svc-a/2', value('10.0.0.2')));
+    await soon(() => mobile.keys('svc-a.default').length === 2);
+    await Promise.all([listener.stop(), mobile.stop()]);
   });
 });
 

@@ -67,6 +67,33 @@ describe('where values come from', () => {
     expect(config(text, { env }).admin.listen).toBe('127.0.0.1:3');
   });
 
+  it("takes etcdctl's variables only where the file is silent", () => {
+    const env = {
+      ETCDCTL_ENDPOINTS: 'https://a:2379,b:2379',
+      ETCDCTL_USER: 'reader:se:cret',
+      ETCDCTL_CACERT: '/ca.pem',
+    };
+    const etcd = `sources:
+  - { name: a, kind: etcd }
+  - { name: b, kind: etcd, endpoints: ["c:2379"], auth: { username: x, password: y }, tls: { ca: ca.pem } }
+`;
+    expect(config(etcd, { env }).sources).toMatchObject([
+      {
+        endpoints: ['https://a:2379', 'b:2379'],
+        auth: { username: 'reader', password: 'se:cret' },
+        tls: { ca: '/ca.pem', cert: '' },
+      },
+      {
+        endpoints: ['c:2379'],
+        auth: { username: 'x', password: 'y' },
+        tls: { ca: '/etc/isthmus/ca.pem', cert: '' },
+      },
+    ]);
+    expect(
+      problems('sources: [{ name: a, kind: etcd }]', { env: { ETCDCTL_ENDPOINTS: 'nonsense' } })[0],
+    ).toMatch(/^ETCDCTL_ENDPOINTS: /);
+  });
+
   it("takes Consul's own variables only where the file is silent", () => {
     const env = { CONSUL_HTTP_ADDR: '10.0.0.1:8501', CONSUL_HTTP_SSL: 'true', CONSUL_HTTP_TOKEN: 't' };
     const read = config(`${GOOD}  - { name: dc2, kind: consul }\n`, { env });
