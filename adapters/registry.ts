@@ -44,5 +44,7 @@ async function createUnshaped(config: SourceConfig, deps: SourceDeps): Promise<D
       return (await import('./zookeeper/index.ts')).createZookeeperSource(config, deps);
     case 'eureka':
       return (await import('./eureka/index.ts')).createEurekaSource(config, deps);
+    case 'dns':
+      return (await import('./dns/index.ts')).createDnsSource(config, deps);
   }
 }

@@ -162,6 +162,42 @@ export const eurekaSource = z.strictObject({
   regions: z.array(z.string().min(1)).default([]),
 });
 
+const dnsName = z.string().regex(/^[^\s/:]+$/, 'a DNS name');
+const dnsEntry = {
+  /** With a namespace after the last dot, or without. */
+  service: z.string().min(1),
+  protocol: z.string().default(''),
+};
+
+export const dnsSource = z.strictObject({
+  ...sourceBase,
+  kind: z.literal('dns'),
+  /** A and AAAA records need a port; SRV records bring theirs along. */
+  names: z
+    .array(
+      z.union([
+        z.strictObject({
+          ...dnsEntry,
+          name: dnsName,
+          port: z.int().min(1).max(65_535),
+          srv: z.undefined().optional(),
+        }),
+        z.strictObject({ ...dnsEntry, srv: dnsName }),
+      ]),
+    )
+    .min(1),
+  /** Name servers, IP or IP:PORT. Empty: those of the machine. */
+  servers: z
+    .array(
+      z
+        .string()
+        .regex(/^(\d+(\.\d+){3}(:\d{1,5})?|[0-9a-fA-F:]+|\[[0-9a-fA-F:]+\](:\d{1,5})?)$/, 'IP or IP:PORT'),
+    )
+    .default([]),
+  /** For answers that do not say how long they hold. */
+  pollSeconds: z.number().min(1).max(3_600).default(30),
+});
+
 export const sourceSchema = z.discriminatedUnion('kind', [
   fileSource,
   consulSource,
@@ -169,6 +205,7 @@ export const sourceSchema = z.discriminatedUnion('kind', [
   etcdSource,
   zookeeperSource,
   eurekaSource,
+  dnsSource,
 ]);
 
 export const configSchema = z.strictObject({
@@ -184,6 +221,8 @@ export type KubernetesSource = z.infer<typeof kubernetesSource>;
 export type EtcdSource = z.infer<typeof etcdSource>;
 export type ZookeeperSource = z.infer<typeof zookeeperSource>;
 export type EurekaSource = z.infer<typeof eurekaSource>;
+export type DnsSource = z.infer<typeof dnsSource>;
+export type DnsName = DnsSource['names'][number];
 export type SourceConfig = z.infer<typeof sourceSchema>;
 export type Config = z.infer<typeof configSchema>;
 
