@@ -5,7 +5,7 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { EurekaSource } from '../../config/schema.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { toError } from '../../lib/errors.ts';
+import { describeError, toError } from '../../lib/errors.ts';
 import { SOURCE_SILENT } from '../../lib/supervisor.ts';
 import { WrongAnswer, askJson } from '../http-json.ts';
 import { readAnswer } from './answers.ts';
@@ -98,7 +98,8 @@ export function createEurekaClient(
     }
     const [only] = faults;
     if (only && faults.length === 1) throw only;
-    throw EUREKA_UNREACHABLE.from(new AggregateError(faults, ''), servers.map(({ base }) => base).join(', '));
+    const each = new Error(faults.map(describeError).join('; '));
+    throw EUREKA_UNREACHABLE.from(each, `any of ${servers.length} servers`);
   }
 
   return {

@@ -15,7 +15,7 @@ export const EUREKA_DENIED = defineError(
 );
 export const EUREKA_UNREACHABLE = defineError(
   'ISTHMUS_EUREKA_UNREACHABLE',
-  (url: string) => `no answer from Eureka at ${url}`,
+  (url: string) => `no registry from Eureka at ${url}`,
   { hint: 'Check `urls`, `tls` and the network.' },
 );
 export const EUREKA_TLS = defineError(
