@@ -2,8 +2,7 @@
 // revision is kept by the caller's rules: nothing before the start is told, a store that went back is a
 // fault, a compacted start is named. What it cannot understand is a fault, never passed over.
 import type * as Etcd from 'etcd3';
-import { ETCD_ANSWER } from './errors.ts';
-import { ETCD_COMPACTED } from './errors.ts';
+import { ETCD_ANSWER, ETCD_COMPACTED } from './errors.ts';
 
 export interface EtcdEvent {
   readonly key: string;
