@@ -29,7 +29,14 @@ export function explainIssue(issue: z.core.$ZodIssue, data: unknown): readonly C
     const key = path.at(-1);
     return issue.issues.map((inner) => ({ path, message: messageOf(inner, key), atKey: true }));
   }
-  return [{ path, message: messageOf(issue, valueAt(data, path)), atKey: false }];
+  return [{ path, message: hideSecret(messageOf(issue, valueAt(data, path)), path), atKey: false }];
+}
+
+const SECRETS: readonly FieldPath[number][] = ['token', 'password', 'auth'];
+
+/** A secret of the wrong form must not end up in a log: everything from "got" on goes. */
+function hideSecret(message: string, path: FieldPath): string {
+  return path.some((part) => SECRETS.includes(part)) ? message.replace(/got .*$/s, 'got (hidden)') : message;
 }
 
 function messageOf(issue: z.core.$ZodIssue, value: unknown): string {
@@ -68,7 +75,8 @@ export function show(value: unknown): string {
   if (value === null || value === undefined) return 'nothing';
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a mapping';
-  const text = JSON.stringify(value) ?? 'nothing';
+  // A URL may carry a user's password.
+  const text = (JSON.stringify(value) ?? 'nothing').replace(/\/\/[^/@"]*@/g, '//(hidden)@');
   return text.length > 80 ? `${text.slice(0, 77)}…"` : text;
 }
 

@@ -219,6 +219,18 @@ soruces: []
   });
 });
 
+describe('secrets', () => {
+  it.each([
+    ['a malformed one', '{ name: a, kind: zookeeper, auth: hunter2 }'],
+    ['one of the wrong type', '{ name: a, kind: consul, token: [hunter2] }'],
+    ['one inside a URL', '{ name: a, kind: consul, address: "ftp://me:hunter2@127.0.0.1:1" }'],
+  ])('%s is not repeated in a problem', (_, source) => {
+    const found = problems(`sources: [${source}]\n`);
+    expect(found).toHaveLength(1);
+    expect(found.join()).not.toContain('hunter2');
+  });
+});
+
 describe('loadConfig', () => {
   let dir: string | undefined;
   afterEach(async () => {
