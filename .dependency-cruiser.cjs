@@ -1,5 +1,5 @@
 // The layer check: which top-level folder may import which. The stages (adapters, aggregator,
-// xds-server, proxy) never import each other; cli/wire.ts alone joins them.
+// xds-server, proxy) never import each other; cli/wire*.ts alone join them.
 const only = (from, allowed) => ({
   name: `${from}-imports-only`,
   severity: 'error',

@@ -10,11 +10,20 @@ import type { DeltaDiscoveryResponse__Output } from '../../proto/gen/types/envoy
 const CDS = typeUrl('envoy.config.cluster.v3.Cluster');
 const EDS = typeUrl('envoy.config.endpoint.v3.ClusterLoadAssignment');
 const LDS = typeUrl('envoy.config.listener.v3.Listener');
+const RDS = typeUrl('envoy.config.route.v3.RouteConfiguration');
+const ROUTES = 'outbound';
 const PATH = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources';
 const EDS_MESSAGE = 'envoy.config.endpoint.v3.ClusterLoadAssignment';
 
+const SHORT: Readonly<Record<string, Seen['type']>> = {
+  [CDS]: 'cds',
+  [EDS]: 'eds',
+  [LDS]: 'lds',
+  [RDS]: 'rds',
+};
+
 export interface Seen {
-  readonly type: 'cds' | 'eds' | 'lds' | 'other';
+  readonly type: 'cds' | 'eds' | 'lds' | 'rds' | 'other';
   /** name → version */
   readonly resources: ReadonlyMap<string, string>;
   readonly removed: readonly string[];
@@ -37,6 +46,12 @@ export class Observer {
     this.#clusters = clusters;
   }
 
+  /** Versions held of a type, by name. */
+  held(type: Seen['type']): ReadonlyMap<string, string> {
+    const [url = ''] = Object.entries(SHORT).find(([, short]) => short === type) ?? [];
+    return new Map(this.#held.get(url));
+  }
+
   connect(): void {
     this.close();
     this.record = [];
@@ -52,6 +67,7 @@ export class Observer {
     this.#first(CDS, [], { id: 'observer', cluster: 'observer' });
     this.#first(EDS, this.#clusters);
     this.#first(LDS, []);
+    this.#first(RDS, [ROUTES]);
   }
 
   close(): void {
@@ -91,7 +107,7 @@ export class Observer {
       if (type === EDS && value) endpoints.set(name, weightsOf(value));
     }
     for (const name of response.removed_resources ?? []) held.delete(name);
-    const short = type === CDS ? 'cds' : type === EDS ? 'eds' : type === LDS ? 'lds' : 'other';
+    const short = SHORT[type] ?? 'other';
     this.record.push({ type: short, resources, removed: response.removed_resources ?? [], endpoints });
     this.#send({ type_url: type, response_nonce: response.nonce ?? '' });
   }
