@@ -129,7 +129,11 @@ test('the same verdict whatever the segments', { timeout: 60_000 }, async () => 
     fc.asyncProperty(stream, cuts, async (text, segments) => {
       const whole = await play(text, []);
       const split = await play(text, segments);
-      expect(split.statuses).toEqual(whole.statuses);
+      // A local answer that comes before the request's body has closes the connection: what was behind it
+      // is never read, so the split run may end there, and nowhere else.
+      const endedEarly = split.statuses.length < whole.statuses.length && split.statuses.at(-1) === '4';
+      const expected = endedEarly ? whole.statuses.slice(0, split.statuses.length) : whole.statuses;
+      expect(split.statuses).toEqual(expected);
       // A body that turns out bad may have been forwarded in part; what was whole is the same.
       if (!whole.statuses.includes('4')) expect(split.forwarded).toBe(whole.forwarded);
     }),
