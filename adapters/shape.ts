@@ -94,9 +94,19 @@ function unite(service: string, members: ReadonlyMap<string, EndpointGroup>): En
 }
 
 /** Without the witnesses, which are services here. Required: a field that is new must not be lost here. */
-function plain({ address, port, portName, network, ...said }: Endpoint): Required<Endpoint> {
+function plain({ address, port, portName, network, hostname, ...said }: Endpoint): Endpoint {
   const { health, weight, labels, locality } = said;
-  return { address, port, portName, network, health, weight, labels, locality };
+  const all: Required<Omit<Endpoint, 'hostname'>> = {
+    address,
+    port,
+    portName,
+    network,
+    health,
+    weight,
+    labels,
+    locality,
+  };
+  return hostname === undefined ? all : { ...all, hostname };
 }
 
 function shapes({ include, exclude, rename, aliases, labels, addresses }: Shaping): boolean {

@@ -15,8 +15,13 @@ export type Labels = Readonly<Record<string, string>>;
 
 /** One address and port that offers a service. Identity: source + service + network + address + port. */
 export interface Endpoint {
-  /** IPv4 or IPv6 address, without brackets. */
+  /**
+   * IPv4 or IPv6 address, without brackets. On the way from an adapter to its resolver it may be a host
+   * name; `hostname` is the same text then.
+   */
   readonly address: string;
+  /** The host name that the address is of, lower case, without a dot at its end. */
+  readonly hostname?: string | undefined;
   /** 1…65535. */
   readonly port: number;
   /** Name of the service port this endpoint serves; '' is a registry's unnamed (primary) port. */

@@ -126,7 +126,10 @@ function localityEndpoints(
     // gRPC skips a locality without a weight; Envoy ignores it until a policy asks for locality weights.
     load_balancing_weight: { value: endpoints.reduce((total, e) => total + weightOf(e), 0) },
     lb_endpoints: endpoints.map((endpoint) => ({
-      endpoint: { address: socketAddress(endpoint.address, endpoint.port) },
+      endpoint: {
+        address: socketAddress(endpoint.address, endpoint.port),
+        ...(endpoint.hostname === undefined ? {} : { hostname: endpoint.hostname }),
+      },
       health_status: healthStatus(endpoint),
       // xDS has no weight 0; an endpoint of weight 0 is draining (healthStatus).
       load_balancing_weight: { value: weightOf(endpoint) },

@@ -71,6 +71,12 @@ test.each([
   expect(namesAfter({ rename }, from)).toEqual([to]);
 });
 
+test('what services under one name know of an endpoint is not lost', () => {
+  const said = { ...endpoint('10.0.0.1'), hostname: 'vm-1.example.com' };
+  const [united] = shape({ rename: { 'a*': 'one' } }, [group('a1.default', [said]), group('a2.default')]);
+  expect(united?.endpoints).toEqual([said]);
+});
+
 test('a renamed service keeps the long aliases, not the old short name', () => {
   const before = group('orders.default', [], ['orders', 'orders.default', 'orders.service.consul']);
   const [after] = shape({ rename: { orders: 'sales' } }, [before]);

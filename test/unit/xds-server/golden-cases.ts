@@ -105,6 +105,16 @@ export const GOLDEN_CASES: Readonly<Record<string, GoldenCase>> = {
       fromSources(['b', group('orders.prod', { aliases: ['orders'], endpoints: ['10.0.0.3:80'] })]),
     ],
   },
+  'host-names': {
+    services: [
+      service(
+        ORDERS,
+        endpoint('10.0.0.1:80', { hostname: 'orders.example.com' }),
+        endpoint('[2001:db8::1]:80', { hostname: 'orders.example.com' }),
+        endpoint('unresolved.example.com:80', { hostname: 'unresolved.example.com' }),
+      ),
+    ],
+  },
   'inbound-and-outbound': {
     services: [service(ORDERS, '10.0.0.1:8080')],
     node: {
