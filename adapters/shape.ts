@@ -6,6 +6,7 @@ import type { Discoverer, DiscoveryUpdate } from '../model/discovery.ts';
 import type { Endpoint, EndpointGroup } from '../model/endpoint.ts';
 import { mergeShards } from '../model/merge.ts';
 import { compareEndpoints } from '../model/endpoint.ts';
+import { plainSlice } from '../model/snapshot.ts';
 import { endpointShape } from './shape-endpoints.ts';
 import { serviceShape } from './shape-names.ts';
 
@@ -79,8 +80,8 @@ function told(service: string, united: Map<string, Map<string, EndpointGroup>>):
 function unite(service: string, members: ReadonlyMap<string, EndpointGroup>): EndpointGroup {
   const [only] = members.values();
   if (only && members.size === 1) return only;
-  const shards = new Map([...members].sort(([a], [b]) => (a < b ? -1 : 1)));
-  const merged = mergeShards({ service, shards });
+  const groups = new Map([...members].sort(([a], [b]) => (a < b ? -1 : 1)));
+  const merged = mergeShards(plainSlice(service, groups));
   return {
     service,
     aliases: merged.aliases,

@@ -28,7 +28,7 @@ export function serviceJson(shards: ServiceShards): ServiceJson {
     ...splitServiceName(merged.service),
     aliases: merged.aliases,
     ports: merged.ports.map(({ name, port, protocol }) => ({ name, port, protocol })),
-    sources: [...shards.shards].map(([name, group]) => ({
+    sources: [...shards.shards].map(([name, { group }]) => ({
       name,
       endpoints: group.endpoints.length,
       ready: group.endpoints.filter(isReady).length,
@@ -105,7 +105,7 @@ export function findService(snapshot: FederationSnapshot, name: string): Service
   const known = snapshot.services.get(wanted) ?? snapshot.services.get(`${wanted}.default`);
   if (known) return known;
   for (const shards of snapshot.services.values()) {
-    for (const group of shards.shards.values()) {
+    for (const { group } of shards.shards.values()) {
       if (group.aliases.some((alias) => alias.toLowerCase() === wanted)) return shards;
     }
   }

@@ -3,12 +3,14 @@
 // that does not answer keeps all it said; only its own word, or detaching it on purpose, removes.
 import type { Discoverer, DiscoveryUpdate } from '../model/discovery.ts';
 import { EMPTY_SNAPSHOT } from '../model/snapshot.ts';
+import type { EndpointGroup } from '../model/endpoint.ts';
 import type { FederationSnapshot, SourceState } from '../model/snapshot.ts';
 import type { Clock } from '../lib/clock.ts';
 import { coalesce } from '../lib/coalesce.ts';
 import { describeError, toError } from '../lib/errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { told } from './keeper.ts';
 import { ShardStore } from './shards.ts';
 
 export interface AggregatorOptions {
@@ -60,8 +62,18 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
     if (!closed) pending.trigger();
   };
 
+  const put = (source: string, group: EndpointGroup) =>
+    store.put(source, told(store.get(source, group.service), group, clock.now()));
+  /** The whole truth of a source: what is not in `groups` goes. */
+  const replace = (source: string, groups: readonly EndpointGroup[]) => {
+    const listed = new Set(groups.map((group) => group.service));
+    for (const service of store.of(source).keys()) if (!listed.has(service)) store.remove(source, service);
+    for (const group of groups) put(source, group);
+  };
+
   const apply = (source: SourceState, update: DiscoveryUpdate): SourceState => {
     if (update.type === 'stale') {
+      store.setDark(source.name, source.staleSince ?? clock.now());
       return {
         ...source,
         state: source.lastSuccess === undefined ? 'syncing' : 'stale',
@@ -71,9 +83,10 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
     }
     // A sign of life does not end an outage: only a list does, since what was missed is not known.
     if (update.type === 'alive' && source.state !== 'live') return source;
-    if (update.type === 'sync') store.replace(source.name, update.groups);
-    if (update.type === 'group') store.put(source.name, update.group);
+    if (update.type === 'sync') replace(source.name, update.groups);
+    if (update.type === 'group') put(source.name, update.group);
     if (update.type === 'gone') store.remove(source.name, update.service);
+    store.setDark(source.name, undefined);
     return {
       ...source,
       ...store.counts(source.name),
@@ -109,7 +122,8 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
       }
     },
     detach(source) {
-      store.replace(source, []);
+      replace(source, []);
+      store.setDark(source, undefined);
       sources.delete(source);
       const { up, services, endpoints, lastSuccess } = metrics.source;
       for (const gauge of [up, services, endpoints, lastSuccess]) gauge.remove({ source });

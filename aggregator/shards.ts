@@ -1,16 +1,22 @@
-// The shards, one per source and service, and nothing else. Copy-on-write: a service that did not change
-// keeps its object, so that consumers see by identity what changed.
-import { isDeepStrictEqual } from 'node:util';
-import type { EndpointGroup } from '../model/endpoint.ts';
+// The shards, one per source and service, and the slices that are cut from them. Copy-on-write: a service that
+// did not change keeps its object, so that consumers see by identity what changed, and one change costs what
+// it touches, not the size of the catalogue. Decides nothing: what a shard holds is its source's business.
+import { BucketMap } from '../lib/bucket-map.ts';
+import { NOTHING_MORE } from '../model/snapshot.ts';
 import type { ServiceShards } from '../model/snapshot.ts';
+import type { Shard } from '../model/shard.ts';
 
 export class ShardStore {
   readonly #rank: ReadonlyMap<string, number>;
-  readonly #bySource = new Map<string, Map<string, EndpointGroup>>();
+  readonly #bySource = new Map<string, Map<string, Shard>>();
   readonly #counts = new Map<string, number>();
-  #services: Map<string, ServiceShards> = new Map();
-  /** True while #services was handed out and must be copied before the next write. */
-  #shared = false;
+  /** Sources that are dark, and since when. */
+  readonly #dark = new Map<string, number>();
+  /** Services whose slices say that this source is dark: they are written again when it is not. */
+  readonly #saidDark = new Map<string, Set<string>>();
+  #services = BucketMap.empty<ServiceShards>();
+  /** Slices written since #services was made; undefined: the service is gone. */
+  readonly #written = new Map<string, ServiceShards | undefined>();
 
   /** @param order source names, best first; sources not named rank behind, by name. */
   constructor(order: readonly string[]) {
@@ -19,7 +25,8 @@ export class ShardStore {
 
   /** The current view; later writes do not touch it. */
   services(): ReadonlyMap<string, ServiceShards> {
-    this.#shared = true;
+    this.#services = this.#services.with(this.#written);
+    this.#written.clear();
     return this.#services;
   }
 
@@ -27,25 +34,26 @@ export class ShardStore {
     return { services: this.#bySource.get(source)?.size ?? 0, endpoints: this.#counts.get(source) ?? 0 };
   }
 
-  /** The whole truth of a source: what is not in `groups` goes. */
-  replace(source: string, groups: readonly EndpointGroup[]): void {
-    const keep = new Set(groups.map((group) => group.service));
-    for (const service of this.#bySource.get(source)?.keys() ?? []) {
-      if (!keep.has(service)) this.remove(source, service);
-    }
-    for (const group of groups) this.put(source, group);
+  get(source: string, service: string): Shard | undefined {
+    return this.#bySource.get(source)?.get(service);
   }
 
-  put(source: string, group: EndpointGroup): void {
-    const own = this.#bySource.get(source) ?? new Map<string, EndpointGroup>();
+  /** All services of a source. */
+  of(source: string): ReadonlyMap<string, Shard> {
+    return this.#bySource.get(source) ?? new Map();
+  }
+
+  put(source: string, shard: Shard): void {
+    const { service } = shard.group;
+    const own = this.#bySource.get(source) ?? new Map<string, Shard>();
     this.#bySource.set(source, own);
-    const before = own.get(group.service);
-    if (before && isDeepStrictEqual(before, group)) return;
-    own.set(group.service, group);
-    this.#count(source, group.endpoints.length - (before?.endpoints.length ?? 0));
-    const shards = new Map(this.#services.get(group.service)?.shards);
-    shards.set(source, group);
-    this.#write(group.service, shards);
+    const before = own.get(service);
+    if (before === shard) return;
+    own.set(service, shard);
+    this.#count(source, shard.group.endpoints.length - (before?.group.endpoints.length ?? 0));
+    const shards = new Map(this.#slice(service)?.shards);
+    shards.set(source, shard);
+    this.#write(service, shards);
   }
 
   remove(source: string, service: string): void {
@@ -53,26 +61,60 @@ export class ShardStore {
     const before = own?.get(service);
     if (!own || !before) return;
     own.delete(service);
-    this.#count(source, -before.endpoints.length);
-    const shards = new Map(this.#services.get(service)?.shards);
+    this.#count(source, -before.group.endpoints.length);
+    const shards = new Map(this.#slice(service)?.shards);
     shards.delete(source);
     this.#write(service, shards);
+  }
+
+  /**
+   * A source went dark (`since`: milliseconds since the epoch) or came back (undefined). Going dark writes
+   * nothing: only a service that changes while the source is dark needs to know it.
+   */
+  setDark(source: string, since: number | undefined): void {
+    if (since !== undefined) {
+      if (!this.#dark.has(source)) this.#dark.set(source, since);
+      return;
+    }
+    if (!this.#dark.delete(source)) return;
+    const services = this.#saidDark.get(source) ?? new Set<string>();
+    this.#saidDark.delete(source);
+    for (const service of services) {
+      const slice = this.#slice(service);
+      if (slice) this.#write(service, new Map(slice.shards));
+    }
+  }
+
+  #slice(service: string): ServiceShards | undefined {
+    return this.#written.has(service) ? this.#written.get(service) : this.#services.get(service);
   }
 
   #count(source: string, delta: number): void {
     this.#counts.set(source, (this.#counts.get(source) ?? 0) + delta);
   }
 
-  #write(service: string, shards: Map<string, EndpointGroup>): void {
-    if (this.#shared) {
-      this.#services = new Map(this.#services);
-      this.#shared = false;
-    }
-    if (shards.size === 0) this.#services.delete(service);
-    else this.#services.set(service, { service, shards: this.#inOrder(shards) });
+  #write(service: string, shards: Map<string, Shard>): void {
+    if (shards.size === 0) return void this.#written.set(service, undefined);
+    this.#written.set(service, {
+      ...NOTHING_MORE,
+      service,
+      shards: this.#inOrder(shards),
+      dark: this.#darkAmong(service, shards),
+    });
   }
 
-  #inOrder(shards: Map<string, EndpointGroup>): ReadonlyMap<string, EndpointGroup> {
+  #darkAmong(service: string, shards: ReadonlyMap<string, Shard>): ReadonlyMap<string, number> {
+    if (this.#dark.size === 0) return NOTHING_MORE.dark;
+    const dark = [...this.#dark].filter(([source]) => shards.has(source));
+    for (const [source] of dark) {
+      const services = this.#saidDark.get(source) ?? new Set();
+      this.#saidDark.set(source, services.add(service));
+    }
+    return dark.length === 0 ? NOTHING_MORE.dark : new Map(dark);
+  }
+
+  #inOrder(shards: Map<string, Shard>): ReadonlyMap<string, Shard> {
+    if (shards.size === 1) return shards;
     const rank = (name: string) => this.#rank.get(name) ?? Number.MAX_SAFE_INTEGER;
     return new Map([...shards].sort(([a], [b]) => rank(a) - rank(b) || (a < b ? -1 : 1)));
   }

@@ -32,7 +32,7 @@ export function mergeShards(service: ServiceShards): MergedService {
   const primaryPort = primaryPortOf(service);
   const ports = new Map<string, PortDraft>();
   const aliases = new Set<string>();
-  for (const [source, group] of service.shards) {
+  for (const [source, { group }] of service.shards) {
     const nameOf = (name: string) => mergedPortName(name, source, group.primaryPort, primaryPort);
     for (const alias of group.aliases) aliases.add(alias);
     for (const port of group.ports) addPort(ports, nameOf(port.name), port);
@@ -72,7 +72,7 @@ function mergedPortName(name: string, source: string, ownPrimary: string, primar
 
 /** A name if any source has one, so that `http` from Kubernetes names Consul's unnamed port too. */
 function primaryPortOf(service: ServiceShards): string {
-  for (const group of service.shards.values()) if (group.primaryPort !== '') return group.primaryPort;
+  for (const { group } of service.shards.values()) if (group.primaryPort !== '') return group.primaryPort;
   return '';
 }
 

@@ -1,6 +1,7 @@
 // From federation snapshots to resources, incrementally: only what belongs to a service whose slice
 // changed is built again. Holds the resources that every Envoy-dialect client sees; what a node has of
 // its own (listeners, inbound cluster) is added in view.ts.
+import { changedKeys } from '../../lib/bucket-map.ts';
 import { toError } from '../../lib/errors.ts';
 import { mergeShards } from '../../model/merge.ts';
 import type { MergedService } from '../../model/merge.ts';
@@ -62,16 +63,10 @@ export class Catalogue {
     this.#changes.clear();
     if (snapshot.services === this.#slices) return new Map();
     const routed = new Set<string>();
-    for (const [service, slice] of snapshot.services) {
-      if (this.#slices.get(service) === slice) continue;
-      try {
-        this.#put(mergeShards(slice), routed);
-      } catch (thrown) {
-        this.#onFault(service, toError(thrown));
-      }
-    }
-    for (const service of this.#slices.keys()) {
-      if (!snapshot.services.has(service)) this.#drop(service, routed);
+    for (const service of changedKeys(this.#slices, snapshot.services)) {
+      const slice = snapshot.services.get(service);
+      if (slice) this.#build(slice, routed);
+      else this.#drop(service, routed);
     }
     this.#slices = snapshot.services;
     if (routed.size > 0) this.#route(routed);
@@ -81,6 +76,14 @@ export class Catalogue {
   #changed(type: ResourceType): [ResourceType, ReadonlySet<string>][] {
     const names = this.#changes.get(type);
     return names ? [[type, new Set(names)]] : [];
+  }
+
+  #build(slice: ServiceShards, routed: Set<string>): void {
+    try {
+      this.#put(mergeShards(slice), routed);
+    } catch (thrown) {
+      this.#onFault(slice.service, toError(thrown));
+    }
   }
 
   #put(service: MergedService, routed: Set<string>): void {

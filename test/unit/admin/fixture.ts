@@ -1,5 +1,6 @@
 // A small catalogue: orders in two sources (one of them dark), payments with two ports.
 import type { Endpoint, EndpointGroup } from '../../../model/endpoint.ts';
+import { plainSlice } from '../../../model/snapshot.ts';
 import type { FederationSnapshot, SourceState } from '../../../model/snapshot.ts';
 
 export const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -55,7 +56,7 @@ export function snapshotOf(
   const services = new Map(
     Object.entries(shards).map(([service, of]) => [
       service,
-      { service, shards: new Map(Object.entries(of)) },
+      plainSlice(service, new Map(Object.entries(of))),
     ]),
   );
   return { version: 1, services, sources: new Map(sources.map((s) => [s.name, s])) };

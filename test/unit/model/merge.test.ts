@@ -4,6 +4,7 @@ import { choosePrimaryPort, compareEndpoints, endpointKey } from '../../../model
 import type { Endpoint, EndpointGroup, Health } from '../../../model/endpoint.ts';
 import { isReady, mergeShards } from '../../../model/merge.ts';
 import { clusterName, serviceName, splitServiceName } from '../../../model/names.ts';
+import { plainSlice } from '../../../model/snapshot.ts';
 import type { ServiceShards } from '../../../model/snapshot.ts';
 
 const NOWHERE = { region: '', zone: '', subZone: '' };
@@ -27,7 +28,7 @@ function group(endpoints: readonly Endpoint[], over: Partial<EndpointGroup> = {}
 }
 
 function shards(of: Readonly<Record<string, EndpointGroup>>): ServiceShards {
-  return { service: 'orders.default', shards: new Map(Object.entries(of)) };
+  return plainSlice('orders.default', new Map(Object.entries(of)));
 }
 
 describe('the union of sources', () => {

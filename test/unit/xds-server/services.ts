@@ -1,6 +1,7 @@
 // Short ways to write down what sources say, for the tests of the xDS server.
 import { NO_LOCALITY, compareEndpoints } from '../../../model/endpoint.ts';
 import type { Endpoint, EndpointGroup, ServicePort } from '../../../model/endpoint.ts';
+import { plainSlice } from '../../../model/snapshot.ts';
 import type { FederationSnapshot, ServiceShards } from '../../../model/snapshot.ts';
 
 export function endpoint(at: string, more: Partial<Endpoint> = {}): Endpoint {
@@ -39,11 +40,11 @@ export function group(service: string, spec: GroupSpec = {}): EndpointGroup {
 
 /** One service as the source `a` says it. */
 export function service(name: string, ...endpoints: readonly (string | Endpoint)[]): ServiceShards {
-  return { service: name, shards: new Map([['a', group(name, { endpoints })]]) };
+  return plainSlice(name, new Map([['a', group(name, { endpoints })]]));
 }
 
 export function fromSources(...shards: readonly (readonly [string, EndpointGroup])[]): ServiceShards {
-  return { service: shards[0]?.[1].service ?? '', shards: new Map(shards) };
+  return plainSlice(shards[0]?.[1].service ?? '', new Map(shards));
 }
 
 export function snapshot(services: readonly ServiceShards[]): FederationSnapshot {

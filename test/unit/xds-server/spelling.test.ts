@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { mergeShards } from '../../../model/merge.ts';
+import { plainSlice } from '../../../model/snapshot.ts';
 import { Authorities } from '../../../xds-server/resources/authorities.ts';
 import { group } from './services.ts';
 
@@ -8,7 +9,7 @@ it('an alias in capitals is a header value as it is spelled, and one domain in s
   const authorities = new Authorities();
   authorities.update(
     'orders.default',
-    mergeShards({ service: 'orders.default', shards: new Map([['eureka', orders]]) }),
+    mergeShards(plainSlice('orders.default', new Map([['eureka', orders]]))),
   );
   const [cluster] = authorities.of('orders.default');
   expect(cluster?.domains).toEqual(['orders', 'orders.default', 'orders.example']);
