@@ -15,7 +15,10 @@ export class BucketMap<V> implements ReadonlyMap<string, V> {
   }
 
   static empty<V>(): BucketMap<V> {
-    return new BucketMap<V>(new Array<ReadonlyMap<string, V>>(BUCKETS).fill(NO_ENTRIES), 0);
+    return new BucketMap<V>(
+      Array.from({ length: BUCKETS }, () => NO_ENTRIES),
+      0,
+    );
   }
 
   /** A new version with these values; undefined removes. Itself when nothing changes (===). */
