@@ -7,6 +7,7 @@ import { request as httpsRequest } from 'node:https';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { toError } from '../lib/errors.ts';
+import { readRetryAfter, withRetryAfter } from '../lib/retry-after.ts';
 
 export interface JsonQuestion {
   /** Without userinfo. */
@@ -43,8 +44,11 @@ export async function askJson(question: JsonQuestion): Promise<unknown> {
   const { deadlineMs, signal } = question;
   const late = AbortSignal.timeout(deadlineMs);
   try {
-    const { status, body } = await exchange(question, AbortSignal.any([signal, late]));
-    if (status !== 200) throw new WrongAnswer(status, describeStatus(status, body.toString('utf8')));
+    const { status, body, retryAfterMs } = await exchange(question, AbortSignal.any([signal, late]));
+    if (status !== 200) {
+      const wrong = new WrongAnswer(status, describeStatus(status, body.toString('utf8')));
+      throw withRetryAfter(wrong, retryAfterMs);
+    }
     return parse(body.toString('utf8'));
   } catch (thrown) {
     signal.throwIfAborted();
@@ -56,6 +60,7 @@ export async function askJson(question: JsonQuestion): Promise<unknown> {
 interface Exchange {
   readonly status: number;
   readonly body: Buffer;
+  readonly retryAfterMs?: number | undefined;
 }
 
 function exchange(question: JsonQuestion, signal: AbortSignal): Promise<Exchange> {
@@ -106,7 +111,8 @@ async function readBody(question: JsonQuestion, response: IncomingMessage): Prom
     question.onProgress?.();
   }
   const body = Buffer.concat(chunks);
-  if (!packed || status !== 200) return { status, body };
+  const retryAfterMs = readRetryAfter(response.headers['retry-after'], Date.now());
+  if (!packed || status !== 200) return { status, body, retryAfterMs };
   return { status, body: await unpack(body, question.maxBytes) };
 }
 

@@ -36,6 +36,9 @@ export interface SourceOptions extends SourceDeps {
   open(signal: AbortSignal): Promise<Attempt<DiscoveryUpdate>> | Attempt<DiscoveryUpdate>;
 }
 
+/** A service that changes all the time is told ten times a second. */
+const HOLD_MS = 100;
+
 export function supervisedSource(options: SourceOptions): Discoverer {
   const { source, kind } = options;
   return { source, kind, discover: (signal) => discover(options, signal) };
@@ -43,7 +46,7 @@ export function supervisedSource(options: SourceOptions): Discoverer {
 
 async function* discover(options: SourceOptions, parent: AbortSignal): AsyncGenerator<DiscoveryUpdate> {
   const { clock, timings } = options;
-  const queue = new UpdateQueue();
+  const queue = new UpdateQueue({ clock, ms: HOLD_MS });
   const { heard, failed } = reporter(options, queue);
   // A consumer that breaks out of its loop ends the watch too, not only the caller's signal.
   const { controller, release } = childController(parent);

@@ -7,6 +7,7 @@ import { backoff } from './backoff.ts';
 import { sleep } from './clock.ts';
 import type { Clock } from './clock.ts';
 import { defineError, toError } from './errors.ts';
+import { retryAfterOf } from './retry-after.ts';
 
 /** One try: a client that was just made, good until its first fault. */
 export interface Attempt<T> {
@@ -42,7 +43,8 @@ export interface SuperviseOptions<T> {
   readonly relistEveryMs?: number;
   /**
    * First wait after a fault, doubled up to maxBackoffMs, with jitter; back to the first once a try has
-   * lived until its first probe after the list. Defaults 500 and 10,000 ms.
+   * lived until its first probe after the list. Defaults 500 and 10,000 ms. A fault that says how long to
+   * wait (lib/retry-after.ts) is waited out at least.
    */
   readonly backoffMs?: number;
   readonly maxBackoffMs?: number;
@@ -81,7 +83,8 @@ export async function supervise<T>(options: SuperviseOptions<T>, signal: AbortSi
     if (signal.aborted) return;
     if (fault) o.onFault(fault);
     // A re-list, too, waits: a registry that ends every watch at once must not be asked in a tight loop.
-    await sleep(wait.next(), signal, o.clock).catch(() => undefined);
+    const ms = Math.max(wait.next(), retryAfterOf(fault));
+    await sleep(ms, signal, o.clock).catch(() => undefined);
   }
 }
 

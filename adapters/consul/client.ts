@@ -52,13 +52,19 @@ export function createConsulClient(
     ...(config.filter === '' ? {} : { filter: config.filter }),
     ...(config.tags.length === 0 ? {} : { tag: config.tags }),
   };
+  const sure = config.consistency === 'default';
   const seesAll = meta.length === 0 && config.namespace === '' && config.partition === '';
   return {
     async services(ask) {
       const what = 'the catalog';
       const { response, data } = await asker.ask(
         what,
-        (o) => npm.catalog.service.list({ ...o, ...onNodes }),
+        (o) =>
+          npm.catalog.service.list({
+            ...o,
+            ...onNodes,
+            ...(sure && ask.consistent ? { consistent: true } : {}),
+          }),
         ask,
       );
       const catalog = fit(catalogAnswer, data, what);

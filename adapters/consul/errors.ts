@@ -52,11 +52,3 @@ function excerpt(body: unknown): string {
   const text = Buffer.isBuffer(body) ? body.toString('utf8') : typeof body === 'string' ? body : '';
   return text.replace(/\s+/g, ' ').trim().slice(0, 200);
 }
-
-/** Milliseconds that a 429 asks to wait: seconds or a date (RFC 9110 §10.2.3); undefined: it does not say. */
-export function retryAfterMs(response: IncomingMessage | undefined, nowMs: number): number | undefined {
-  const text = response?.headers['retry-after'];
-  if (text === undefined || text === '') return undefined;
-  const ms = /^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - nowMs;
-  return Number.isFinite(ms) ? Math.max(0, ms) : undefined;
-}

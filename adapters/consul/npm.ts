@@ -16,6 +16,7 @@ export interface NpmOptions {
   readonly service?: string;
   readonly state?: string;
   readonly filter?: string;
+  readonly consistent?: boolean;
   readonly tag?: readonly string[];
   readonly 'node-meta'?: readonly string[];
 }
@@ -75,8 +76,11 @@ export function createNpmConsul(
   return npm;
 }
 
+/** Of one answer. A service with 10,000 instances takes about a tenth. */
+const MAX_BYTES = 64_000_000;
+
 /**
- * The client never settles a request whose answer breaks off: it listens for the end of a body only. It
+ * The client keeps an answer of any size, and never settles a request whose answer breaks off: it listens for the end of a body only. It
  * also hands `[::1]` with its brackets to the resolver.
  */
 function mendTransport(request: NpmRequest, next: () => void): void {
@@ -85,7 +89,14 @@ function mendTransport(request: NpmRequest, next: () => void): void {
   request.transport = {
     request(options) {
       const req = transport.request(options);
-      req.once('response', (res) => res.once('error', (error) => req.emit('error', error)));
+      req.once('response', (res) => {
+        let bytes = 0;
+        res.on('data', (chunk: Buffer) => {
+          bytes += chunk.length;
+          if (bytes > MAX_BYTES) res.destroy(new Error(`the answer is larger than ${MAX_BYTES / 1e6} MB`));
+        });
+        res.once('error', (error) => req.emit('error', error));
+      });
       return req;
     },
   };

@@ -8,8 +8,9 @@ import type { Backoff } from '../../lib/backoff.ts';
 import { sleep } from '../../lib/clock.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { toError } from '../../lib/errors.ts';
+import { MAX_RETRY_AFTER_MS, readRetryAfter, withRetryAfter } from '../../lib/retry-after.ts';
 import type { ConsulAccess } from './access.ts';
-import { CONSUL_BUSY, explainAnswer, retryAfterMs } from './errors.ts';
+import { CONSUL_BUSY, explainAnswer } from './errors.ts';
 import type { NpmError } from './errors.ts';
 import type { NpmCall } from './npm.ts';
 
@@ -17,6 +18,8 @@ export interface Ask {
   /** '0' answers at once; an index waits up to `waitMs` for a change. */
   readonly index: string;
   readonly waitMs: number;
+  /** Only by a leader that has read all of its log; for sources with `consistency: default`. */
+  readonly consistent?: boolean;
   /** An answer that is not whole by then (after the wait) is an error. */
   readonly deadlineMs: number;
   readonly signal: AbortSignal;
@@ -29,8 +32,6 @@ export interface RawAnswer {
 
 /** Times that one question is put off before it counts as a fault. */
 const MAX_PUT_OFF = 5;
-/** No Retry-After holds us longer. */
-const MAX_HOLD_MS = 30_000;
 
 export class Asker {
   readonly #access: ConsulAccess;
@@ -67,8 +68,8 @@ export class Asker {
         const status = error.response?.statusCode;
         if (status === 429) {
           putOff += 1;
-          if (putOff > maxPutOff) throw CONSUL_BUSY.from(error, what, putOff);
-          this.#putOff(error.response);
+          const ms = this.#putOff(error.response);
+          if (putOff > maxPutOff) throw withRetryAfter(CONSUL_BUSY.from(error, what, putOff), ms);
         } else if (status !== 403 || refused !== '' || !(await this.#hasOtherToken(token))) {
           throw explainAnswer(error, what, this.#datacenter);
         } else {
@@ -88,10 +89,12 @@ export class Asker {
     if (ms > 0) await sleep(ms * (1 + 0.25 * Math.random()), signal, this.#clock);
   }
 
-  #putOff(response: IncomingMessage | undefined): void {
-    const ms = retryAfterMs(response, this.#clock.now()) ?? this.#backoff.next();
-    const until = this.#clock.monotonic() + Math.min(MAX_HOLD_MS, ms);
-    this.#heldUntil = Math.max(this.#heldUntil, until);
+  /** For how long: milliseconds. */
+  #putOff(response: IncomingMessage | undefined): number {
+    const said = readRetryAfter(response?.headers['retry-after'], this.#clock.now());
+    const ms = Math.min(MAX_RETRY_AFTER_MS, said ?? this.#backoff.next());
+    this.#heldUntil = Math.max(this.#heldUntil, this.#clock.monotonic() + ms);
+    return ms;
   }
 }
 

@@ -25,7 +25,8 @@ export async function watchConsul(
 ): Promise<void> {
   const { limits, clock } = context;
   const now = askFrom(limits, '0', signal);
-  const catalog = await client.services(now);
+  // A leader that has just restarted would answer from a log that it has not read to its end.
+  const catalog = await client.services({ ...now, consistent: true });
   const names = pickNames(context, catalog.data);
   // Before the services themselves: what begins to fail meanwhile must not be missed.
   const failing = names.length > limits.maxWatches ? await client.failing(now) : undefined;

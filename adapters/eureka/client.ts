@@ -171,7 +171,7 @@ function isRefusal(thrown: unknown): boolean {
 function explain(thrown: unknown, url: string): Error {
   if (thrown instanceof WrongAnswer) {
     const denied = thrown.status === 401 || thrown.status === 403;
-    return denied ? EUREKA_DENIED(url, thrown.message) : EUREKA_ANSWER(url, thrown.message);
+    return (denied ? EUREKA_DENIED : EUREKA_ANSWER).from(thrown, url, thrown.message);
   }
   const error = toError(thrown);
   return 'code' in error && error.code === EUREKA_ANSWER.code ? error : EUREKA_UNREACHABLE.from(error, url);

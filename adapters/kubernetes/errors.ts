@@ -24,6 +24,12 @@ export const KUBE_STATUS = defineError(
   'ISTHMUS_KUBE_STATUS',
   (what: string, status: number, said: string) => `${what} was answered with ${status}: ${said}`,
 );
+export const KUBE_BUSY = defineError(
+  'ISTHMUS_KUBE_BUSY',
+  (what: string, tries: number, said: string) =>
+    `${what} was put off ${tries} times (429 Too Many Requests): ${said}`,
+  { hint: 'The API server is overloaded, or its flow control gives the user of this source too little.' },
+);
 export const KUBE_ANSWER = defineError(
   'ISTHMUS_KUBE_ANSWER',
   (what: string, problem: string) => `${what} was answered with something else: ${problem}`,
@@ -37,4 +43,8 @@ export const KUBE_EXPIRED = defineError(
 
 export function isForbidden(thrown: unknown): boolean {
   return thrown instanceof Error && 'code' in thrown && thrown.code === KUBE_FORBIDDEN.code;
+}
+
+export function isBusy(thrown: unknown): boolean {
+  return thrown instanceof Error && 'code' in thrown && thrown.code === KUBE_BUSY.code;
 }

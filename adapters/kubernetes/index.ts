@@ -37,9 +37,7 @@ export function createKubernetesSource(
       return {
         watch: (emit, signal) =>
           follow({ config, clock: deps.clock, transport, decor, notices, deniedRetryMs }, emit, signal),
-        probe: async (signal) => {
-          await transport.getJson(question, signal);
-        },
+        probe: (signal) => transport.probe(question, signal),
         // Every request has a connection of its own and ends with its signal.
         close: () => undefined,
       };

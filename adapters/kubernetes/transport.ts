@@ -2,13 +2,18 @@
 // that still works while the server no longer accepts new ones, and nothing is left open when it is over.
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { RequestOptions } from 'node:https';
+import { sleep } from '../../lib/clock.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { MAX_RETRY_AFTER_MS, readRetryAfter, withRetryAfter } from '../../lib/retry-after.ts';
 import {
   KUBE_ANSWER,
+  KUBE_BUSY,
   KUBE_EXPIRED,
   KUBE_FORBIDDEN,
   KUBE_STATUS,
   KUBE_UNAUTHORIZED,
   KUBE_UNREACHABLE,
+  isBusy,
 } from './errors.ts';
 import { isRecord } from './objects.ts';
 
@@ -26,12 +31,15 @@ export interface KubeQuery {
 export interface KubeTransport {
   readonly server: string;
   /**
-   * The 200 answer with its body still to be read; aborting `signal` destroys it.
+   * The 200 answer with its body still to be read; aborting `signal` destroys it. A 429 is waited out as long
+   * as it says, some times.
    * @throws ISTHMUS_KUBE_… for everything else
    */
   open(query: KubeQuery, signal: AbortSignal): Promise<IncomingMessage>;
   /** The whole answer, parsed. */
   getJson(query: KubeQuery, signal: AbortSignal): Promise<unknown>;
+  /** The same for a question whose answer does not matter: a server that is busy is there. Asks once. */
+  probe(query: KubeQuery, signal: AbortSignal): Promise<void>;
 }
 
 export interface TransportOptions {
@@ -39,29 +47,50 @@ export interface TransportOptions {
   readonly request: (url: URL, options: RequestOptions) => ClientRequest;
   /** TLS options, agent and headers; asked for before each request. */
   readonly credentials: () => Promise<RequestOptions>;
-  /** Longest body that getJson() reads. Default 128 MiB. */
+  /** Longest body that getJson() reads, bytes. Default 64,000,000. */
   readonly maxBytes?: number;
+  readonly clock?: Clock;
 }
+
+/** Times that a question is put off (429) before it counts as a fault. */
+const MAX_PUT_OFF = 5;
+/** For a 429 that does not say. */
+const PUT_OFF_MS = 1_000;
 
 /** Dead peers behind a silent network are noticed by the kernel after this plus some 10 s. */
 const KEEP_ALIVE_MS = 15_000;
 
 export function createTransport(options: TransportOptions): KubeTransport {
-  const { server, maxBytes = 128 * 1024 * 1024 } = options;
-  const open = async (query: KubeQuery, signal: AbortSignal): Promise<IncomingMessage> => {
-    const response = await send(options, query, signal);
-    if (response.statusCode === 200) return response;
-    const text = await readText(response, 64 * 1024, query).catch(() => '');
-    throw refusal(server, query, response.statusCode ?? 0, text);
+  const { server, maxBytes = 64_000_000 } = options;
+  const open = async (query: KubeQuery, signal: AbortSignal, patience = MAX_PUT_OFF) => {
+    for (let tries = 1; ; tries += 1) {
+      const response = await send(options, query, signal);
+      if (response.statusCode === 200) return response;
+      const text = await readText(response, 64 * 1024, query).catch(() => '');
+      if (response.statusCode !== 429) throw refusal(server, query, response.statusCode ?? 0, text);
+      const ms = putOffMs(response);
+      if (tries > patience) throw withRetryAfter(KUBE_BUSY(whatOf(query), tries, messageOf(text)), ms);
+      // Spread, so that what was put off does not come back all at once.
+      await sleep(ms * (1 + 0.25 * Math.random()), signal, options.clock);
+    }
   };
+  const getJson = async (query: KubeQuery, signal: AbortSignal, patience?: number) =>
+    parseJson(await readText(await open(query, signal, patience), maxBytes, query), query);
   return {
     server: server.origin,
-    open,
-    async getJson(query, signal) {
-      const response = await open(query, signal);
-      return parseJson(await readText(response, maxBytes, query), query);
+    open: (query, signal) => open(query, signal),
+    getJson: (query, signal) => getJson(query, signal),
+    async probe(query, signal) {
+      await getJson(query, signal, 0).catch((thrown: unknown) => {
+        if (!isBusy(thrown)) throw thrown;
+      });
     },
   };
+}
+
+function putOffMs(response: IncomingMessage): number {
+  const said = readRetryAfter(response.headers['retry-after'], Date.now());
+  return Math.min(MAX_RETRY_AFTER_MS, said ?? PUT_OFF_MS);
 }
 
 async function send(
@@ -97,7 +126,8 @@ async function readText(response: IncomingMessage, maxBytes: number, query: Kube
   try {
     for await (const chunk of response as AsyncIterable<Buffer>) {
       bytes += chunk.length;
-      if (bytes > maxBytes) throw KUBE_ANSWER(whatOf(query), `more than ${maxBytes} bytes`);
+      if (bytes > maxBytes)
+        throw KUBE_ANSWER(whatOf(query), `the answer is larger than ${maxBytes / 1e6} MB`);
       chunks.push(chunk);
     }
   } finally {

@@ -34,25 +34,29 @@ export async function startContainer(
   const follow = (stream: Readable) => {
     stream.setEncoding('utf8').on('data', (chunk: string) => tail.append(chunk));
   };
-  let container = new GenericContainer(spec.image)
-    .withCommand([spec.binary, ...spec.args])
-    .withWaitStrategy(new Started())
-    .withLogConsumer(follow)
-    .withCopyContentToContainer(
-      Object.entries(spec.files).map(([name, content]) => ({ content, target: `${spec.dir}/${name}` })),
-    );
-  if (spec.network === 'host') container = container.withNetworkMode('host');
-  else {
-    const ports = Object.keys(spec.innerPorts).map((name) => ({
-      container: spec.innerPorts[name] ?? 0,
-      host: spec.hostPorts[name] ?? 0,
+  const { innerPorts, hostPorts } = spec;
+  const make = () => {
+    const container = new GenericContainer(spec.image)
+      .withCommand([spec.binary, ...spec.args])
+      .withWaitStrategy(new Started())
+      .withLogConsumer(follow)
+      .withCopyContentToContainer(
+        Object.entries(spec.files).map(([name, content]) => ({ content, target: `${spec.dir}/${name}` })),
+      );
+    if (spec.network === 'host') return container.withNetworkMode('host');
+    const ports = Object.keys(innerPorts).map((name) => ({
+      container: innerPorts[name] ?? 0,
+      host: hostPorts[name] ?? 0,
     }));
-    container = container.withExposedPorts(...ports);
-    if (network) container = container.withNetwork(network).withNetworkAliases(spec.name);
-  }
-  const started = await container.start();
+    const mapped = container.withExposedPorts(...ports);
+    return network ? mapped.withNetwork(network).withNetworkAliases(spec.name) : mapped;
+  };
   const client = await getContainerRuntimeClient();
-  const raw = client.container.getById(started.getId());
+  const launch = async () => {
+    const started = await make().start();
+    return { started, raw: client.container.getById(started.getId()) };
+  };
+  let { started, raw } = await launch();
   let paused = false;
   let ended = false;
   const resume = async () => {
@@ -81,6 +85,12 @@ export async function startContainer(
       await raw.start();
       ended = false;
       follow(await started.logs({ since }));
+    },
+    async restartEmpty() {
+      await resume();
+      await started.stop({ timeout: 0, remove: true, removeVolumes: true });
+      ({ started, raw } = await launch());
+      ended = false;
     },
     async stop() {
       await resume();

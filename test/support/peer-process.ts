@@ -17,12 +17,7 @@ process.once('exit', () => {
 
 export async function startProcess(spec: ServerSpec): Promise<RunningServer> {
   folders.add(spec.dir);
-  await mkdir(spec.dir, { recursive: true });
-  for (const [name, content] of Object.entries(spec.files)) {
-    const file = join(spec.dir, name);
-    await mkdir(dirname(file), { recursive: true });
-    await writeFile(file, content, { mode: 0o600 });
-  }
+  await writeFiles(spec);
   const tail = new LogTail();
   let child = launch(spec, tail);
   const kill = async () => {
@@ -49,6 +44,12 @@ export async function startProcess(spec: ServerSpec): Promise<RunningServer> {
       await kill();
       child = launch(spec, tail);
     },
+    async restartEmpty() {
+      await kill();
+      await rm(spec.dir, { recursive: true, force: true, maxRetries: 5 });
+      await writeFiles(spec);
+      child = launch(spec, tail);
+    },
     async stop() {
       await kill();
       await rm(spec.dir, { recursive: true, force: true, maxRetries: 5 });
@@ -57,6 +58,15 @@ export async function startProcess(spec: ServerSpec): Promise<RunningServer> {
     readFile: (name) => readFile(join(spec.dir, name), 'utf8'),
     log: () => tail.toString(),
   };
+}
+
+async function writeFiles(spec: ServerSpec): Promise<void> {
+  await mkdir(spec.dir, { recursive: true });
+  for (const [name, content] of Object.entries(spec.files)) {
+    const file = join(spec.dir, name);
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, content, { mode: 0o600 });
+  }
 }
 
 function launch(spec: ServerSpec, tail: LogTail): ChildProcess {

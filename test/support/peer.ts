@@ -20,6 +20,8 @@ export interface Peer {
   kill(server?: ServerName): Promise<void>;
   /** On the same data and ports, after a kill or instead of one; resolves when it is ready. */
   restart(server?: ServerName): Promise<void>;
+  /** The same with nothing of what it knew. */
+  restartEmpty(server?: ServerName): Promise<void>;
   /** Resolves when the peer's own server answers its health check. */
   ready(): Promise<void>;
   /** Kills all its servers and removes their data. Twice is once. */

@@ -30,6 +30,8 @@ export interface RunningServer {
   kill(): Promise<void>;
   /** Starts it again on the same data and ports; kills it first if need be. Does not wait until it is ready. */
   restart(): Promise<void>;
+  /** The same without anything it had: its folder is as before its first start. */
+  restartEmpty(): Promise<void>;
   /** Kills it and removes its data. */
   stop(): Promise<void>;
   /** Text of a file in its folder. */

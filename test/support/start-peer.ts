@@ -162,6 +162,11 @@ function toPeer(
       await entry.server.restart();
       await untilReady(server, entry);
     },
+    async restartEmpty(server = ownName) {
+      const entry = pick(server);
+      await entry.server.restartEmpty();
+      await untilReady(server, entry);
+    },
     ready: () => untilReady(ownName, own),
     stop,
     log: () => [...started].map(([n, { server }]) => `--- ${n}\n${server.log()}`).join('\n'),

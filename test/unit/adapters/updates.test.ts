@@ -1,6 +1,7 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { UpdateQueue } from '../../../adapters/updates.ts';
+import { ManualClock } from '../../../lib/clock.ts';
 import type { DiscoveryUpdate } from '../../../model/discovery.ts';
 import type { EndpointGroup } from '../../../model/endpoint.ts';
 
@@ -54,10 +55,11 @@ const anUpdate: fc.Arbitrary<DiscoveryUpdate> = fc.oneof(
 );
 
 test('read slowly or at once, a sequence of updates ends in the same state', async () => {
-  const steps = fc.array(fc.tuple(anUpdate, fc.nat(3)), { maxLength: 40 });
+  const steps = fc.array(fc.tuple(anUpdate, fc.nat(3), fc.nat(60)), { maxLength: 40 });
   await fc.assert(
-    fc.asyncProperty(steps, async (script) => {
-      const queue = new UpdateQueue();
+    fc.asyncProperty(steps, fc.boolean(), async (script, holds) => {
+      const clock = new ManualClock();
+      const queue = new UpdateQueue(holds ? { clock, ms: 100 } : undefined);
       const reader = queue[Symbol.asyncIterator]();
       const [slow, fast] = [new Consumer(), new Consumer()];
       let pending: Promise<void> | undefined;
@@ -68,14 +70,17 @@ test('read slowly or at once, a sequence of updates ends in the same state', asy
         });
         await Promise.race([pending, settle()]);
       };
-      for (const [update, reads] of script) {
+      for (const [update, reads, ms] of script) {
         fast.apply(update);
         queue.put(update);
+        clock.advance(ms);
         for (let n = 0; n < reads; n += 1) await readOne();
       }
-      for (let n = 0; n < NAMES.length + 4; n += 1) await readOne();
+      clock.advance(100);
+      for (let n = 0; n < 2 * NAMES.length + 4; n += 1) await readOne();
       queue.close();
       await pending;
+      expect(clock.pending).toBe(0);
       expect(slow.state).toEqual(fast.state);
     }),
     { numRuns: 200 },
@@ -114,4 +119,58 @@ test('close() ends a reader that waits', async () => {
   const next = queue[Symbol.asyncIterator]().next();
   queue.close();
   expect((await next).done).toBe(true);
+});
+
+describe('a service that changes all the time', () => {
+  const setUp = () => {
+    const clock = new ManualClock();
+    const queue = new UpdateQueue({ clock, ms: 100 });
+    const seen: string[] = [];
+    const reading = (async () => {
+      for await (const update of queue) {
+        seen.push(
+          update.type === 'group' ? `${update.group.service} ${update.group.primaryPort}` : update.type,
+        );
+      }
+    })();
+    const change = async (service: string, mark: number) => {
+      queue.put({ type: 'group', group: groupOf(service, mark) });
+      await settle();
+    };
+    return { clock, queue, seen, reading, change };
+  };
+
+  test('is told at its first change, then with its last word; others do not wait', async () => {
+    const { clock, queue, seen, reading, change } = setUp();
+    for (const mark of [1, 2, 3]) await change('a', mark);
+    await change('b', 1);
+    expect(seen).toEqual(['a 1', 'b 1']);
+    clock.advance(99);
+    await settle();
+    expect(seen).toHaveLength(2);
+    clock.advance(1);
+    await settle();
+    expect(seen).toEqual(['a 1', 'b 1', 'a 3']);
+    clock.advance(100);
+    await change('a', 4);
+    expect(seen.at(-1)).toBe('a 4');
+    queue.close();
+    await reading;
+    expect(clock.pending).toBe(0);
+  });
+
+  test('is told before the stale that follows, and at once after the next sync', async () => {
+    const { clock, queue, seen, reading, change } = setUp();
+    for (const mark of [1, 2]) await change('a', mark);
+    queue.put({ type: 'stale', cause: new Error('down') });
+    await settle();
+    queue.put({ type: 'sync', groups: [] });
+    await settle();
+    await change('a', 3);
+    expect(seen).toEqual(['a 1', 'a 2', 'stale', 'sync', 'a 3']);
+    await change('a', 4);
+    queue.close();
+    await reading;
+    expect(clock.pending).toBe(0);
+  });
 });

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { ManualClock } from '../../../lib/clock.ts';
 import { supervise } from '../../../lib/supervisor.ts';
 import type { Attempt, SuperviseOptions } from '../../../lib/supervisor.ts';
+import { withRetryAfter } from '../../../lib/retry-after.ts';
 
 /** Lets every promise that is due run. */
 const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
@@ -259,6 +260,16 @@ describe('supervise', () => {
     await run.advance(50 + 500);
     expect(run.log).toEqual(['list 1', 'list 2']);
     expect(run.closed()).toBe(1);
+    await finish(run);
+  });
+
+  test('a fault that says how long to wait is waited out', async () => {
+    const busy = withRetryAfter(new Error('busy'), 7_000);
+    const run = start((n) => (n === 1 ? { watch: () => Promise.reject(busy) } : {}));
+    await run.advance(6_950);
+    expect(run.opened()).toBe(1);
+    await run.advance(50);
+    expect(run.opened()).toBe(2);
     await finish(run);
   });
 

@@ -6,7 +6,6 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { readAccess } from '../../../../adapters/consul/access.ts';
 import { createConsulClient } from '../../../../adapters/consul/client.ts';
 import type { ConsulClient } from '../../../../adapters/consul/client.ts';
-import { retryAfterMs } from '../../../../adapters/consul/errors.ts';
 import { consulLibrary } from '../../../../adapters/consul/npm.ts';
 import { consulSource } from '../../../../config/schema.ts';
 import { systemClock } from '../../../../lib/clock.ts';
@@ -252,15 +251,5 @@ describe('429', () => {
     await vi.waitFor(() => expect(at).toHaveLength(1));
     stop.abort(new Error('enough'));
     await expect(waiting).rejects.toThrow('enough');
-  });
-
-  test.each([
-    ['3', 3_000],
-    ['Thu, 01 Jan 1970 00:00:09 GMT', 9_000 - 5_000],
-    ['soon', undefined],
-    [undefined, undefined],
-  ])('Retry-After: %s', (text, ms) => {
-    const response = { headers: text === undefined ? {} : { 'retry-after': text } } as IncomingMessage;
-    expect(retryAfterMs(response, 5_000)).toBe(ms);
   });
 });

@@ -1,6 +1,7 @@
+import type { ServerResponse } from 'node:http';
 import { describe, expect, it } from 'vitest';
 import { listAll } from '../../../../adapters/kubernetes/list.ts';
-import { SERVICES } from '../../../../adapters/kubernetes/resources.ts';
+import { SERVICES, queryOf } from '../../../../adapters/kubernetes/resources.ts';
 import { gone, json, serviceList, stub } from './stub.ts';
 import type { Answer } from './stub.ts';
 
@@ -94,7 +95,7 @@ describe('listAll', () => {
 
   it('refuses a body that is too long', async () => {
     const { result } = await list((_, res) => json(res, serviceList(['a'.repeat(500)])), 300);
-    await expect(result).rejects.toThrow(/more than 300 bytes/);
+    await expect(result).rejects.toThrow(/the answer is larger than/);
   });
 
   it('says what to grant when it is forbidden', async () => {
@@ -111,12 +112,30 @@ describe('listAll', () => {
   it.each([
     [401, 'ISTHMUS_KUBE_UNAUTHORIZED'],
     [404, 'ISTHMUS_KUBE_STATUS'],
-    [429, 'ISTHMUS_KUBE_STATUS'],
     [500, 'ISTHMUS_KUBE_STATUS'],
     [302, 'ISTHMUS_KUBE_STATUS'],
   ])('rejects on %i', async (status, code) => {
     const { result } = await list((_, res) => json(res, { message: 'so it is' }, status));
     await expect(result).rejects.toMatchObject({ code, message: expect.stringContaining('so it is') });
+  });
+
+  it('waits out a 429 as long as it says, some times', async () => {
+    const headers = { 'retry-after': '0' };
+    const busy = (res: ServerResponse) => res.writeHead(429, headers).end('{"message":"too many"}');
+    let tries = 0;
+    const { result } = await list((_, res) => {
+      tries += 1;
+      if (tries <= 3) busy(res);
+      else json(res, serviceList(['a'], '4'));
+    });
+    expect(await result).toMatchObject({ resourceVersion: '4' });
+    const never = await list((_, res) => busy(res));
+    await expect(never.result).rejects.toMatchObject({
+      code: 'ISTHMUS_KUBE_BUSY',
+      message: expect.stringContaining('put off 6 times'),
+      retryAfterMs: 0,
+    });
+    await never.server.transport.probe(queryOf(SERVICES, '*', 'list', {}), AbortSignal.timeout(5_000));
   });
 
   it('ends when it is told to, even if the server never answers', async () => {

@@ -1,0 +1,29 @@
+// "Leave me alone for so long": what HTTP servers say with 429 and 503 (RFC 9110 §10.2.3), carried from the
+// answer to the loop that waits. Does not wait itself.
+
+/** No server holds us longer. */
+export const MAX_RETRY_AFTER_MS = 30_000;
+
+/** Milliseconds of a Retry-After header: seconds or a date; undefined: it does not say. */
+export function readRetryAfter(header: string | undefined, nowMs: number): number | undefined {
+  if (header === undefined || header === '') return undefined;
+  const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - nowMs;
+  return Number.isFinite(ms) ? Math.max(0, ms) : undefined;
+}
+
+/** The same error, which now says how long to wait. */
+export function withRetryAfter<E extends Error>(error: E, ms: number | undefined): E {
+  return ms === undefined ? error : Object.assign(error, { retryAfterMs: ms });
+}
+
+/** What withRetryAfter() gave the error or one of its causes, at most MAX_RETRY_AFTER_MS; 0 for nothing. */
+export function retryAfterOf(thrown: unknown): number {
+  let error = thrown;
+  for (let depth = 0; error instanceof Error && depth < 5; depth += 1) {
+    if ('retryAfterMs' in error && typeof error.retryAfterMs === 'number') {
+      return Math.min(MAX_RETRY_AFTER_MS, error.retryAfterMs);
+    }
+    error = error.cause;
+  }
+  return 0;
+}
