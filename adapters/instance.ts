@@ -4,7 +4,7 @@
 import { choosePrimaryPort, compareEndpoints, endpointKey } from '../model/endpoint.ts';
 import type { Endpoint, EndpointGroup, Health, Labels, Locality, ServicePort } from '../model/endpoint.ts';
 import { DEFAULT_NAMESPACE, serviceName } from '../model/names.ts';
-import { canonicalAddress, isPort } from './address.ts';
+import { isPort, readHost } from './address.ts';
 
 export interface InstanceOptions {
   /** The source's own; what an instance says of itself replaces it. */
@@ -15,7 +15,10 @@ export interface InstanceOptions {
 
 /** An instance as its layout reads it. */
 export interface InstanceDraft {
+  /** IP address or host name. */
   readonly host: string;
+  /** The name that an IP address was found by. */
+  readonly hostname?: string | undefined;
   /** Where it listens. */
   readonly ports: readonly ServicePort[];
   readonly health?: Health | undefined;
@@ -33,9 +36,8 @@ export interface Instance {
   readonly ports: readonly ServicePort[];
   /** Name of the port that was asked for as the primary one, or ''. */
   readonly primary: string;
+  /** An address may be a host name still. */
   readonly endpoints: readonly Endpoint[];
-  /** The address when it is a host name: not resolved (yet), so there are no endpoints. Else ''. */
-  readonly hostName: string;
 }
 
 /** What a value is: an instance, nothing (an entry that offers no service), or bad. */
@@ -73,8 +75,8 @@ export function readInstance(draft: InstanceDraft, options: InstanceOptions): Re
   if (draft.ports.length === 0) return bad('it has no port');
   const wrong = draft.ports.find((port) => !isPort(port.port));
   if (wrong) return bad(`port ${wrong.port} is not one of 1 to 65535`);
-  const address = canonicalAddress(host);
-  if (address === undefined && !isHostName(host)) return bad(`"${clip(host)}" is no address`);
+  const at = readHost(host);
+  if (at === undefined) return bad(`"${clip(host)}" is no address`);
   const { primary = '' } = draft;
   const asked = draft.ports.find((port) => port.name === primary || String(port.port) === primary);
   const common = {
@@ -88,17 +90,14 @@ export function readInstance(draft: InstanceDraft, options: InstanceOptions): Re
       subZone: options.locality.subZone,
     },
   };
-  const endpoints =
-    address === undefined
-      ? []
-      : draft.ports.map(({ name, port }) => ({ address, port, portName: name, ...common }));
+  const hostname = at.hostname ?? draft.hostname;
+  const where = hostname === undefined ? at : { ...at, hostname };
   return {
     type: 'instance',
     instance: {
       ports: draft.ports.map(({ name, protocol }) => ({ name, port: 0, protocol: protocol.toLowerCase() })),
       primary: primary === '' ? '' : (asked?.name ?? ''),
-      endpoints,
-      hostName: address === undefined ? host : '',
+      endpoints: draft.ports.map(({ name, port }) => ({ ...where, port, portName: name, ...common })),
     },
   };
 }
@@ -123,7 +122,7 @@ export function groupFromInstances(
     for (const endpoint of instance.endpoints) {
       const at = `${endpoint.portName}|${endpointKey(endpoint)}`;
       const other = endpoints.get(at);
-      if (!other || rank(endpoint) < rank(other)) endpoints.set(at, endpoint);
+      if (!other || healthRank(endpoint) < healthRank(other)) endpoints.set(at, endpoint);
     }
   }
   const list = [...ports.values()].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
@@ -143,7 +142,8 @@ function aliasesOf(key: ServiceKey, serviceNamespace: string): string[] {
 }
 
 const RANKS: readonly Health[] = ['draining', 'healthy', 'degraded', 'unknown', 'unhealthy'];
-const rank = (endpoint: Endpoint): number => RANKS.indexOf(endpoint.health);
+/** Of two on one address the lower one counts: somebody's will, then a good word. */
+export const healthRank = (endpoint: Endpoint): number => RANKS.indexOf(endpoint.health);
 
 const MAX_WEIGHT = 0xffff_ffff;
 
@@ -152,9 +152,5 @@ function wholeWeight(weight: number): number {
   if (!Number.isFinite(weight) || weight < 0) return 1;
   return weight === 0 ? 0 : Math.min(MAX_WEIGHT, Math.max(1, Math.round(weight)));
 }
-
-const HOST_NAME = /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?$/i;
-/** Digits and dots only would be an address with a slip in it. */
-const isHostName = (text: string): boolean => HOST_NAME.test(text) && !/^[\d.]+$/.test(text);
 
 const clip = (text: string): string => (text.length > 80 ? `${text.slice(0, 80)}…` : text);

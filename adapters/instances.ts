@@ -142,12 +142,6 @@ export class Instances {
     return this.#options.relativeWeights ? { ...group, endpoints: reduceWeights(group.endpoints) } : group;
   }
 
-  /** Instances whose address is a host name, and which therefore offer nothing (yet). */
-  hostNames(service: string): string[] {
-    const instances = [...(this.#services.get(service)?.instances.values() ?? [])];
-    return instances.map((instance) => instance.hostName).filter((name) => name !== '');
-  }
-
   #instance(service: string, key: string): Instance | undefined {
     return this.#services.get(service)?.instances.get(key);
   }

@@ -4,7 +4,7 @@
 import { choosePrimaryPort, compareEndpoints, endpointKey } from '../model/endpoint.ts';
 import type { Endpoint, EndpointGroup, Health, Labels, Locality, ServicePort } from '../model/endpoint.ts';
 import { DEFAULT_NAMESPACE, serviceName } from '../model/names.ts';
-import { canonicalAddress, isPort } from './address.ts';
+import { isPort, readHost } from './address.ts';
 
 interface KubeMetadata {
   readonly name?: string | undefined;
@@ -20,6 +20,7 @@ export interface KubeService {
   readonly spec?:
     | {
         readonly type?: string | undefined;
+        readonly externalName?: string | undefined;
         readonly ports?: readonly KubePort[] | null | undefined;
       }
     | undefined;
@@ -95,8 +96,13 @@ export function serviceOfSlice(slice: KubeEndpointSlice): string | undefined {
   return name ? serviceName(name, slice.metadata?.namespace || DEFAULT_NAMESPACE) : undefined;
 }
 
-/** An ExternalName Service is a DNS alias without endpoints of its own: it is left out. */
-export function isExternalName(service: KubeService): boolean {
+/** Leads to a DNS name and lists no port: nothing of it can be called here, so it is left out. */
+export function isBareAlias(service: KubeService): boolean {
+  return isExternalName(service) && !(service.spec?.ports ?? []).some(isTcp);
+}
+
+/** A Service that leads to a DNS name, at the ports that it lists, instead of to pods. */
+function isExternalName(service: KubeService): boolean {
   return service.spec?.type === 'ExternalName';
 }
 
@@ -119,14 +125,14 @@ export function groupsFromKubernetes(
     entry.slices.push(slice);
   }
   return [...known.values()]
-    .filter(({ service }) => service === undefined || !isExternalName(service))
+    .filter(({ service }) => service === undefined || !isBareAlias(service))
     .map((entry) => groupFromKubernetes(entry.service, entry.slices, options))
     .sort((a, b) => compareText(a.service, b.service));
 }
 
 /**
  * One service. `slices` are all slices of it, in any order; without `service`, ports are taken from them.
- * An ExternalName Service gives a group without endpoints. With neither a Service nor a slice that has a
+ * Of an ExternalName Service slices do not count. With neither a Service nor a slice that has a
  * name there is nothing to name the group by: the caller must not ask for that.
  */
 export function groupFromKubernetes(
@@ -137,6 +143,9 @@ export function groupFromKubernetes(
   const usable = service && isExternalName(service) ? [] : [...slices].sort(bySliceName);
   const ports = portsOf(service, usable);
   const endpoints = new Map<string, Endpoint>();
+  for (const endpoint of service ? externalEndpoints(service, options) : []) {
+    endpoints.set(`${endpoint.portName}|${endpointKey(endpoint)}`, endpoint);
+  }
   for (const slice of usable) {
     for (const endpoint of endpointsOf(slice, options)) {
       // The port name belongs to the key: two Service ports may share one target port.
@@ -223,15 +232,26 @@ function protocolOf(port: KubePort): string {
   return NAMED_PROTOCOLS.has(prefix) ? prefix : '';
 }
 
+/** Its name at each port; an IP address stands there for itself. Kubernetes says nothing of its health. */
+function externalEndpoints(service: KubeService, options: KubeMapOptions): Endpoint[] {
+  const host = isExternalName(service) ? readHost(service.spec?.externalName ?? '') : undefined;
+  if (host === undefined) return [];
+  const { network, locality } = options;
+  return (service.spec?.ports ?? []).filter(isTcp).flatMap(({ name, port }): Endpoint[] => {
+    if (!isPort(port)) return [];
+    const at = { ...host, port, portName: name ?? '' };
+    return [{ ...at, network, health: 'unknown', weight: 1, labels: {}, locality }];
+  });
+}
+
 function* endpointsOf(slice: KubeEndpointSlice, options: KubeMapOptions): Generator<Endpoint> {
-  if (slice.addressType === 'FQDN') return;
   const ports = (slice.ports ?? []).filter(isTcp);
   const namespace = slice.metadata?.namespace || DEFAULT_NAMESPACE;
   let { locality } = options;
   for (const endpoint of slice.endpoints ?? []) {
     // The addresses of one endpoint are interchangeable; like kube-proxy, take the first.
-    const address = canonicalAddress(endpoint.addresses?.[0] ?? '');
-    if (address === undefined) continue;
+    const host = readHost(endpoint.addresses?.[0] ?? '');
+    if (host === undefined || (host.hostname !== undefined && slice.addressType !== 'FQDN')) continue;
     const pod = podNameOf(endpoint);
     const facts = pod === undefined ? undefined : options.podOf?.(namespace, pod);
     const labels = labelsOf(endpoint, facts);
@@ -239,7 +259,7 @@ function* endpointsOf(slice: KubeEndpointSlice, options: KubeMapOptions): Genera
     for (const port of ports) {
       if (!isPort(port.port)) continue;
       yield {
-        address,
+        ...host,
         port: port.port,
         portName: port.name ?? '',
         network: options.network,

@@ -2,6 +2,7 @@
 // that kind is configured.
 import type { SourceConfig } from '../config/schema.ts';
 import type { Discoverer } from '../model/discovery.ts';
+import { resolved } from './resolve.ts';
 import { shaped } from './shape.ts';
 import type { SourceDeps } from './source.ts';
 
@@ -27,7 +28,8 @@ export async function* findSources(
 
 /** Rejects with ISTHMUS_CLIENT_MISSING when the kind's npm package is not installed. */
 export async function createDiscoverer(config: SourceConfig, deps: SourceDeps): Promise<Discoverer> {
-  return shaped(await createUnshaped(config, deps), config);
+  const discoverer = await createUnshaped(config, deps);
+  return shaped(config.kind === 'dns' ? discoverer : resolved(discoverer, config.resolvers, deps), config);
 }
 
 async function createUnshaped(config: SourceConfig, deps: SourceDeps): Promise<Discoverer> {

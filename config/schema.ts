@@ -25,7 +25,16 @@ const listenAddress = z
   .string()
   .refine((text) => parseListenAddress(text) !== undefined, 'HOST:PORT, such as 127.0.0.1:15010');
 
-const sourceBase = {
+/** IP, IP:PORT or [IPV6]:PORT. */
+const nameServers = z
+  .array(
+    z
+      .string()
+      .regex(/^(\d+(\.\d+){3}(:\d{1,5})?|[0-9a-fA-F:]+|\[[0-9a-fA-F:]+\](:\d{1,5})?)$/, 'IP or IP:PORT'),
+  )
+  .default([]);
+
+const anySource = {
   name: sourceName,
   locality,
   /** Readiness waits for its first answer. */
@@ -35,6 +44,13 @@ const sourceBase = {
   /** Namespace of services from a registry that has none. */
   serviceNamespace: z.string().min(1).default('default'),
   ...shapingFields,
+};
+
+/** A source of instances whose addresses may be host names. */
+const sourceBase = {
+  ...anySource,
+  /** Name servers for them. Empty: those of the machine. */
+  resolvers: nameServers,
 };
 
 export const fileSource = z.strictObject({
@@ -170,7 +186,7 @@ const dnsEntry = {
 };
 
 export const dnsSource = z.strictObject({
-  ...sourceBase,
+  ...anySource,
   kind: z.literal('dns'),
   /** A and AAAA records need a port; SRV records bring theirs along. */
   names: z
@@ -187,13 +203,7 @@ export const dnsSource = z.strictObject({
     )
     .min(1),
   /** Name servers, IP or IP:PORT. Empty: those of the machine. */
-  servers: z
-    .array(
-      z
-        .string()
-        .regex(/^(\d+(\.\d+){3}(:\d{1,5})?|[0-9a-fA-F:]+|\[[0-9a-fA-F:]+\](:\d{1,5})?)$/, 'IP or IP:PORT'),
-    )
-    .default([]),
+  servers: nameServers,
   /** For answers that do not say how long they hold. */
   pollSeconds: z.number().min(1).max(3_600).default(30),
 });

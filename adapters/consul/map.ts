@@ -2,7 +2,7 @@
 import { choosePrimaryPort, compareEndpoints, endpointKey } from '../../model/endpoint.ts';
 import type { Endpoint, EndpointGroup, Labels, Locality, ServicePort } from '../../model/endpoint.ts';
 import { serviceName } from '../../model/names.ts';
-import { canonicalAddress, isPort } from '../address.ts';
+import { isPort, readHost } from '../address.ts';
 import type { ConsulEntry } from './answers.ts';
 import { statusOf, verdictOf } from './status.ts';
 
@@ -16,8 +16,8 @@ export interface ConsulMapOptions {
 
 export interface ConsulGroup {
   readonly group: EndpointGroup;
-  /** Addresses that are host names: not resolved (yet), so not among the endpoints. Sorted. */
-  readonly hostNames: readonly string[];
+  /** Addresses that are neither IP addresses nor host names, so not among the endpoints. Sorted. */
+  readonly unusable: readonly string[];
 }
 
 /** @param name as Consul spells it. */
@@ -28,18 +28,18 @@ export function groupFromConsul(
 ): ConsulGroup {
   const ports = new Map<string, ServicePort>();
   const endpoints = new Map<string, Endpoint>();
-  const hostNames = new Set<string>();
+  const unusable = new Set<string>();
   let wanted = '';
   for (const entry of [...entries].sort(byInstance)) {
     wanted ||= wantedPort(entry);
     const text = entry.Service.Address || entry.Node.Address;
-    const address = canonicalAddress(text);
-    if (address === undefined) hostNames.add(text);
+    const host = readHost(text);
+    if (host === undefined) unusable.add(text);
     for (const port of portsOf(entry)) {
       const known = ports.get(port.name);
       if (!known || known.protocol === '') ports.set(port.name, { ...port, port: 0 });
-      if (address === undefined || !isPort(port.port)) continue;
-      const endpoint = endpointOf(entry, address, port, options);
+      if (host === undefined || !isPort(port.port)) continue;
+      const endpoint = endpointOf(entry, host, port, options);
       const key = `${port.name}|${endpointKey(endpoint)}`;
       const other = endpoints.get(key);
       if (!other || rank(endpoint) < rank(other)) endpoints.set(key, endpoint);
@@ -54,7 +54,7 @@ export function groupFromConsul(
       primaryPort: choosePrimaryPort(list, wanted),
       endpoints: [...endpoints.values()].sort(compareEndpoints),
     },
-    hostNames: [...hostNames].sort(),
+    unusable: [...unusable].sort(),
   };
 }
 
@@ -109,13 +109,13 @@ function protocolOf({ Meta, Tags }: ConsulEntry['Service']): string {
 
 function endpointOf(
   entry: ConsulEntry,
-  address: string,
+  host: Pick<Endpoint, 'address' | 'hostname'>,
   port: ServicePort,
   options: ConsulMapOptions,
 ): Endpoint {
   const { Service, Checks } = entry;
   return {
-    address,
+    ...host,
     port: port.port,
     portName: port.name,
     network: options.network,

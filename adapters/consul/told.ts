@@ -41,10 +41,10 @@ export class Told {
 
   #map(name: string, entries: readonly ConsulEntry[]): EndpointGroup {
     const { config, log, warned } = this.#context;
-    const { group, hostNames } = groupFromConsul(name, entries, { ...config, datacenter: this.#datacenter });
-    if (hostNames.length > 0) {
-      const warning = 'addresses that are host names are left out: they are not resolved yet';
-      warnOnce(warned, `host ${name}`, () => log.warn({ service: group.service, hostNames }, warning));
+    const { group, unusable } = groupFromConsul(name, entries, { ...config, datacenter: this.#datacenter });
+    if (unusable.length > 0) {
+      const warning = 'what is neither an IP address nor a host name is left out';
+      warnOnce(warned, `host ${name}`, () => log.warn({ service: group.service, unusable }, warning));
     }
     return group;
   }

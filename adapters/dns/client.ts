@@ -1,9 +1,7 @@
-// Questions to name servers. An answer is a list of targets; a name that does not exist, or has no such
-// record, is an empty one (RFC 2308); all else that goes wrong is an error. Does not loop, remembers nothing.
-import { Resolver } from 'node:dns/promises';
+// What name servers say of one entry of the config: a list of targets, empty when the name does not exist or
+// has no such record; all else that goes wrong is an error. Does not loop, remembers nothing.
 import type { DnsName } from '../../config/schema.ts';
-import { toError } from '../../lib/errors.ts';
-import { DNS_FAILED } from './errors.ts';
+import { createNameServer } from '../name-server.ts';
 
 export interface DnsTarget {
   /** IPv4 or IPv6. */
@@ -28,37 +26,16 @@ export interface DnsClient {
 
 /** @param answerMs for one question over all tries. */
 export function createDnsClient(servers: readonly string[], answerMs: number): DnsClient {
-  // c-ares doubles the wait at the second try.
-  const resolver = new Resolver({ timeout: Math.ceil(answerMs / 3), tries: 2 });
-  if (servers.length > 0) resolver.setServers(servers);
-  const asked = resolver.getServers().join(', ');
-
-  async function ask<R>(name: string, question: Promise<R[]>): Promise<R[]> {
-    try {
-      return await question;
-    } catch (thrown) {
-      const error = toError(thrown) as Error & { code?: string };
-      if (error.code === 'ENOTFOUND' || error.code === 'ENODATA') return [];
-      throw DNS_FAILED(name, asked, error.code ?? error.message);
-    }
-  }
-
-  async function addresses(name: string): Promise<{ address: string; ttl: number }[]> {
-    const [four, six] = await Promise.all([
-      ask(name, resolver.resolve4(name, { ttl: true })),
-      ask(name, resolver.resolve6(name, { ttl: true })),
-    ]);
-    return [...four, ...six];
-  }
+  const server = createNameServer(servers, answerMs);
 
   async function service(name: string): Promise<DnsAnswer> {
-    const all = await ask(name, resolver.resolveSrv(name));
+    const all = await server.services(name);
     const best = Math.min(...all.map(({ priority }) => priority));
     // A target of "." says that the service is decidedly not offered (RFC 2782).
     const records = all.filter((record) => record.priority === best && record.name !== '');
     const found = await Promise.all(
       records.map(async ({ name: host, port, weight }) => {
-        const list = await addresses(host);
+        const list = await server.addresses(host);
         return list.map(({ address }) => ({ address, port, weight: Math.max(1, weight), host }));
       }),
     );
@@ -69,10 +46,10 @@ export function createDnsClient(servers: readonly string[], answerMs: number): D
     async resolve(entry) {
       if (entry.srv !== undefined) return service(entry.srv);
       const { name, port } = entry;
-      const list = await addresses(name);
+      const list = await server.addresses(name);
       const ttl = list.length === 0 ? undefined : Math.min(...list.map((record) => record.ttl));
       return { targets: list.map(({ address }) => ({ address, port, weight: 1, host: '' })), ttl };
     },
-    close: () => resolver.cancel(),
+    close: () => server.close(),
   };
 }

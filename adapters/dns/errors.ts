@@ -1,11 +1,6 @@
 // What can go wrong with name servers, in words that say what to do.
 import { defineError } from '../../lib/errors.ts';
 
-export const DNS_FAILED = defineError(
-  'ISTHMUS_DNS_FAILED',
-  (name: string, servers: string, said: string) => `${servers} cannot answer for ${name}: ${said}`,
-  { hint: 'Check `servers` and the network; `dig NAME` asks the same.' },
-);
 export const DNS_ALL_GONE = defineError(
   'ISTHMUS_DNS_ALL_GONE',
   (servers: string, count: number) =>

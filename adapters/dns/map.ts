@@ -30,7 +30,8 @@ export function groupFromDns(
     targets.flatMap(({ address, port, weight, host }) => {
       const ports = [{ name: '', port, protocol: entry.protocol }];
       const labels = host === '' ? {} : { hostname: host };
-      const reading = readInstance({ host: address, ports, weight, labels }, options);
+      const hostname = (host || nameOf(entry)).toLowerCase().replace(/\.$/, '');
+      const reading = readInstance({ host: address, hostname, ports, weight, labels }, options);
       return reading.type === 'instance' ? [reading.instance] : [];
     }),
   );

@@ -102,7 +102,8 @@ async function list(
   const groups: EndpointGroup[] = [];
   for (const [index, service] of next.services.entries()) {
     if (index % GROUPS_AT_ONCE === GROUPS_AT_ONCE - 1) await breathe();
-    groups.push(...groupOf(context, next, service));
+    const group = next.group(service);
+    if (group) groups.push(group);
   }
   signal.throwIfAborted();
   next.settled();
@@ -128,7 +129,7 @@ function apply(context: EtcdContext, events: readonly EtcdEvent[]): DiscoveryUpd
   }
   context.onBad(known.bad.size);
   return [...changed].map((service): DiscoveryUpdate => {
-    const [group] = groupOf(context, known, service);
+    const group = known.group(service);
     return group ? { type: 'group', group } : { type: 'gone', service };
   });
 }
@@ -149,14 +150,4 @@ function put(context: EtcdContext, into: Instances, { key, value }: EtcdEntry): 
     warn.once(key, 'a value cannot be used, its last good one is kept', facts);
   } else warn.forget(key);
   return into.put(key, name, reading);
-}
-
-function groupOf(context: EtcdContext, from: Instances, service: string): EndpointGroup[] {
-  const group = from.group(service);
-  const hostNames = from.hostNames(service);
-  if (hostNames.length > 0) {
-    const text = 'addresses that are host names are left out: they are not resolved yet';
-    context.warn.once(`host ${service}`, text, { service, hostNames: hostNames.slice(0, 5) });
-  }
-  return group ? [group] : [];
 }

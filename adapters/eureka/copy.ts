@@ -86,12 +86,6 @@ export class RegistryCopy {
     return groupFromInstances({ name: apps[0] ?? service, namespace: '', aliases }, instances, this.#options);
   }
 
-  /** Instances whose address is a host name, and which therefore offer nothing. */
-  hostNames(service: string): string[] {
-    const entries = [...(this.#services.get(service)?.values() ?? [])];
-    return entries.flatMap(({ instance }) => instance?.hostName || []).sort();
-  }
-
   /** False when it is what we had. */
   #put(app: string, said: EurekaInstance, before: RegistryCopy | undefined): boolean {
     const service = this.#service(app);

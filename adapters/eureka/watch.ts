@@ -51,16 +51,12 @@ export async function watchEureka(
 
 /** What is new of a service since it was told last. */
 function tell(
-  { known, warn }: EurekaContext,
+  { known }: EurekaContext,
   told: Map<string, EndpointGroup>,
   service: string,
 ): DiscoveryUpdate | undefined {
   const group = known?.group(service);
   if (!group) return told.delete(service) ? { type: 'gone', service } : undefined;
-  const hostNames = known?.hostNames(service) ?? [];
-  const about = `host ${service}`;
-  if (hostNames.length === 0) warn.forget(about);
-  else warn.once(about, 'instances whose ipAddr is no IP address are left out', { service, hostNames });
   if (isDeepStrictEqual(told.get(service), group)) return undefined;
   told.set(service, group);
   return { type: 'group', group };

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { choosePrimaryPort, compareEndpoints, endpointKey } from '../../model/endpoint.ts';
 import type { Endpoint, EndpointGroup, Locality, ServicePort } from '../../model/endpoint.ts';
 import { serviceName } from '../../model/names.ts';
-import { canonicalAddress, isPort } from '../address.ts';
+import { isPort, readHost } from '../address.ts';
 import { checkShape, parseDocuments } from './text.ts';
 import type { FileDocument } from './text.ts';
 
@@ -122,12 +122,16 @@ function draftOf(
   return draft;
 }
 
-function parseTarget(target: string, place: Place, index: number): Pick<Endpoint, 'address' | 'port'> {
+function parseTarget(
+  target: string,
+  place: Place,
+  index: number,
+): Pick<Endpoint, 'address' | 'hostname' | 'port'> {
   const match = /^(\[[^\]]+\]|[^:[\]]+):(\d{1,5})$/.exec(target.trim());
-  const address = canonicalAddress(match?.[1] ?? '');
+  const host = readHost(match?.[1] ?? '');
   const port = Number(match?.[2]);
-  if (address !== undefined && isPort(port)) return { address, port };
-  const what = `"${target}" is not ADDRESS:PORT with an IPv4 address or an IPv6 address in brackets`;
+  if (host !== undefined && isPort(port)) return { ...host, port };
+  const what = `"${target}" is not HOST:PORT with an IPv4 address, an IPv6 address in brackets, or a host name`;
   throw place.document.fault([place.index, 'targets', index], what);
 }
 

@@ -25,7 +25,13 @@ const port = z.object({
 });
 const service = z.object({
   metadata: metadata.extend({ name: z.string().min(1) }),
-  spec: z.object({ type: z.string().optional(), ports: z.array(port).nullish() }).optional(),
+  spec: z
+    .object({
+      type: z.string().optional(),
+      externalName: z.string().optional(),
+      ports: z.array(port).nullish(),
+    })
+    .optional(),
 });
 const condition = z.boolean().nullish();
 const endpointSlice = z

@@ -21,7 +21,11 @@ export function slimService(object: unknown): KubeService {
       ...slim.id,
       ...(primary === undefined ? {} : { annotations: { [PRIMARY_PORT_ANNOTATION]: primary } }),
     },
-    spec: { type: text(spec['type']), ports: list(spec['ports'], 'spec.ports').map(slimPort) },
+    spec: {
+      type: text(spec['type']),
+      ...(spec['type'] === 'ExternalName' ? { externalName: text(spec['externalName']) } : {}),
+      ports: list(spec['ports'], 'spec.ports').map(slimPort),
+    },
   };
 }
 

@@ -3,13 +3,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { EndpointGroup } from '../../model/endpoint.ts';
 import { splitServiceName } from '../../model/names.ts';
-import {
-  groupFromKubernetes,
-  isExternalName,
-  nameOfService,
-  podNameOf,
-  serviceOfSlice,
-} from '../kube-map.ts';
+import { groupFromKubernetes, isBareAlias, nameOfService, podNameOf, serviceOfSlice } from '../kube-map.ts';
 import type { KubeEndpointSlice, KubeMapOptions, KubeService } from '../kube-map.ts';
 import { podKey } from './decor.ts';
 
@@ -107,10 +101,10 @@ export class KubeStore {
     return [owner];
   }
 
-  /** undefined when the source does not list it: neither Service nor slices, or a mere DNS alias. */
+  /** undefined when the source does not list it: neither Service nor slices, or an alias without ports. */
   group(name: string): EndpointGroup | undefined {
     const entry = this.#entries.get(name);
-    if (!entry || !this.#shows(name) || (entry.service && isExternalName(entry.service))) return undefined;
+    if (!entry || !this.#shows(name) || (entry.service && isBareAlias(entry.service))) return undefined;
     return groupFromKubernetes(entry.service, [...entry.slices.values()], this.#options);
   }
 

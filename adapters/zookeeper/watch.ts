@@ -137,7 +137,8 @@ class View {
     const groups: EndpointGroup[] = [];
     for (const [index, service] of this.#instances.services.entries()) {
       if (index % GROUPS_AT_ONCE === GROUPS_AT_ONCE - 1) await breathe();
-      groups.push(...this.#groupOf(service));
+      const group = this.#instances.group(service);
+      if (group) groups.push(group);
     }
     if (signal.aborted) return;
     this.#context.known = this.#instances;
@@ -152,7 +153,7 @@ class View {
   #tellChanges(): void {
     this.#context.onBad(this.#instances.bad.size);
     for (const service of this.#changed) {
-      const [group] = this.#groupOf(service);
+      const group = this.#instances.group(service);
       this.#emit(group ? { type: 'group', group } : { type: 'gone', service });
     }
     this.#changed.clear();
@@ -173,15 +174,5 @@ class View {
     const nothing = this.#folders > 0 && nodes === 0 && this.#instances.services.length === 0;
     if (nothing) warn.once('nothing', 'there are nodes under the path, but no instance', { path, expected });
     else warn.forget('nothing');
-  }
-
-  #groupOf(service: string): EndpointGroup[] {
-    const group = this.#instances.group(service);
-    const hostNames = this.#instances.hostNames(service);
-    if (hostNames.length > 0) {
-      const text = 'addresses that are host names are left out: they are not resolved yet';
-      this.#context.warn.once(`host ${service}`, text, { service, hostNames: hostNames.slice(0, 5) });
-    }
-    return group ? [group] : [];
   }
 }

@@ -173,16 +173,19 @@ describePeers(
       expect(protocols).toEqual(['http2', 'grpc', 'http', 'example.com/own']);
     });
 
-    it('leaves out ExternalName, and takes the Service once it is another type', async () => {
+    it('takes ExternalName for its name, and the Service for what it is once it is another type', async () => {
       const alias = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'db', namespace } } as const;
+      const db = `db.${namespace}`;
       await api.create({ ...alias, spec: { type: 'ExternalName', externalName: 'db.example.org' } });
       await api.create(service(namespace));
       const f = follow();
       await soon(() => f.services.has(orders));
-      expect(f.services.has(`db.${namespace}`)).toBe(false);
-      const spec = { type: 'ClusterIP', externalName: null, ports: [{ port: 5432 }] };
-      await api.patch({ kind: 'Service', name: 'db', namespace }, { spec });
-      await soon(() => f.services.has(`db.${namespace}`));
+      expect(f.services.has(db)).toBe(false);
+      const patch = (spec: object) => api.patch({ kind: 'Service', name: 'db', namespace }, { spec });
+      await patch({ ports: [{ port: 5432 }] });
+      await soon(() => f.services.get(db)?.endpoints[0]?.hostname === 'db.example.org');
+      await patch({ type: 'ClusterIP', externalName: null });
+      await soon(() => f.services.get(db)?.endpoints.length === 0);
     });
 
     it('follows the namespaces that carry the labels, as they come and go', async () => {

@@ -29,11 +29,10 @@ describe('readInstance', () => {
     expect(read(draft)).toMatchObject({ type: 'bad', why: expect.stringContaining(why) as string });
   });
 
-  test('a host name is known, but offers nothing', () => {
-    expect(instance({ host: 'vm-1.example.com' })).toMatchObject({
-      endpoints: [],
-      hostName: 'vm-1.example.com',
-    });
+  test('a host name stands for its address until it is resolved, in one spelling', () => {
+    const [endpoint] = instance({ host: 'VM-1.example.com.' }).endpoints;
+    expect(endpoint).toMatchObject({ address: 'vm-1.example.com', hostname: 'vm-1.example.com' });
+    expect(instance().endpoints[0]).not.toHaveProperty('hostname');
   });
 
   test('IPv6 in one spelling', () => {

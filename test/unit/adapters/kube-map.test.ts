@@ -182,14 +182,14 @@ describe('one service', () => {
     expect(brief(group)).toEqual(['10.0.0.1:8080/grpc healthy', '10.0.0.1:8080/http healthy']);
   });
 
-  test('slices unite, of both families; FQDN and bad addresses are left out', () => {
+  test('slices unite, of both families, and of names; bad addresses are left out', () => {
     const group = groupFromKubernetes(
       service(),
       [
         slice({ name: 'b', endpoints: [pod('10.0.0.2'), pod('not-an-ip'), {}] }),
         slice({ name: 'a', endpoints: [pod('10.0.0.1')] }),
         slice({ name: 'c', addressType: 'IPv6', endpoints: [pod('2001:DB8::1')] }),
-        slice({ name: 'd', addressType: 'FQDN', endpoints: [pod('10.0.0.9')] }),
+        slice({ name: 'd', addressType: 'FQDN', endpoints: [pod('vm.example.org')] }),
         slice({ name: 'e', ports: [{ name: 'http', port: null }], endpoints: [pod('10.0.0.8')] }),
       ],
       options,
@@ -198,6 +198,7 @@ describe('one service', () => {
       '10.0.0.1:8080/http healthy',
       '10.0.0.2:8080/http healthy',
       '2001:db8::1:8080/http healthy',
+      'vm.example.org:8080/http healthy',
     ]);
   });
 
@@ -243,11 +244,49 @@ describe('one service', () => {
   });
 });
 
+describe('ExternalName', () => {
+  const external = (spec: object) => {
+    const ports = [
+      { name: 'pg', port: 5432 },
+      { name: 'dns', port: 53, protocol: 'UDP' },
+    ];
+    const named = service({ type: 'ExternalName', externalName: 'DB.example.org.', ports, ...spec });
+    return groupFromKubernetes(named, [slice({ endpoints: [pod('10.0.0.1')] })], options);
+  };
+
+  test('is its name at each TCP port, and none of its slices', () => {
+    expect(external({}).endpoints).toEqual([
+      {
+        address: 'db.example.org',
+        hostname: 'db.example.org',
+        port: 5432,
+        portName: 'pg',
+        network: options.network,
+        health: 'unknown',
+        weight: 1,
+        labels: {},
+        locality: options.locality,
+      },
+    ]);
+  });
+
+  test.each([
+    ['192.0.2.7', '192.0.2.7'],
+    ['not a name', undefined],
+  ])('%j', (externalName, address) => {
+    expect(external({ externalName }).endpoints[0]?.address).toBe(address);
+  });
+});
+
 describe('a whole cluster', () => {
   test('has every Service, also an empty one, and services of which only slices are known', () => {
     const other = slice({ name: 'x', endpoints: [pod('10.0.0.7')] });
     const groups = groupsFromKubernetes(
-      [service(), service({ type: 'ExternalName' }, { name: 'outside' }), service({}, { name: 'empty' })],
+      [
+        service(),
+        service({ type: 'ExternalName', ports: [] }, { name: 'outside' }),
+        service({}, { name: 'empty' }),
+      ],
       [
         slice({ endpoints: [pod('10.0.0.1')] }),
         { ...other, metadata: { ...other.metadata, labels: { 'kubernetes.io/service-name': 'late' } } },

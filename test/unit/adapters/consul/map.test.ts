@@ -126,18 +126,21 @@ describe('an instance', () => {
 });
 
 describe('a service', () => {
-  test('host names are left out and named', () => {
-    const { group, hostNames } = groupFromConsul(
+  test('host names are to be resolved; what is neither name nor address is left out and named', () => {
+    const { group, unusable } = groupFromConsul(
       'orders',
       [
         entry(),
         entry({ ID: 'o2', Address: 'web-1.example.com' }),
-        entry({ ID: 'o3', Address: 'a.example.com' }),
+        entry({ ID: 'o3', Address: 'not a host' }),
       ],
       options,
     );
-    expect(group.endpoints).toHaveLength(1);
-    expect(hostNames).toEqual(['a.example.com', 'web-1.example.com']);
+    expect(group.endpoints.map(({ address, hostname }) => [address, hostname])).toEqual([
+      [expect.stringMatching(/^[0-9.]+$/), undefined],
+      ['web-1.example.com', 'web-1.example.com'],
+    ]);
+    expect(unusable).toEqual(['not a host']);
   });
 
   test('without instances is known and empty', () => {

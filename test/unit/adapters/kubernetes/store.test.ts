@@ -78,10 +78,13 @@ describe('KubeStore', () => {
     expect(addresses(s, 'ledger.pay')).toEqual(['10.0.0.5']);
   });
 
-  it('leaves out an ExternalName Service', () => {
+  it('leaves out an ExternalName Service without ports', () => {
     const s = store();
-    s.putService(service('db', { type: 'ExternalName', externalName: 'db.example.org' }));
+    const external = { type: 'ExternalName', externalName: 'db.example.org' };
+    s.putService(service('db', { ...external, ports: [] }));
     expect(s.groups()).toEqual([]);
+    expect(s.putService(service('db', { ...external, ports: [{ port: 5432 }] }))).toEqual(['db.shop']);
+    expect(addresses(s, 'db.shop')).toEqual(['db.example.org']);
     expect(s.putService(service('db'))).toEqual(['db.shop']);
     expect(s.group('db.shop')).toBeDefined();
   });
