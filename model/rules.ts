@@ -3,9 +3,10 @@
 import type { Labels } from './endpoint.ts';
 
 /**
- * How the sources of a service become one. `union`: one pool. `prefer`: the first source with ready capacity,
- * the others as the next priorities; sources not named come last. `weighted`: each source's share of traffic,
- * whatever its number of instances; sources not named get nothing. `isolate`: no merging, only
+ * How the sources of a service become one (docs/merge.md, rule 2). `union`: one pool. `prefer`: the first source
+ * with ready capacity, the others as the next priorities; sources not named come last, in the order of the
+ * config. `weighted`: each source's share of the traffic, whatever its number of instances; a share of 0 is the
+ * next priority, a source not named gets nothing as long as a named one can serve. `isolate`: no merging, only
  * `service@source` names.
  */
 export type MergePolicy =
@@ -18,9 +19,20 @@ export interface ServiceRules {
   readonly policy: MergePolicy;
   /** Two services at one address: both serve and an alarm is raised, or neither until one is proven. */
   readonly identity: 'permissive' | 'strict';
+  /** Percent of ready endpoints below which a data plane sends to all; undefined: what the policy needs. */
+  readonly panicThreshold?: number | undefined;
+  /** `service@source` clusters beside the merged one. `isolate` has them always. */
+  readonly pin: boolean;
+  /** Address ranges (CIDR) in which several services may share an address and port. */
+  readonly sharedAddresses: readonly string[];
 }
 
-export const DEFAULT_RULES: ServiceRules = { policy: { kind: 'union' }, identity: 'permissive' };
+export const DEFAULT_RULES: ServiceRules = {
+  policy: { kind: 'union' },
+  identity: 'permissive',
+  pin: false,
+  sharedAddresses: [],
+};
 
 /** What an operator set for one endpoint by hand; always ends by itself. */
 export interface EndpointOverride {

@@ -17,6 +17,8 @@ export interface EndpointMark {
   readonly expired?: { readonly since: number };
   /** It answered a ping as another service: no traffic at all. */
   readonly quarantined?: { readonly since: number; readonly answeredAs: string };
+  /** It answered a ping as this service: what `identity: strict` waits for where two services claim it. */
+  readonly proven?: { readonly since: number };
   /** Factor of its weight for flapping, 0 … 1; 0 means no new traffic. */
   readonly damping?: number;
   /** Factor of its weight while it is new, 0 … 1, never 0. */
