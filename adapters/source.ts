@@ -47,7 +47,7 @@ export function supervisedSource(options: SourceOptions): Discoverer {
 async function* discover(options: SourceOptions, parent: AbortSignal): AsyncGenerator<DiscoveryUpdate> {
   const { clock, timings } = options;
   const queue = new UpdateQueue({ clock, ms: HOLD_MS });
-  const { heard, failed } = reporter(options, queue);
+  const { heard, failed, answered } = reporter(options, queue);
   // A consumer that breaks out of its loop ends the watch too, not only the caller's signal.
   const { controller, release } = childController(parent);
   const running = supervise<DiscoveryUpdate>(
@@ -59,6 +59,7 @@ async function* discover(options: SourceOptions, parent: AbortSignal): AsyncGene
         const notice = options.notice?.() ?? '';
         heard(notice === '' ? { type: 'alive' } : { type: 'alive', notice });
       },
+      onAnswered: answered,
       clock,
       ...timings,
     },
@@ -91,6 +92,7 @@ function reporter(options: SourceOptions, queue: UpdateQueue) {
     queue.put(update);
   };
   const failed = (error: Error) => {
+    metrics.source.errors.inc({ source, code: codeOf(error) });
     const text = describeError(error);
     // The same cause at every retry is no news; a new one is.
     if (text === cause) return;
@@ -99,5 +101,13 @@ function reporter(options: SourceOptions, queue: UpdateQueue) {
     log.warn({ cause }, wasLive ? 'source is stale, keeping what it said' : 'source does not answer yet');
     heard({ type: 'stale', cause: error });
   };
-  return { heard, failed };
+  const answered = (of: 'list' | 'probe', ms: number) =>
+    metrics.source.duration.observe({ source, of }, ms / 1_000);
+  return { heard, failed, answered };
+}
+
+/** `ISTHMUS_…`, the system's (`ECONNREFUSED`), or `other`: few, as they become values of a label. */
+function codeOf(error: Error): string {
+  const code = 'code' in error ? error.code : undefined;
+  return typeof code === 'string' && /^[A-Z][A-Z0-9_]{1,60}$/.test(code) ? code : 'other';
 }

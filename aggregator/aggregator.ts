@@ -52,6 +52,15 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
   };
   const pending = coalesce(publish, { quietMs: options.quietMs ?? 10, maxMs: options.maxMs ?? 250, clock });
 
+  const age = () => {
+    const now = clock.now();
+    for (const { name, staleSince } of sources.values()) {
+      const seconds = staleSince === undefined ? 0 : Math.max(0, now - staleSince) / 1_000;
+      metrics.source.staleness.set({ source: name }, seconds);
+    }
+  };
+  const stopAge = metrics.beforeScrape(age);
+
   const setSource = (state: SourceState) => {
     sources.set(state.name, state);
     const labels = { source: state.name };
@@ -125,8 +134,8 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
       replace(source, []);
       store.setDark(source, undefined);
       sources.delete(source);
-      const { up, services, endpoints, lastSuccess } = metrics.source;
-      for (const gauge of [up, services, endpoints, lastSuccess]) gauge.remove({ source });
+      const { up, services, endpoints, lastSuccess, staleness } = metrics.source;
+      for (const gauge of [up, services, endpoints, lastSuccess, staleness]) gauge.remove({ source });
       if (!closed) pending.trigger();
     },
     subscribe(listener) {
@@ -136,6 +145,7 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
     flush: () => pending.flush(),
     close() {
       closed = true;
+      stopAge();
       pending.cancel();
     },
   };

@@ -32,6 +32,8 @@ export interface SuperviseOptions<T> {
   onFault(cause: Error): void;
   /** After each probe that was answered once the first list is there. */
   onAlive?(): void;
+  /** Milliseconds from an opened client to its first list, and of each probe that was answered. */
+  onAnswered?(what: 'list' | 'probe', ms: number): void;
   readonly clock: Clock;
   /** Wait between two probes. Default 5,000 ms; with `deadlineMs` a frozen server shows within 15 s. */
   readonly probeEveryMs?: number;
@@ -135,8 +137,10 @@ function follow<T>(
   const listed = new Promise<void>((resolve) => {
     onListed = resolve;
   });
+  const began = o.clock.monotonic();
   const emit = (update: T) => {
     if (signal.aborted) return;
+    if (!hasListed) o.onAnswered?.('list', o.clock.monotonic() - began);
     hasListed = true;
     onListed();
     o.emit(update);
@@ -146,10 +150,11 @@ function follow<T>(
     if (!signal.aborted) throw SOURCE_WATCH_ENDED();
   };
   const probes = async () => {
-    const started = o.clock.monotonic();
-    while (o.clock.monotonic() - started < o.relistEveryMs) {
+    while (o.clock.monotonic() - began < o.relistEveryMs) {
       await sleep(o.probeEveryMs, signal, o.clock);
+      const asked = o.clock.monotonic();
       await inTime(o.clock, o.deadlineMs, signal, 'a probe', (s) => attempt.probe(s)).result;
+      o.onAnswered?.('probe', o.clock.monotonic() - asked);
       if (!hasListed || signal.aborted) continue;
       onProven();
       o.onAlive?.();

@@ -9,8 +9,14 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
   const registry = new Registry();
   if (options.processMetrics) collectDefaultMetrics({ register: registry });
   const registers = [registry];
+  const scrapes = new Set<() => void>();
   return {
     registry,
+    /** For values that age: `fn` sets them when they are asked for. The returned function ends it. */
+    beforeScrape(fn: () => void): () => void {
+      scrapes.add(fn);
+      return () => void scrapes.delete(fn);
+    },
     source: {
       up: new Gauge({
         name: 'isthmus_source_up',
@@ -22,6 +28,26 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
         name: 'isthmus_source_last_success_timestamp_seconds',
         help: 'When the source last gave a good answer',
         labelNames: ['source'],
+        registers,
+      }),
+      staleness: new Gauge({
+        name: 'isthmus_source_staleness_seconds',
+        help: 'For how long the source has not answered; 0 while it is live',
+        labelNames: ['source'],
+        registers,
+        collect: () => scrapes.forEach((fn) => fn()),
+      }),
+      duration: new Histogram({
+        name: 'isthmus_source_duration_seconds',
+        help: 'Time of the first list of each try, and of the probes',
+        labelNames: ['source', 'of'],
+        buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+        registers,
+      }),
+      errors: new Counter({
+        name: 'isthmus_source_errors_total',
+        help: 'Tries that failed, by code of the error',
+        labelNames: ['source', 'code'],
         registers,
       }),
       endpoints: new Gauge({

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { supervisedSource } from '../../../adapters/source.ts';
 import { ManualClock } from '../../../lib/clock.ts';
+import { defineError } from '../../../lib/errors.ts';
 import type { Attempt } from '../../../lib/supervisor.ts';
 import type { DiscoveryUpdate } from '../../../model/discovery.ts';
 import { createLogger } from '../../../telemetry/logger.ts';
@@ -65,9 +66,28 @@ describe('supervisedSource', () => {
     expect(seen).toEqual(['stale: down', 'sync', 'alive']);
     const faults = (await t.metrics.source.faults.get()).values.map((v) => v.value);
     expect(faults).toEqual([1]);
+    const errors = (await t.metrics.source.errors.get()).values;
+    expect(errors).toEqual([{ labels: { source: 'one', code: 'other' }, value: 4 }]);
+    const durations = (await t.metrics.source.duration.get()).values;
+    const counts = durations.filter(({ metricName }) => metricName?.endsWith('_count'));
+    expect(counts.map(({ labels, value }) => [labels.of, value])).toEqual([
+      ['list', 1],
+      ['probe', 1],
+    ]);
     t.stop.abort();
     await reading;
     expect(t.clock.pending).toBe(0);
+  });
+
+  test.each([
+    [Object.assign(new Error('x'), { code: 'ECONNREFUSED' }), 'ECONNREFUSED'],
+    [defineError('ISTHMUS_TEST', () => 'x')(), 'ISTHMUS_TEST'],
+    [Object.assign(new Error('x'), { code: 14 }), 'other'],
+    [Object.assign(new Error('x'), { code: 'of all kinds' }), 'other'],
+  ])('%o is counted under %s', async (error, code) => {
+    const t = start(() => ({ watch: () => Promise.reject(error) }));
+    for await (const update of t.source.discover(t.stop.signal)) if (update.type === 'stale') break;
+    expect((await t.metrics.source.errors.get()).values[0]?.labels).toEqual({ source: 'one', code });
   });
 
   test('a new cause of the same outage is told', async () => {

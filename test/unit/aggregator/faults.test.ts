@@ -140,6 +140,17 @@ describe('the aggregator', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('says at each scrape for how long a source has been dark', async () => {
+    const { aggregator, stop, metrics, clock } = setup();
+    const staleness = async () => (await metrics.source.staleness.get()).values.map(({ value }) => value);
+    await aggregator.attach(saying([DARK]), stop.signal);
+    clock.advance(1_500);
+    expect(await staleness()).toEqual([1.5]);
+    clock.advance(1_000);
+    expect(await staleness()).toEqual([2.5]);
+    aggregator.close();
+  });
+
   it('forgets the metrics of a source that is detached', async () => {
     const { aggregator, stop, metrics } = setup();
     await aggregator.attach(saying([SYNC]), stop.signal);

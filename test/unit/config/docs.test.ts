@@ -7,6 +7,7 @@ import { SOURCE_KINDS, fieldsAt } from '../../../config/explain.ts';
 import { parseConfig } from '../../../config/load.ts';
 import { SCALARS } from '../../../config/overrides.ts';
 import { formatProblem } from '../../../config/problems.ts';
+import { createMetrics } from '../../../telemetry/metrics.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
@@ -38,6 +39,19 @@ describe('docs/config.md', () => {
       expect(text).toContain(`| \`${field}\` | \`${flag}\` | \`${variable}\` |`);
     }
   });
+});
+
+it('docs/metrics.md has every metric with its type and labels, and no other', async () => {
+  const { registry } = createMetrics();
+  const metrics = await registry.getMetricsAsJSON();
+  const labels = (name: string) =>
+    (registry.getSingleMetric(name) as { labelNames?: string[] }).labelNames ?? [];
+  const wanted = metrics.map(({ name, type }) => {
+    const own = labels(name).map((label) => `\`${label}\``);
+    return `| \`${name}\` | ${String(type)} | ${own.join(', ') || '–'} |`;
+  });
+  const rows = read('docs/metrics.md').match(/^\| `isthmus_[^|]+\|[^|]+\|[^|]+\|/gm) ?? [];
+  expect([...rows].sort()).toEqual([...wanted].sort());
 });
 
 it('docs/cli.md has every command', () => {
