@@ -75,7 +75,9 @@ function apiRoutes(app: Hono, deps: AdminDeps): void {
     return c.json({ items: [...deps.snapshot().sources.values()].map((source) => sourceJson(source, now)) });
   });
   app.get('/api/v1/services', (c) =>
-    c.json({ items: servicesInOrder(deps.snapshot()).map((shards) => serviceJson(shards)) }),
+    c.json({
+      items: servicesInOrder(deps.snapshot()).map((shards) => serviceJson(shards, deps.snapshot().sources)),
+    }),
   );
   app.get('/api/v1/services/:name/endpoints', (c) => endpointsOf(c, deps, c.req.param('name')));
   app.get('/api/v1/endpoints', (c) => {

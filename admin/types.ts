@@ -1,7 +1,9 @@
 // The JSON that scripts may rely on, from the HTTP API and `-o json` alike. Fields may be added, never
 // renamed. Times are RFC 3339, durations seconds, shares 0…1; lists travel as { items: [...] }.
 import type { Health, Labels, Locality } from '../model/endpoint.ts';
+import type { Emptiness } from '../model/merge/emptiness.ts';
 import type { ProxyStatus, ProxyTypeState } from '../model/proxies.ts';
+import type { MergePolicy } from '../model/rules.ts';
 import type { SourceCondition } from '../model/snapshot.ts';
 
 export interface Items<T> {
@@ -30,10 +32,14 @@ export interface ServiceJson {
   readonly aliases: readonly string[];
   readonly ports: readonly { readonly name: string; readonly port: number; readonly protocol: string }[];
   readonly sources: readonly { readonly name: string; readonly endpoints: number; readonly ready: number }[];
-  readonly policy: 'union';
+  readonly policy: MergePolicy['kind'];
   readonly endpoints: number;
   /** Endpoints that may get new traffic by what their sources say. */
   readonly ready: number;
+  /** Why none is ready beyond doubt; null when one is. */
+  readonly emptiness: Emptiness | null;
+  /** Addresses that other services claim, too. */
+  readonly conflicts: readonly { readonly address: string; readonly services: readonly string[] }[];
 }
 
 export interface EndpointJson {
@@ -47,6 +53,10 @@ export interface EndpointJson {
   readonly weight: number;
   /** Of the traffic to this port of the service. */
   readonly share: number;
+  /** 0 is best; null for one that no caller gets. */
+  readonly priority: number | null;
+  /** The source whose share it uses; '' in a service without shares. */
+  readonly side: string;
   /** Who vouches for it; the first gave the attributes. */
   readonly sources: readonly string[];
   readonly labels: Labels;

@@ -1,9 +1,13 @@
 // From the catalogue to the JSON of the API. Pure: everything comes in as arguments, time too.
-import { isReady, mergeShards } from '../model/merge.ts';
-import type { MergedEndpoint, MergedPort } from '../model/merge.ts';
+import { compareEndpoints, isReady } from '../model/endpoint.ts';
+import { mergeShards } from '../model/merge.ts';
+import { emptiness, portsOf } from '../model/merge/emptiness.ts';
+import { localityGroups, sharesOf } from '../model/merge/localities.ts';
+import type { MergedEndpoint } from '../model/merge/types.ts';
 import { splitServiceName } from '../model/names.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
 import type { FederationSnapshot, ServiceShards, SourceState } from '../model/snapshot.ts';
+import { rfc3339, staleSeconds, stateOf } from './reasons.ts';
 import type { EndpointJson, ProxyJson, ServiceJson, SourceJson } from './types.ts';
 
 /** @param now milliseconds since the epoch. */
@@ -20,79 +24,55 @@ export function sourceJson(source: SourceState, now: number): SourceJson {
   };
 }
 
-export function serviceJson(shards: ServiceShards): ServiceJson {
+export function serviceJson(shards: ServiceShards, sources: FederationSnapshot['sources']): ServiceJson {
   const merged = mergeShards(shards);
-  const endpoints = merged.ports.flatMap((port) => port.endpoints);
+  const ports = portsOf(merged);
+  const endpoints = ports.flatMap((port) => port.endpoints);
+  const dark = [...sources.values()].filter(({ state }) => state !== 'live').map(({ name }) => name);
   return {
     service: merged.service,
     ...splitServiceName(merged.service),
     aliases: merged.aliases,
-    ports: merged.ports.map(({ name, port, protocol }) => ({ name, port, protocol })),
+    ports: ports.map(({ name, port, protocol }) => ({ name, port, protocol })),
     sources: [...shards.shards].map(([name, { group }]) => ({
       name,
       endpoints: group.endpoints.length,
       ready: group.endpoints.filter(isReady).length,
     })),
-    policy: 'union',
+    policy: shards.rules.policy.kind,
     endpoints: endpoints.length,
     ready: endpoints.filter(isReady).length,
+    emptiness: emptiness(shards, { filtered: false, dark }) ?? null,
+    conflicts: [...shards.conflicts].map(([address, services]) => ({ address, services })),
   };
 }
 
-/** Every endpoint of one service, the primary port first. */
+/** Every endpoint of one service, the primary port first; of an isolated one, source by source. */
 export function endpointsJson(
   shards: ServiceShards,
   sources: FederationSnapshot['sources'],
   now: number,
 ): readonly EndpointJson[] {
-  return mergeShards(shards).ports.flatMap((port) => {
-    const total = readyWeight(port);
-    return port.endpoints.map((endpoint) => ({
+  return portsOf(mergeShards(shards)).flatMap((port) => {
+    const shares = sharesOf(localityGroups(port.endpoints, shards.rules.policy));
+    const out = new Set<MergedEndpoint>(port.withheld);
+    return [...port.endpoints, ...port.withheld].sort(compareEndpoints).map((endpoint) => ({
       service: shards.service,
       address: endpoint.address,
       port: endpoint.port,
       portName: endpoint.portName,
       network: endpoint.network,
       ...stateOf(endpoint, sources, now),
-      // Weight 0 is how some registries say "draining"; the catalogue says it in one way.
-      health: endpoint.weight === 0 ? 'draining' : endpoint.health,
+      health: endpoint.health,
       weight: endpoint.weight,
-      share: isReady(endpoint) ? endpoint.weight / total : 0,
+      share: shares.get(endpoint) ?? 0,
+      priority: out.has(endpoint) ? null : endpoint.priority,
+      side: endpoint.side,
       sources: endpoint.sources,
       labels: endpoint.labels,
       locality: endpoint.locality,
     }));
   });
-}
-
-const readyWeight = (port: MergedPort): number =>
-  port.endpoints.reduce((sum, endpoint) => sum + (isReady(endpoint) ? endpoint.weight : 0), 0);
-
-/** Held only when every witness is dark: for one address a live witness beats a dark one. */
-function stateOf(
-  endpoint: MergedEndpoint,
-  sources: FederationSnapshot['sources'],
-  now: number,
-): Pick<EndpointJson, 'state' | 'since' | 'reason'> {
-  const witnesses = endpoint.sources.flatMap((name) => sources.get(name) ?? []);
-  const dark = witnesses.filter((source) => source.state !== 'live');
-  const health = healthInWords(endpoint);
-  if (dark.length === 0 || dark.length < witnesses.length) {
-    return { state: 'live', since: null, reason: `listed by ${endpoint.sources.join(', ')}${health}` };
-  }
-  const since = Math.max(...dark.map((source) => source.staleSince ?? now));
-  const causes = dark.map(
-    (source) =>
-      `source ${source.name} has been ${source.state} for ${staleSeconds(source, now)} s: ${source.cause}`,
-  );
-  return { state: 'held', since: rfc3339(since), reason: `${causes.join('; ')}${health}` };
-}
-
-function healthInWords(endpoint: MergedEndpoint): string {
-  const speaker = endpoint.sources[0] ?? 'its source';
-  if (endpoint.weight === 0) return `; ${speaker} says weight 0, which means draining`;
-  if (endpoint.health === 'healthy' || endpoint.health === 'unknown') return '';
-  return `; ${speaker} says ${endpoint.health}`;
 }
 
 export function proxyJson(proxy: ProxyStatus): ProxyJson {
@@ -116,10 +96,3 @@ export function findService(snapshot: FederationSnapshot, name: string): Service
 export function servicesInOrder(snapshot: FederationSnapshot): readonly ServiceShards[] {
   return [...snapshot.services.values()].sort((a, b) => (a.service < b.service ? -1 : 1));
 }
-
-function staleSeconds(source: SourceState, now: number): number {
-  if (source.staleSince === undefined) return 0;
-  return Math.max(0, Math.round((now - source.staleSince) / 1000));
-}
-
-const rfc3339 = (ms: number): string => new Date(ms).toISOString();

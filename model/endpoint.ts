@@ -77,6 +77,11 @@ export function compareEndpoints(a: Endpoint, b: Endpoint): number {
   );
 }
 
+/** True when an endpoint may get new traffic by what its source says: silence never means unhealthy. */
+export function isReady(endpoint: Pick<Endpoint, 'health' | 'weight'>): boolean {
+  return endpoint.weight > 0 && endpoint.health !== 'unhealthy' && endpoint.health !== 'draining';
+}
+
 /**
  * The port that the bare service name means: the annotation or metadata `isthmus.dev/port` when it names
  * a port (by name or number), else an unnamed port, else the port named `http`, else the first.

@@ -14,6 +14,11 @@ export function splitServiceName(service: string): { readonly name: string; read
   return { name: service.slice(0, dot), namespace: service.slice(dot + 1) };
 }
 
+/** What one source alone offers of a cluster: `orders.default@consul-dc1`. */
+export function pinnedName(cluster: string, source: string): string {
+  return `${cluster}@${source}`;
+}
+
 /** `orders.default` for the primary port, `orders.default:grpc` for the others. */
 export function clusterName(service: string, portName: string, primaryPort: string): string {
   return portName === primaryPort ? service : `${service}:${portName}`;

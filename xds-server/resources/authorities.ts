@@ -2,7 +2,8 @@
 // each domain has one owner: a service's canonical name beats an alias, then the smaller service name wins.
 // Says which services must be built again when a claim comes or goes.
 import { DEFAULT_NAMESPACE, clusterName, splitServiceName } from '../../model/names.ts';
-import type { MergedService } from '../../model/merge.ts';
+import type { MergedService } from '../../model/merge/types.ts';
+import { clustersOf } from './cluster-names.ts';
 
 /** Authorities and header values that lead to one cluster. */
 export interface ClusterAuthorities {
@@ -105,12 +106,25 @@ function claimsOf(service: MergedService): Map<string, Claim> {
     const cluster = clusterName(service.service, port.name, service.primaryPort);
     if (port.name !== service.primaryPort) claim(cluster, { cluster, rank: CANONICAL });
   }
+  for (const { name, source } of clustersOf(service)) {
+    if (source === undefined) continue;
+    claim(name, { cluster: name, rank: CANONICAL });
+    const short = shortNameOf(service.service);
+    if (short !== undefined) claim(name.replace(service.service, short), { cluster: name, rank: ALIAS });
+  }
+  if (service.ports.length === 0) return claims;
   // A header value is compared as it stands: an alias in capitals (ORDERS) is one more value, but no domain.
   for (const alias of service.aliases) {
     const host = alias.toLowerCase();
     if (alias !== host && HOST_NAME.test(host)) claim(alias, { cluster: service.service, rank: ALIAS });
   }
   return claims;
+}
+
+/** A service of the default namespace is called without it, too. */
+function shortNameOf(service: string): string | undefined {
+  const { name, namespace } = splitServiceName(service);
+  return namespace === DEFAULT_NAMESPACE ? name : undefined;
 }
 
 function hostsOf(service: MergedService): Map<string, number> {
@@ -126,6 +140,8 @@ function hostsOf(service: MergedService): Map<string, number> {
  * `orders.default:grpc` names a cluster, not an authority: ports in a Host header are numbers. Domains match
  * without regard to case, so one with capitals would stand twice.
  */
-const isDomain = (name: string): boolean => /^[^:A-Z]+(:\d+)?$/.test(name);
+const isDomain = (name: string): boolean => /^[^:@A-Z]+(:\d+)?$/.test(name);
 
-const isHeader = (name: string, cluster: string): boolean => !name.includes(':') || name === cluster;
+/** A name with `@` cannot be an authority, where what is before it would be a user: it is a header value only. */
+const isHeader = (name: string, cluster: string): boolean =>
+  !name.includes(':') || name.includes('@') || name === cluster;

@@ -4,14 +4,16 @@
 import { changedKeys } from '../../lib/bucket-map.ts';
 import { toError } from '../../lib/errors.ts';
 import { mergeShards } from '../../model/merge.ts';
-import type { MergedService } from '../../model/merge.ts';
+import type { MergedService } from '../../model/merge/types.ts';
 import type { FederationSnapshot, ServiceShards } from '../../model/snapshot.ts';
 import type { EncodedResource } from '../resource.ts';
 import { SetVersion } from '../set-version.ts';
 import { PUSH_ORDER } from '../types.ts';
 import type { ResourceType } from '../types.ts';
 import { Authorities } from './authorities.ts';
-import { buildCluster, buildEndpoints } from './clusters.ts';
+import { clustersOf } from './cluster-names.ts';
+import { buildCluster } from './clusters.ts';
+import { buildEndpoints } from './endpoints.ts';
 import { buildOutboundRoutes, buildRouteFragment } from './routes.ts';
 import type { RouteFragment } from './routes.ts';
 
@@ -88,9 +90,9 @@ export class Catalogue {
 
   #put(service: MergedService, routed: Set<string>): void {
     // All built before any is set: a service that cannot be built changes nothing.
-    const built = service.ports.flatMap((port) => [
-      buildCluster(service, port),
-      buildEndpoints(service, port),
+    const built = clustersOf(service).flatMap(({ name, port, rules }) => [
+      buildCluster(name, port, rules),
+      buildEndpoints(name, port, rules.policy),
     ]);
     for (const resource of built) this.#set(resource);
     const clusters = [...new Set(built.map((resource) => resource.name))];

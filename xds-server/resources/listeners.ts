@@ -7,7 +7,8 @@ import type { HttpConnectionManager } from '../../proto/gen/types/envoy/extensio
 import { encodedResource } from '../resource.ts';
 import type { EncodedResource } from '../resource.ts';
 import { MESSAGE_NAME } from '../types.ts';
-import { ADS_SOURCE, inboundClusterName, socketAddress } from './clusters.ts';
+import { ADS_SOURCE, inboundClusterName } from './clusters.ts';
+import { socketAddress } from './endpoints.ts';
 import { OUTBOUND_ROUTES, retryPolicy } from './routes.ts';
 
 const HCM = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';

@@ -31,7 +31,7 @@ describe('sources', () => {
 
 describe('services', () => {
   it('counts an endpoint with two witnesses once', () => {
-    expect(serviceJson(shardsOf('orders.default'))).toEqual({
+    expect(serviceJson(shardsOf('orders.default'), SNAPSHOT.sources)).toEqual({
       service: 'orders.default',
       name: 'orders',
       namespace: 'default',
@@ -44,6 +44,8 @@ describe('services', () => {
       policy: 'union',
       endpoints: 4,
       ready: 2,
+      emptiness: null,
+      conflicts: [],
     });
   });
 
@@ -76,6 +78,8 @@ describe('endpoints', () => {
       health: 'healthy',
       weight: 3,
       share: 0.75,
+      priority: 0,
+      side: '',
       sources: ['consul-dc1'],
       labels: {},
       locality: { region: '', zone: '', subZone: '' },

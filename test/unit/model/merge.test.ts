@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { choosePrimaryPort, compareEndpoints, endpointKey } from '../../../model/endpoint.ts';
+import { choosePrimaryPort, compareEndpoints, endpointKey, isReady } from '../../../model/endpoint.ts';
 import type { Endpoint, EndpointGroup, Health } from '../../../model/endpoint.ts';
-import { isReady, mergeShards } from '../../../model/merge.ts';
+import { mergeShards } from '../../../model/merge.ts';
 import { clusterName, serviceName, splitServiceName } from '../../../model/names.ts';
 import { plainSlice } from '../../../model/snapshot.ts';
 import type { ServiceShards } from '../../../model/snapshot.ts';
@@ -39,7 +39,7 @@ describe('the union of sources', () => {
         b: group([endpoint('10.0.0.1', { weight: 9, health: 'unhealthy' }), endpoint('10.0.0.2')]),
       }),
     );
-    expect(merged.ports[0]?.endpoints).toEqual([
+    expect(merged.ports[0]?.endpoints).toMatchObject([
       { ...endpoint('10.0.0.1', { weight: 3, labels: { from: 'a' } }), sources: ['a', 'b'] },
       { ...endpoint('10.0.0.2'), sources: ['b'] },
     ]);

@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { mergeShards } from '../../../model/merge.ts';
-import type { MergedService } from '../../../model/merge.ts';
+import type { MergedService } from '../../../model/merge/types.ts';
 import type { Endpoint } from '../../../model/endpoint.ts';
 import type { ServiceShards } from '../../../model/snapshot.ts';
 import { toJson } from '../../../proto/json.ts';

@@ -1,0 +1,29 @@
+// Which clusters a service has, and under which names: one per port, and one per port and source where sources
+// are to be reached one by one.
+import type { MergedPort, MergedService } from '../../model/merge/types.ts';
+import { clusterName, pinnedName } from '../../model/names.ts';
+import type { ServiceRules } from '../../model/rules.ts';
+
+interface NamedCluster {
+  readonly name: string;
+  readonly port: MergedPort;
+  /** The source it is pinned to. */
+  readonly source?: string;
+  readonly rules: ServiceRules;
+}
+
+export function clustersOf(service: MergedService): readonly NamedCluster[] {
+  const { service: of, rules } = service;
+  return [
+    ...service.ports.map((port) => ({ name: clusterName(of, port.name, service.primaryPort), port, rules })),
+    ...service.pinned.flatMap(({ source, primaryPort, ports }) =>
+      ports.map((port) => ({
+        name: pinnedName(clusterName(of, port.name, primaryPort), source),
+        port,
+        source,
+        // One source has no sides.
+        rules: { ...rules, policy: { kind: 'union' as const } },
+      })),
+    ),
+  ];
+}
