@@ -5,8 +5,9 @@ import { dirname, resolve } from 'node:path';
 import { readYaml } from './document.ts';
 import type { YamlText } from './document.ts';
 import { SOURCE_KINDS, explainIssue, show, valueAt } from './explain.ts';
+import type { Env, Override } from './neighbours.ts';
 import { applyOverrides, collectOverrides, originOf } from './overrides.ts';
-import type { Env, Flags, Override } from './overrides.ts';
+import type { Flags } from './overrides.ts';
 import { CONFIG_INVALID, CONFIG_UNREADABLE, formatPath, sortProblems } from './problems.ts';
 import type { ConfigProblem, FieldPath } from './problems.ts';
 import { configSchema } from './schema.ts';
@@ -138,9 +139,17 @@ function resolvePaths(config: Config, base: string): Config {
   return { ...config, sources };
 }
 
+type TlsFiles = Readonly<Record<'ca' | 'cert' | 'key', string>>;
+
 const resolveFile = (file: string, base: string): string => (file === '' ? '' : resolve(base, file));
 
-function resolveTls<T extends Readonly<Record<string, string>>>(tls: T | undefined, base: string) {
+function resolveTls<T extends TlsFiles>(tls: T | undefined, base: string): T | undefined {
   if (tls === undefined) return undefined;
-  return Object.fromEntries(Object.entries(tls).map(([name, file]) => [name, resolveFile(file, base)])) as T;
+  const { ca, cert, key } = tls;
+  return {
+    ...tls,
+    ca: resolveFile(ca, base),
+    cert: resolveFile(cert, base),
+    key: resolveFile(key, base),
+  };
 }

@@ -63,9 +63,25 @@ export const fileSource = z.strictObject({
 });
 
 /** PEM files. `ca` empty: the system's. `cert` and `key`: a client certificate. */
-const tlsFiles = z
-  .strictObject({ ca: z.string().default(''), cert: z.string().default(''), key: z.string().default('') })
-  .refine(({ cert, key }) => (cert === '') === (key === ''), 'cert and key belong together');
+const pemFiles = {
+  ca: z.string().default(''),
+  cert: z.string().default(''),
+  key: z.string().default(''),
+};
+const isPair = ({ cert, key }: { readonly cert: string; readonly key: string }): boolean =>
+  (cert === '') === (key === '');
+const tlsFiles = z.strictObject(pemFiles).refine(isPair, 'cert and key belong together');
+
+/** What Consul's own commands know beside the files. */
+const consulTls = z
+  .strictObject({
+    ...pemFiles,
+    /** The name that the server's certificate must have, in place of that in `address`. */
+    serverName: z.string().default(''),
+    /** false: any certificate is good, so anybody may be the server. */
+    verify: z.boolean().default(true),
+  })
+  .refine(isPair, 'cert and key belong together');
 
 export const consulSource = z.strictObject({
   ...sourceBase,
@@ -78,7 +94,7 @@ export const consulSource = z.strictObject({
   token: z.string().default(''),
   /** A file with the token; read again when Consul refuses it and when it changes. */
   tokenFile: z.string().default(''),
-  tls: tlsFiles.optional(),
+  tls: consulTls.optional(),
   /** Consul's consistency modes for reads. */
   consistency: z.enum(['default', 'stale', 'consistent']).default('default'),
   /** Consul Enterprise. */

@@ -1,6 +1,7 @@
 // What a source shows to Consul: its token and its certificates, read from files where the config says so.
 // A token that was good stays in use while its file cannot be read. Never logs a token.
 import { readFile } from 'node:fs/promises';
+import type { ConnectionOptions } from 'node:tls';
 import type { ConsulSource } from '../../config/schema.ts';
 import { defineError } from '../../lib/errors.ts';
 
@@ -14,7 +15,7 @@ export interface ConsulAccess {
   /** '' for none. */
   readonly token: string;
   /** For node:tls; undefined when the config has nothing to say. */
-  readonly tls: Readonly<Record<'ca' | 'cert' | 'key', Buffer | undefined>> | undefined;
+  readonly tls: ConnectionOptions | undefined;
   /** Looks at the token's file again; true when it holds another token now. Never rejects. */
   refresh(): Promise<boolean>;
 }
@@ -33,7 +34,13 @@ export async function readAccess({ token, tokenFile, tls }: AccessConfig): Promi
     get token() {
       return current;
     },
-    tls: tls && { ca, cert, key },
+    tls: tls && {
+      ca,
+      cert,
+      key,
+      rejectUnauthorized: tls.verify,
+      ...(tls.serverName === '' ? {} : { servername: tls.serverName }),
+    },
     async refresh() {
       if (tokenFile === '') return false;
       const found = await readToken(tokenFile).catch(() => '');

@@ -1,21 +1,18 @@
 // The contract on a true etcd: its own faults, those of the network, and those of what is stored in it.
-import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createServer as createTlsServer } from 'node:tls';
-import type { Server as TlsServer } from 'node:tls';
-import { promisify } from 'node:util';
 import { beforeAll, expect, test } from 'vitest';
 import { createEtcdSource } from '../../adapters/etcd/index.ts';
 import { etcdSource } from '../../config/schema.ts';
+import { makeCertificates } from '../support/certificates.ts';
 import { describePeers } from '../support/describe-peer.ts';
 import type { StartPeer } from '../support/describe-peer.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
 import type { Peer } from '../support/peer.ts';
+import { tlsFront } from '../support/tls-front.ts';
+import type { TlsFront } from '../support/tls-front.ts';
 import { etcdHand } from './fixtures/etcd.ts';
 import type { EtcdHand } from './fixtures/etcd.ts';
 import { testDeps } from './fixtures/deps.ts';
@@ -338,11 +335,11 @@ describePeers(['etcd'], 'three etcd members', (start) => {
 
 describePeers(['etcd'], 'an etcd server behind TLS', (start) => {
   let dir = '';
-  let front: TlsServer | undefined;
+  let front: TlsFront | undefined;
   beforeAll(async () => {
     dir = await mkdtemp(join(tmpdir(), 'isthmus-etcd-tls-'));
     return async () => {
-      front?.close();
+      await front?.close();
       await rm(dir, { recursive: true, force: true });
     };
   });
@@ -356,22 +353,8 @@ describePeers(['etcd'], 'an etcd server behind TLS', (start) => {
     const etcd = await start('etcd');
     await etcdHand(etcd.url).put('/services/svc-tls/1', JSON.stringify({ address: '10.0.0.1', port: 80 }));
     const at = (name: string) => join(dir, name);
-    const options = {
-      key: await readFile(at('server.key')),
-      cert: await readFile(at('server.pem')),
-      ca: await readFile(at('ca.pem')),
-      requestCert: true,
-      rejectUnauthorized: true,
-      ALPNProtocols: ['h2'],
-    };
-    front = createTlsServer(options, (socket) => {
-      const onward = connect(etcd.ports['client'] ?? 0, '127.0.0.1');
-      socket.on('error', () => onward.destroy()).on('close', () => onward.destroy());
-      onward.on('error', () => socket.destroy()).on('close', () => socket.destroy());
-      socket.pipe(onward).pipe(socket);
-    });
-    await new Promise<void>((resolve) => front?.listen(0, '127.0.0.1', resolve));
-    const endpoint = `https://127.0.0.1:${(front.address() as AddressInfo).port}`;
+    front = await tlsFront(dir, etcd.ports['client'] ?? 0, { requireClient: true, alpn: ['h2'] });
+    const endpoint = `https://127.0.0.1:${front.port}`;
 
     const attempts = {
       good: { ca: at('ca.pem'), cert: at('client.pem'), key: at('client.key') },
@@ -395,17 +378,3 @@ describePeers(['etcd'], 'an etcd server behind TLS', (start) => {
     expect(await outcome(attempts.noPem)).toMatch(/ETCD_TLS/);
   });
 });
-
-/** An authority, and a certificate of it for a server on 127.0.0.1 and for a client. */
-async function makeCertificates(dir: string): Promise<void> {
-  const openssl = (...args: string[]) => promisify(execFile)('openssl', args, { cwd: dir });
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-  const ca = ['-x509', '-days', '1', '-subj', '/CN=test ca', '-keyout', 'ca.key', '-out', 'ca.pem'];
-  await openssl('req', ...key, ...ca);
-  await writeFile(join(dir, 'san'), 'subjectAltName=IP:127.0.0.1\n');
-  for (const name of ['server', 'client']) {
-    await openssl('req', ...key, '-subj', `/CN=${name}`, '-keyout', `${name}.key`, '-out', `${name}.csr`);
-    const signed = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '1', '-extfile', 'san'];
-    await openssl('x509', '-req', '-in', `${name}.csr`, ...signed, '-out', `${name}.pem`);
-  }
-}

@@ -1,6 +1,6 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { SOURCE_KINDS } from '../../../config/explain.ts';
@@ -99,6 +99,42 @@ describe('where values come from', () => {
     const read = config(`${GOOD}  - { name: dc2, kind: consul }\n`, { env });
     expect(read.sources[1]).toMatchObject({ address: 'http://127.0.0.1:8500', token: 't' });
     expect(read.sources[2]).toMatchObject({ address: 'https://10.0.0.1:8501', token: 't' });
+  });
+
+  it.each([
+    [{ CONSUL_HTTP_SSL: '1' }, { address: 'https://127.0.0.1:8500' }],
+    [{ CONSUL_HTTP_SSL: 'yes' }, { address: 'http://127.0.0.1:8500' }],
+    [{ CONSUL_HTTP_ADDR: 'http://c:1', CONSUL_HTTP_SSL: 'T' }, { address: 'https://c:1' }],
+    [{ CONSUL_HTTP_ADDR: 'https://c:1', CONSUL_HTTP_SSL: 'false' }, { address: 'https://c:1' }],
+    [
+      { CONSUL_HTTP_TOKEN_FILE: '/t', CONSUL_HTTP_TOKEN: 'x' },
+      { tokenFile: '/t', token: 'x' },
+    ],
+    [{ CONSUL_CACERT: 'ca.pem' }, { tls: { ca: resolve('ca.pem'), verify: true, serverName: '' } }],
+    [
+      { CONSUL_CLIENT_CERT: '/c', CONSUL_CLIENT_KEY: '/k', CONSUL_TLS_SERVER_NAME: 'n' },
+      { tls: { cert: '/c', key: '/k', serverName: 'n' } },
+    ],
+    [{ CONSUL_HTTP_SSL_VERIFY: 'false' }, { tls: { verify: false, ca: '' } }],
+    [{ CONSUL_HTTP_SSL_VERIFY: 'true' }, { tls: undefined }],
+    [
+      { CONSUL_NAMESPACE: 'a', CONSUL_PARTITION: 'b' },
+      { namespace: 'a', partition: 'b' },
+    ],
+  ])('%j is read as Consul itself reads it', (env, expected) => {
+    expect(config('sources: [{ name: c, kind: consul }]', { env }).sources[0]).toMatchObject(expected);
+  });
+
+  it('a token, a token file or a mapping of the file is not mixed with variables', () => {
+    const text = `sources:
+  - { name: a, kind: consul, token: mine }
+  - { name: b, kind: consul, tokenFile: /mine, tls: { ca: /mine.pem } }
+`;
+    const env = { CONSUL_HTTP_TOKEN: 't', CONSUL_HTTP_TOKEN_FILE: '/t', CONSUL_HTTP_SSL_VERIFY: '0' };
+    expect(config(text, { env }).sources).toMatchObject([
+      { token: 'mine', tokenFile: '' },
+      { token: '', tokenFile: '/mine', tls: { ca: '/mine.pem', verify: true } },
+    ]);
   });
 
   it('blames the flag or the variable, not a line of the file', () => {
