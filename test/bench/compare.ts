@@ -17,11 +17,12 @@ export function spread(samples: readonly Sample[], metric: string): Spread | und
 export function judge(goal: Goal, peers: RowResult['peers']): GoalResult {
   const least = (peer: string) => spread(peers[peer]?.samples ?? [], goal.metric)?.min;
   const base = goal.less === undefined ? 0 : least(goal.less);
-  const [of, to] = [least(goal.of), least(goal.to)];
+  const absolute = goal.to === undefined;
+  const [of, to] = [least(goal.of), goal.to === undefined ? 1 : least(goal.to)];
   const { text, atMost } = goal;
   if (of === undefined || to === undefined || base === undefined || to - base <= 0) {
-    return { text, atMost, ratio: undefined, met: undefined };
+    return { text, atMost, absolute, ratio: undefined, met: undefined };
   }
   const ratio = (of - base) / (to - base);
-  return { text, atMost, ratio, met: ratio <= atMost };
+  return { text, atMost, absolute, ratio, met: ratio <= atMost };
 }

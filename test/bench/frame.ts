@@ -34,8 +34,12 @@ export async function runRow(row: Row, o: FrameOptions): Promise<RowResult> {
     skipped.push(...prepared.skipped);
     const peers = [...prepared.peers];
     for (const peer of peers) samples.set(peer, []);
-    for (let turn = 0; turn < o.repetitions && !o.signal.aborted; turn += 1) {
-      await repeat(row, o, turn, peers, samples, skipped);
+    try {
+      for (let turn = 0; turn < o.repetitions && !o.signal.aborted; turn += 1) {
+        await repeat(row, o, turn, peers, samples, skipped);
+      }
+    } finally {
+      await prepared.close?.();
     }
   });
   const peers = Object.fromEntries(
@@ -59,11 +63,15 @@ export async function profileRow(row: Row, o: FrameOptions): Promise<SelfTime[]>
   const { controller, release } = bounded(o.signal, 2 * row.measureMs);
   try {
     await onStage(row, o, { only: row.own, profile: true }, async (stage, profiles) => {
-      const { peers } = await row.prepare(stage);
-      const own = peers.find((peer) => peer.name === row.own);
-      await own?.measure(controller.signal);
-      await o.children.stopAll(); // a profile is written when its process ends
-      top = await topFunctions(profiles);
+      const { peers, close } = await row.prepare(stage);
+      try {
+        const own = peers.find((peer) => peer.name === row.own);
+        await own?.measure(controller.signal);
+        await o.children.stopAll(); // a profile is written when its process ends
+        top = await topFunctions(profiles);
+      } finally {
+        await close?.();
+      }
     });
   } finally {
     release();

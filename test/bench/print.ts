@@ -2,7 +2,7 @@
 import { spread } from './compare.ts';
 import type { Machine } from './machine.ts';
 import type { SelfTime } from './profile.ts';
-import type { Row, RowResult } from './types.ts';
+import type { GoalResult, Row, RowResult } from './types.ts';
 
 export function machineText(m: Machine): string {
   return [
@@ -38,10 +38,10 @@ export function rowText(row: Row, result: RowResult, repetitions: number): strin
     '',
     ...result.goals.map(
       (goal) =>
-        `goal: ${goal.text} <= ${ratio(goal.atMost)}: ` +
+        `goal: ${goal.text} <= ${told(goal, goal.atMost)}: ` +
         (goal.ratio === undefined
           ? 'not measured'
-          : `${ratio(goal.ratio)} ${goal.met === true ? 'met' : 'missed'}`),
+          : `${told(goal, goal.ratio)} ${goal.met === true ? 'met' : 'missed'}`),
     ),
   ].join('\n');
 }
@@ -57,6 +57,8 @@ export function profileText(name: string, top: readonly SelfTime[]): string {
   ].join('\n');
 }
 
+const told = ({ absolute }: GoalResult, value: number): string =>
+  absolute ? value.toFixed(value < 100 ? 2 : 0) : ratio(value);
 const ratio = (value: number): string => `${value < 0.1 ? value.toFixed(3) : value.toFixed(2)}x`;
 
 function table(rows: readonly (readonly string[])[]): string[] {

@@ -10,15 +10,17 @@ import type { FrameOptions } from './frame.ts';
 import { machine, pin } from './machine.ts';
 import { machineText, profileText, rowText } from './print.ts';
 import { proxyRow } from './rows/proxy.ts';
+import { sourceRows } from './rows/sources.ts';
 import { xdsRow } from './rows/xds.ts';
 import type { Row, RowResult } from './types.ts';
 
-const ROWS: readonly Row[] = [proxyRow, xdsRow];
+const ROWS: readonly Row[] = [proxyRow, xdsRow, ...sourceRows];
 
 const HELP = `npm run bench -- [ROW…] [options]
 
 rows: ${ROWS.map((row) => `${row.name} (${row.title})`).join('\n      ')}
-  -r, --repetitions N   default 5
+  all rows of a group by its name: sources; without a name: those of no group
+  -r, --repetitions N   default 5; of the group sources 1
   -o, --output FILE     everything as JSON, too
   --all                 also peers that no goal needs
   --profile             profile our own server even if no goal is missed
@@ -28,7 +30,8 @@ rows: ${ROWS.map((row) => `${row.name} (${row.title})`).join('\n      ')}
 
 interface Arguments {
   readonly rows: readonly Row[];
-  readonly repetitions: number;
+  /** undefined: each row's own. */
+  readonly repetitions: number | undefined;
   readonly output: string | undefined;
   readonly all: boolean;
   readonly profile: boolean;
@@ -40,7 +43,7 @@ function readArguments(): Arguments {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
-      repetitions: { type: 'string', short: 'r', default: '5' },
+      repetitions: { type: 'string', short: 'r' },
       output: { type: 'string', short: 'o' },
       all: { type: 'boolean', default: false },
       profile: { type: 'boolean', default: false },
@@ -53,14 +56,14 @@ function readArguments(): Arguments {
     console.log(HELP);
     process.exit(0);
   }
-  const rows = positionals.map((name) => {
-    const row = ROWS.find((known) => known.name === name);
-    if (!row) throw new Error(`no row "${name}"`);
-    return row;
+  const rows = positionals.flatMap((name) => {
+    const found = ROWS.filter((known) => known.name === name || known.group === name);
+    if (found.length === 0) throw new Error(`no row "${name}"`);
+    return found;
   });
   return {
-    rows: rows.length === 0 ? ROWS : rows,
-    repetitions: positive('--repetitions', values.repetitions),
+    rows: rows.length === 0 ? ROWS.filter((row) => row.group === undefined) : rows,
+    repetitions: values.repetitions === undefined ? undefined : positive('--repetitions', values.repetitions),
     output: values.output,
     all: values.all,
     profile: values.profile,
@@ -76,13 +79,20 @@ function positive(flag: string, text: string): number {
   return value;
 }
 
+const DEFAULT_REPETITIONS = 5;
+
+type Frame = Omit<FrameOptions, 'repetitions'>;
+
 /** False when the row could not be run. */
-async function one(row: Row, args: Arguments, frame: FrameOptions, results: RowResult[]): Promise<boolean> {
+async function one(row: Row, args: Arguments, all: Frame, results: RowResult[]): Promise<boolean> {
+  const repetitions = args.repetitions ?? row.repetitions ?? DEFAULT_REPETITIONS;
+  const frame: FrameOptions = { ...all, repetitions };
   try {
     const result = await runRow(row, frame);
     results.push(result);
-    console.log(rowText(row, result, args.repetitions));
-    const wanted = args.profile || result.goals.some((goal) => goal.met === false);
+    console.log(rowText(row, result, repetitions));
+    const missed = row.group === undefined && result.goals.some((goal) => goal.met === false);
+    const wanted = args.profile || missed;
     if (wanted && !frame.signal.aborted) {
       console.log(`\n${profileText(row.own, await profileRow(row, frame))}`);
     }
@@ -107,9 +117,9 @@ async function bench(args: Arguments): Promise<number> {
   const about = machine(how);
   console.log(machineText(about));
   const children = new Children();
-  const { repetitions, all, dist } = args;
+  const { all, dist } = args;
   const say = (text: string) => process.stderr.write(`${text}\n`);
-  const frame: FrameOptions = { cores, children, repetitions, all, dist, signal: over.signal, say };
+  const frame: Frame = { cores, children, all, dist, signal: over.signal, say };
   const results: RowResult[] = [];
   let failed = 0;
   try {
@@ -122,10 +132,7 @@ async function bench(args: Arguments): Promise<number> {
     await children.stopAll();
   }
   if (args.output !== undefined) {
-    await writeFile(
-      args.output,
-      `${JSON.stringify({ machine: about, repetitions, rows: results }, undefined, 2)}\n`,
-    );
+    await writeFile(args.output, `${JSON.stringify({ machine: about, rows: results }, undefined, 2)}\n`);
   }
   if (over.signal.aborted) console.log(`ended early: ${describeError(over.signal.reason)}`);
   return failed > 0 || over.signal.aborted ? 1 : 0;

@@ -17,10 +17,11 @@ export interface Goal {
   readonly text: string;
   readonly metric: string;
   readonly of: string;
-  readonly to: string;
+  /** Without it the metric itself is the value: a budget. */
+  readonly to?: string;
   /** A peer whose value is taken off both sides before they are divided. */
   readonly less?: string;
-  /** The ratio of minimums must not pass this. */
+  /** The ratio of minimums, or the minimum itself, must not pass this. */
   readonly atMost: number;
 }
 
@@ -88,10 +89,16 @@ export interface Child {
 export interface Prepared {
   readonly peers: readonly Peer[];
   readonly skipped: readonly Skipped[];
+  /** Ends what `prepare` started beside the stage's children. */
+  close?(): Promise<void>;
 }
 
 export interface Row {
   readonly name: string;
+  /** Rows of one group run together by its name, and not when no name is given. */
+  readonly group?: string;
+  /** When `-r` does not say otherwise. */
+  readonly repetitions?: number;
   readonly title: string;
   readonly metrics: readonly Metric[];
   readonly goals: readonly Goal[];
@@ -105,6 +112,8 @@ export interface Row {
 export interface GoalResult {
   readonly text: string;
   readonly atMost: number;
+  /** A budget: `ratio` is the value itself. */
+  readonly absolute: boolean;
   /** undefined: a side gave no number. */
   readonly ratio: number | undefined;
   readonly met: boolean | undefined;
