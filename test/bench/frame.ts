@@ -63,14 +63,14 @@ export async function profileRow(row: Row, o: FrameOptions): Promise<SelfTime[]>
   const { controller, release } = bounded(o.signal, 2 * row.measureMs);
   try {
     await onStage(row, o, { only: row.own, profile: true }, async (stage, profiles) => {
-      const { peers, close } = await row.prepare(stage);
+      const prepared = await row.prepare(stage);
       try {
-        const own = peers.find((peer) => peer.name === row.own);
+        const own = prepared.peers.find((peer) => peer.name === row.own);
         await own?.measure(controller.signal);
         await o.children.stopAll(); // a profile is written when its process ends
         top = await topFunctions(profiles);
       } finally {
-        await close?.();
+        await prepared.close?.();
       }
     });
   } finally {
