@@ -45,8 +45,8 @@ export interface SuperviseOptions<T> {
   readonly relistEveryMs?: number;
   /**
    * First wait after a fault, doubled up to maxBackoffMs, with jitter; back to the first once a try has
-   * lived until its first probe after the list. Defaults 500 and 10,000 ms. A fault that says how long to
-   * wait (lib/retry-after.ts) is waited out at least.
+   * lived until its first probe after the list. Defaults 500 and 4,000 ms: a registry that is back is heard
+   * within 5 s. A fault that says how long to wait (lib/retry-after.ts) is waited out at least.
    */
   readonly backoffMs?: number;
   readonly maxBackoffMs?: number;
@@ -69,7 +69,7 @@ const DEFAULTS = {
   listDeadlineMs: 60_000,
   relistEveryMs: 600_000,
   backoffMs: 500,
-  maxBackoffMs: 10_000,
+  maxBackoffMs: 4_000,
 };
 /** How long a finished try may take to let go of its client: less than the second that sources promise. */
 const CLOSE_MS = 500;
