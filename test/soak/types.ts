@@ -7,7 +7,7 @@ export interface SoakOptions {
   /** Every step, not only the slow ones. */
   readonly verbose: boolean;
   /** A line to the terminal. */
-  say(text: string): void;
+  readonly say: (text: string) => void;
 }
 
 export interface Soak {

@@ -145,7 +145,7 @@ export const KIND_NAMES: readonly string[] = Object.keys(KINDS);
 
 export interface Startable {
   readonly kind: string;
-  start(services: readonly string[]): Promise<Registry>;
+  readonly start: (services: readonly string[]) => Promise<Registry>;
 }
 
 export async function startable(
