@@ -33,7 +33,7 @@ export async function readCatalogue(adminUrl: string): Promise<Catalogue> {
   };
 }
 
-/** Sources are called after their kind here. An endpoint's attributes are those of its first witness. */
+/** Sources are called after their kind here. Of several witnesses it cannot be seen whose word counts. */
 export function heldBySource(
   sources: readonly Pick<SourceJson, 'name'>[],
   endpoints: readonly EndpointJson[],
@@ -41,9 +41,10 @@ export function heldBySource(
   const held = new Map(sources.map(({ name }) => [name, new Map<string, string | undefined>()]));
   for (const endpoint of endpoints) {
     const service = endpoint.service.replace(/\.default$/, '');
-    endpoint.sources.forEach((source, index) => {
-      held.get(source)?.set(keyOf(service, endpoint), index === 0 ? markOf(source, endpoint) : undefined);
-    });
+    for (const source of endpoint.sources) {
+      const mark = endpoint.sources.length === 1 ? markOf(source, endpoint) : undefined;
+      held.get(source)?.set(keyOf(service, endpoint), mark);
+    }
   }
   return held;
 }

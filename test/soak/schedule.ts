@@ -41,7 +41,7 @@ export interface Lane {
   readonly faults: readonly FaultName[];
 }
 
-const ADDRESSES = ['10.1.0.1', '10.1.0.2', '10.1.0.3', '10.1.0.4', '10.1.0.5'];
+const ADDRESSES = 5;
 const PORTS = [8080, 9090];
 
 /** Steps for `minutes`, at least; the runner stops when time is over. */
@@ -77,16 +77,17 @@ function drawStep(random: Random, lane: Lane): Step {
 }
 
 function drawChanges(random: Random, lane: Lane, count: number): Change[] {
-  return Array.from({ length: count }, () => ({
-    service: random.pick(lane.services),
-    instances: drawInstances(random),
-  }));
+  return Array.from({ length: count }, () => {
+    const service = random.pick(lane.services);
+    return { service, instances: drawInstances(random, service) };
+  });
 }
 
-/** None at all, now and then. */
-export function drawInstances(random: Random): Instance[] {
-  const count = random.between(0, ADDRESSES.length);
-  const left = [...ADDRESSES];
+/** Of the service's own addresses, the same in all registries. None at all, now and then. */
+export function drawInstances(random: Random, service: string): Instance[] {
+  const net = Random.named(0, service).between(1, 250);
+  const left = Array.from({ length: ADDRESSES }, (_, host) => `10.1.${net}.${host + 1}`);
+  const count = random.between(0, ADDRESSES);
   return Array.from({ length: count }, () => {
     const [address = ''] = left.splice(random.between(0, left.length - 1), 1);
     return { address, port: random.pick(PORTS), mark: String(random.between(1, 9)) };

@@ -72,9 +72,13 @@ async function setUp(stage: Stage, options: SoakOptions, signal: AbortSignal): P
     const truth = new Truth();
     stage.truths.set(kind, truth);
     const random = Random.named(seed, `${kind} at first`);
-    await make({ registry, truth }, { service: anchorOf(kind), instances: ANCHOR }, signal);
+    const anchor = {
+      service: anchorOf(kind),
+      instances: [{ address: '10.2.0.1', port: 8_000 + stage.truths.size }],
+    };
+    await make({ registry, truth }, anchor, signal);
     for (const service of services.slice(0, -1)) {
-      await make({ registry, truth }, { service, instances: drawInstances(random) }, signal);
+      await make({ registry, truth }, { service, instances: drawInstances(random, service) }, signal);
     }
     say(`${kind} is up after ${seconds(performance.now() - startedAt)}`);
   }
@@ -83,11 +87,6 @@ async function setUp(stage: Stage, options: SoakOptions, signal: AbortSignal): P
     [...stage.registries].map(([name, { source }]) => ({ name, ...source })),
   );
 }
-
-const ANCHOR = [
-  { address: '10.1.9.1', port: 8080 },
-  { address: '10.1.9.2', port: 8080 },
-];
 
 async function soak(stage: Stage, options: SoakOptions, signal: AbortSignal): Promise<boolean> {
   const { minutes, seed, say } = options;

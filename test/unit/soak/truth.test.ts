@@ -91,6 +91,8 @@ describe('the catalogue, source by source', () => {
     health: 'unknown',
     weight: 5,
     share: 1,
+    priority: 0,
+    side: '',
     sources: ['consul'],
     labels: {},
     locality: { region: '', zone: '7', subZone: '' },
@@ -100,12 +102,18 @@ describe('the catalogue, source by source', () => {
   });
   const sources = [{ name: 'consul' }, { name: 'kubernetes' }, { name: 'dns' }];
 
-  it('has the attributes only of the first witness', () => {
+  it('shows a mark only where one source alone speaks', () => {
     const held = heldBySource(sources, [
       endpoint({ sources: ['consul', 'kubernetes'] }),
       endpoint({ address: '10.1.0.2', sources: ['kubernetes'] }),
+      endpoint({ address: '10.1.0.3' }),
     ]);
-    expect(held.get('consul')).toEqual(new Map([['orders 10.1.0.1:80', '5']]));
+    expect(held.get('consul')).toEqual(
+      new Map([
+        ['orders 10.1.0.1:80', undefined],
+        ['orders 10.1.0.3:80', '5'],
+      ]),
+    );
     expect(held.get('kubernetes')).toEqual(
       new Map([
         ['orders 10.1.0.1:80', undefined],
