@@ -4,12 +4,14 @@
 import type { Discoverer, DiscoveryUpdate } from '../model/discovery.ts';
 import { EMPTY_SNAPSHOT } from '../model/snapshot.ts';
 import type { EndpointGroup } from '../model/endpoint.ts';
+import type { RuleBook } from '../model/rules.ts';
 import type { FederationSnapshot, SourceState } from '../model/snapshot.ts';
 import type { Clock } from '../lib/clock.ts';
 import { coalesce } from '../lib/coalesce.ts';
 import { describeError, toError } from '../lib/errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { conflictAlarm } from './alarms.ts';
 import { told } from './keeper.ts';
 import { ShardStore } from './shards.ts';
 
@@ -19,6 +21,8 @@ export interface AggregatorOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** True for a source that lists an address under several services on purpose. Default: none does. */
+  readonly knowsOwners?: (source: string) => boolean;
   /** A burst of updates becomes one snapshot: after this much quiet. Default 10 ms. */
   readonly quietMs?: number;
   /** … and never later than this after the first. Default 250 ms. */
@@ -31,6 +35,8 @@ export interface Aggregator {
   attach(discoverer: Discoverer, signal: AbortSignal): Promise<void>;
   /** Removes a source and its shards on purpose. */
   detach(source: string): void;
+  /** What is configured beyond what sources say; services whose rules stay the same are not touched. */
+  setRules(rules: RuleBook): void;
   /** Called after each new snapshot, once per flush. The returned function ends it. */
   subscribe(listener: (snapshot: FederationSnapshot) => void): () => void;
   /** Publishes what is pending at once. */
@@ -40,7 +46,10 @@ export interface Aggregator {
 
 export function createAggregator(options: AggregatorOptions): Aggregator {
   const { clock, log, metrics } = options;
-  const store = new ShardStore(options.order);
+  const store = new ShardStore(options.order, {
+    knowsOwners: options.knowsOwners ?? (() => false),
+    onConflicts: conflictAlarm(log, metrics),
+  });
   const sources = new Map<string, SourceState>();
   const listeners = new Set<(snapshot: FederationSnapshot) => void>();
   let current = EMPTY_SNAPSHOT;
@@ -136,6 +145,10 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
       sources.delete(source);
       const { up, services, endpoints, lastSuccess, staleness } = metrics.source;
       for (const gauge of [up, services, endpoints, lastSuccess, staleness]) gauge.remove({ source });
+      if (!closed) pending.trigger();
+    },
+    setRules(rules) {
+      store.setRules(rules);
       if (!closed) pending.trigger();
     },
     subscribe(listener) {

@@ -1,10 +1,23 @@
 // The shards, one per source and service, and the slices that are cut from them. Copy-on-write: a service that
 // did not change keeps its object, so that consumers see by identity what changed, and one change costs what
 // it touches, not the size of the catalogue. Decides nothing: what a shard holds is its source's business.
+import { isDeepStrictEqual } from 'node:util';
 import { BucketMap } from '../lib/bucket-map.ts';
+import { DEFAULT_RULE_BOOK } from '../model/rules.ts';
+import type { RuleBook, ServiceRules } from '../model/rules.ts';
 import { NOTHING_MORE } from '../model/snapshot.ts';
 import type { ServiceShards } from '../model/snapshot.ts';
 import type { Shard } from '../model/shard.ts';
+import { AddressIndex } from './addresses.ts';
+import type { Conflicts } from './addresses.ts';
+import { withoutShared } from './exempt.ts';
+
+export interface ShardStoreOptions {
+  /** True for a source that lists an address under several services on purpose (see AddressIndex). */
+  readonly knowsOwners?: (source: string) => boolean;
+  /** The addresses that other services claim from this one are others now. */
+  readonly onConflicts?: (service: string, before: Conflicts, after: Conflicts) => void;
+}
 
 export class ShardStore {
   readonly #rank: ReadonlyMap<string, number>;
@@ -18,9 +31,24 @@ export class ShardStore {
   /** Slices written since #services was made; undefined: the service is gone. */
   readonly #written = new Map<string, ServiceShards | undefined>();
 
+  readonly #addresses: AddressIndex;
+  readonly #onConflicts: NonNullable<ShardStoreOptions['onConflicts']>;
+  #rules = DEFAULT_RULE_BOOK;
+
   /** @param order source names, best first; sources not named rank behind, by name. */
-  constructor(order: readonly string[]) {
+  constructor(order: readonly string[], options: ShardStoreOptions = {}) {
     this.#rank = new Map(order.map((name, index) => [name, index]));
+    this.#addresses = new AddressIndex(options.knowsOwners ?? (() => false));
+    this.#onConflicts = options.onConflicts ?? (() => undefined);
+  }
+
+  /** Writes only the services again whose rules are others now. */
+  setRules(rules: RuleBook): void {
+    const before = this.#rules;
+    this.#rules = rules;
+    const base = !isDeepStrictEqual(before.base, rules.base);
+    const named = new Set([...before.services.keys(), ...rules.services.keys()]);
+    for (const service of base ? this.#allServices() : named) this.#again(service);
   }
 
   /** The current view; later writes do not touch it. */
@@ -53,6 +81,7 @@ export class ShardStore {
     this.#count(source, shard.group.endpoints.length - (before?.group.endpoints.length ?? 0));
     const shards = new Map(this.#slice(service)?.shards);
     shards.set(source, shard);
+    this.#claim(source, service, before, shard);
     this.#write(service, shards);
   }
 
@@ -64,6 +93,7 @@ export class ShardStore {
     this.#count(source, -before.group.endpoints.length);
     const shards = new Map(this.#slice(service)?.shards);
     shards.delete(source);
+    this.#claim(source, service, before, undefined);
     this.#write(service, shards);
   }
 
@@ -79,10 +109,30 @@ export class ShardStore {
     if (!this.#dark.delete(source)) return;
     const services = this.#saidDark.get(source) ?? new Set<string>();
     this.#saidDark.delete(source);
-    for (const service of services) {
-      const slice = this.#slice(service);
-      if (slice) this.#write(service, new Map(slice.shards));
+    for (const service of services) this.#again(service);
+  }
+
+  /** Everybody who has a conflict now that was none, or none any more, is written again. */
+  #claim(source: string, service: string, before: Shard | undefined, after: Shard | undefined): void {
+    for (const touched of this.#addresses.change(source, service, before?.group, after?.group)) {
+      if (touched !== service) this.#again(touched);
     }
+  }
+
+  /** Writes a slice again because of something other than its shards; the same object when nothing is new. */
+  #again(service: string): void {
+    const slice = this.#slice(service);
+    if (slice) this.#write(service, slice.shards, slice);
+  }
+
+  *#allServices(): Iterable<string> {
+    const gone = (service: string) => this.#written.has(service);
+    for (const service of this.#written.keys()) yield service;
+    for (const service of this.#services.keys()) if (!gone(service)) yield service;
+  }
+
+  #rulesOf(service: string): ServiceRules {
+    return this.#rules.services.get(service) ?? this.#rules.base;
   }
 
   #slice(service: string): ServiceShards | undefined {
@@ -93,14 +143,27 @@ export class ShardStore {
     this.#counts.set(source, (this.#counts.get(source) ?? 0) + delta);
   }
 
-  #write(service: string, shards: Map<string, Shard>): void {
+  #write(service: string, shards: ReadonlyMap<string, Shard>, same?: ServiceShards): void {
+    const before = this.#slice(service)?.conflicts ?? NOTHING_MORE.conflicts;
+    const rules = this.#rulesOf(service);
+    const conflicts =
+      shards.size === 0
+        ? NOTHING_MORE.conflicts
+        : withoutShared(this.#addresses.of(service), rules.sharedAddresses);
+    if (conflicts !== before && !isDeepStrictEqual(conflicts, before)) {
+      this.#onConflicts(service, before, conflicts);
+    }
     if (shards.size === 0) return void this.#written.set(service, undefined);
-    this.#written.set(service, {
+    const next: ServiceShards = {
       ...NOTHING_MORE,
       service,
-      shards: this.#inOrder(shards),
+      shards: same ? shards : this.#inOrder(shards),
       dark: this.#darkAmong(service, shards),
-    });
+      rules,
+      conflicts,
+    };
+    if (same && isDeepStrictEqual(same, next)) return;
+    this.#written.set(service, next);
   }
 
   #darkAmong(service: string, shards: ReadonlyMap<string, Shard>): ReadonlyMap<string, number> {
@@ -113,7 +176,7 @@ export class ShardStore {
     return dark.length === 0 ? NOTHING_MORE.dark : new Map(dark);
   }
 
-  #inOrder(shards: Map<string, Shard>): ReadonlyMap<string, Shard> {
+  #inOrder(shards: ReadonlyMap<string, Shard>): ReadonlyMap<string, Shard> {
     if (shards.size === 1) return shards;
     const rank = (name: string) => this.#rank.get(name) ?? Number.MAX_SAFE_INTEGER;
     return new Map([...shards].sort(([a], [b]) => rank(a) - rank(b) || (a < b ? -1 : 1)));

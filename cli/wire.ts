@@ -55,7 +55,14 @@ export async function startControlPlane(
 
     // 2. The stages, each knowing the next only by a function.
     const order = config.sources.map((source) => source.name);
-    const aggregator = createAggregator({ order, clock, log, metrics });
+    const owners = config.sources.filter(knowsOwners).map((source) => source.name);
+    const aggregator = createAggregator({
+      order,
+      clock,
+      log,
+      metrics,
+      knowsOwners: (source) => owners.includes(source),
+    });
     closers.push(() => aggregator.close());
     const xds = createXdsServer({ log, clock, metrics });
     closers.push(() => xds.close({ drainMs: deps.drainMs }));
@@ -106,6 +113,11 @@ export async function startControlPlane(
     await close();
     throw thrown;
   }
+}
+
+/** Kubernetes gives an address to one pod only, and lists it under each Service that selects the pod. */
+function knowsOwners(source: SourceConfig): boolean {
+  return source.kind === 'kubernetes' || (source.kind === 'file' && source.format === 'kubernetes');
 }
 
 /** Attaches what a template stands for as it is found; ends when the signal aborted and all of it ended. */

@@ -34,6 +34,15 @@ export const DEFAULT_RULES: ServiceRules = {
   sharedAddresses: [],
 };
 
+/** What is configured for all services, and for some. */
+export interface RuleBook {
+  readonly base: ServiceRules;
+  /** By canonical service name. */
+  readonly services: ReadonlyMap<string, ServiceRules>;
+}
+
+export const DEFAULT_RULE_BOOK: RuleBook = { base: DEFAULT_RULES, services: new Map() };
+
 /** What an operator set for one endpoint by hand; always ends by itself. */
 export interface EndpointOverride {
   readonly drain?: true;

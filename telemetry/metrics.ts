@@ -81,6 +81,13 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
         registers,
       }),
     },
+    identity: {
+      conflicts: new Gauge({
+        name: 'isthmus_identity_conflict_services',
+        help: 'Services of which another service claims an address',
+        registers,
+      }),
+    },
     xds: {
       clients: new Gauge({ name: 'isthmus_xds_clients', help: 'Connected xDS streams', registers }),
       pushes: new Counter({

@@ -5,6 +5,7 @@ import { ManualClock } from '../../../lib/clock.ts';
 import { Latest } from '../../../lib/latest.ts';
 import type { Discoverer, DiscoveryUpdate } from '../../../model/discovery.ts';
 import type { EndpointGroup } from '../../../model/endpoint.ts';
+import { DEFAULT_RULES } from '../../../model/rules.ts';
 import type { FederationSnapshot } from '../../../model/snapshot.ts';
 import { createLogger } from '../../../telemetry/logger.ts';
 import { createMetrics } from '../../../telemetry/metrics.ts';
@@ -171,15 +172,53 @@ describe('sources', () => {
 describe('snapshots', () => {
   it('never change once handed out, and keep the object of a service that did not change', async () => {
     const { a, now, end } = setup('a', 'b');
-    await a.say({ type: 'sync', groups: [group('x', '10.0.0.1'), group('y', '10.0.0.1')] });
+    await a.say({ type: 'sync', groups: [group('x', '10.0.0.9'), group('y', '10.0.0.1')] });
     const first = now();
     const x = first.services.get('x');
-    await a.say({ type: 'sync', groups: [group('x', '10.0.0.1'), group('y', '10.0.0.2')] });
+    await a.say({ type: 'sync', groups: [group('x', '10.0.0.9'), group('y', '10.0.0.2')] });
     const second = now();
     expect(second.version).toBe(first.version + 1);
     expect(second.services.get('x')).toBe(x);
     expect(first.services.get('y')?.shards.get('a')?.group.endpoints[0]?.address).toBe('10.0.0.1');
     expect(second.services.get('y')?.shards.get('a')?.group.endpoints[0]?.address).toBe('10.0.0.2');
+    await end();
+  });
+
+  it('tell both services that one address is claimed twice, until it is not', async () => {
+    const { a, b, now, end } = setup('a', 'b');
+    const conflicts = (service: string) => Object.fromEntries(now().services.get(service)?.conflicts ?? []);
+    await a.say({ type: 'sync', groups: [group('x', '10.0.0.1', '10.0.0.2')] });
+    await b.say({ type: 'sync', groups: [group('y', '10.0.0.1')] });
+    expect(conflicts('x')).toEqual({ '10.0.0.1:80': ['y'] });
+    expect(conflicts('y')).toEqual({ '10.0.0.1:80': ['x'] });
+    await b.say({ type: 'group', group: group('y', '10.0.0.3') });
+    expect([conflicts('x'), conflicts('y')]).toEqual([{}, {}]);
+    await end();
+  });
+
+  it('follow the rules, and touch only the services whose rules are others', async () => {
+    const { aggregator, a, b, now, end } = setup('a', 'b');
+    await a.say({ type: 'sync', groups: [group('x', '10.0.0.1'), group('y', '10.0.0.1')] });
+    await b.say({ type: 'sync', groups: [group('z', '10.0.0.3')] });
+    const [x, z] = [now().services.get('x'), now().services.get('z')];
+    const strict = { ...DEFAULT_RULES, identity: 'strict' as const };
+    const shared = { ...DEFAULT_RULES, sharedAddresses: ['10.0.0.0/8'] };
+    aggregator.setRules({
+      base: DEFAULT_RULES,
+      services: new Map([
+        ['y', shared],
+        ['later', strict],
+      ]),
+    });
+    expect(now().services.get('x')).toBe(x);
+    expect(now().services.get('z')).toBe(z);
+    expect(now().services.get('y')).toMatchObject({ rules: shared, conflicts: new Map() });
+    aggregator.setRules({ base: strict, services: new Map([['x', DEFAULT_RULES]]) });
+    expect(now().services.get('x')).toBe(x);
+    expect(now().services.get('y')?.conflicts.size).toBe(1);
+    expect(now().services.get('z')?.rules).toEqual(strict);
+    await a.say({ type: 'group', group: group('later', '10.0.0.4') });
+    expect(now().services.get('later')?.rules).toEqual(strict);
     await end();
   });
 

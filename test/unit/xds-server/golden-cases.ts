@@ -1,5 +1,7 @@
 // The cases behind test/golden: what sources say, and the node that asks. Each becomes one file with every
 // resource that this node sees.
+import { DEFAULT_RULES } from '../../../model/rules.ts';
+import type { EndpointMark } from '../../../model/shard.ts';
 import type { ServiceShards } from '../../../model/snapshot.ts';
 import type { Json } from '../../../proto/json.ts';
 import { toJson } from '../../../proto/json.ts';
@@ -16,6 +18,31 @@ interface GoldenCase {
 
 const OUTBOUND_ONLY: GroupKey = { outbound: { host: '127.0.0.1', port: 15_001 }, inbound: undefined };
 const ORDERS = 'orders.default';
+
+/** Three endpoints in Consul, three in Kubernetes in two zones, one of them in both. */
+const TWO_SOURCES = fromSources(
+  ['consul', group(ORDERS, { endpoints: ['10.0.0.1:80', '10.0.0.2:80', '10.0.0.3:80'] })],
+  [
+    'k8s',
+    group(ORDERS, {
+      ports: [
+        { name: 'http', port: 80, protocol: 'http' },
+        { name: 'grpc', port: 9090, protocol: 'grpc' },
+      ],
+      primaryPort: 'http',
+      endpoints: [
+        endpoint('10.0.0.3:80', { portName: 'http' }),
+        ...['z1', 'z1', 'z2'].map((zone, i) =>
+          endpoint(`10.1.0.${i + 1}:80`, {
+            portName: 'http',
+            locality: { region: 'eu', zone, subZone: i === 0 ? 'rack-1' : '' },
+          }),
+        ),
+        endpoint('10.1.0.1:9090', { portName: 'grpc' }),
+      ],
+    }),
+  ],
+);
 
 export const GOLDEN_CASES: Readonly<Record<string, GoldenCase>> = {
   'plain-service': { services: [service(ORDERS, '10.0.0.1:8080', '10.0.0.2:8080')] },
@@ -113,6 +140,59 @@ export const GOLDEN_CASES: Readonly<Record<string, GoldenCase>> = {
         endpoint('[2001:db8::1]:80', { hostname: 'orders.example.com' }),
         endpoint('unresolved.example.com:80', { hostname: 'unresolved.example.com' }),
       ),
+    ],
+  },
+  'policy-prefer': {
+    services: [{ ...TWO_SOURCES, rules: { ...DEFAULT_RULES, policy: { kind: 'prefer', sources: ['k8s'] } } }],
+  },
+  'policy-weighted': {
+    services: [
+      {
+        ...TWO_SOURCES,
+        rules: { ...DEFAULT_RULES, policy: { kind: 'weighted', shares: { consul: 90, k8s: 10 } } },
+      },
+    ],
+  },
+  'policy-weighted-zero': {
+    services: [
+      {
+        ...TWO_SOURCES,
+        rules: { ...DEFAULT_RULES, policy: { kind: 'weighted', shares: { consul: 1, k8s: 0 } } },
+      },
+    ],
+  },
+  'policy-isolate': {
+    services: [{ ...TWO_SOURCES, rules: { ...DEFAULT_RULES, policy: { kind: 'isolate' } } }],
+  },
+  'policy-pin': { services: [{ ...TWO_SOURCES, rules: { ...DEFAULT_RULES, pin: true } }] },
+  'doubted-and-quarantined': {
+    services: [
+      {
+        ...TWO_SOURCES,
+        rules: { ...DEFAULT_RULES, panicThreshold: 25 },
+        shards: new Map(
+          [...TWO_SOURCES.shards].map(([source, shard]) => [
+            source,
+            {
+              ...shard,
+              marks: new Map<string, EndpointMark>([
+                ['10.0.0.2:80', { doubted: { since: 1, cause: 'removed-at-once' } }],
+                ['10.1.0.1:80', { quarantined: { since: 1, answeredAs: 'users.default' } }],
+                ['10.1.0.2:80', { warmUp: 1 / 3 }],
+              ]),
+            },
+          ]),
+        ),
+      },
+    ],
+  },
+  'identity-strict': {
+    services: [
+      {
+        ...TWO_SOURCES,
+        rules: { ...DEFAULT_RULES, identity: 'strict' },
+        conflicts: new Map([['10.0.0.1:80', ['users.default']]]),
+      },
     ],
   },
   'inbound-and-outbound': {
