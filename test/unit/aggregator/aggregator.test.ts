@@ -6,6 +6,7 @@ import { Latest } from '../../../lib/latest.ts';
 import type { Discoverer, DiscoveryUpdate } from '../../../model/discovery.ts';
 import type { EndpointGroup } from '../../../model/endpoint.ts';
 import { DEFAULT_RULES } from '../../../model/rules.ts';
+import type { ServiceRules } from '../../../model/rules.ts';
 import type { FederationSnapshot } from '../../../model/snapshot.ts';
 import { createLogger } from '../../../telemetry/logger.ts';
 import { createMetrics } from '../../../telemetry/metrics.ts';
@@ -205,7 +206,7 @@ describe('snapshots', () => {
     const shared = { ...DEFAULT_RULES, sharedAddresses: ['10.0.0.0/8'] };
     aggregator.setRules({
       base: DEFAULT_RULES,
-      services: new Map([
+      services: new Map<string, ServiceRules>([
         ['y', shared],
         ['later', strict],
       ]),
