@@ -3,11 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { createEtcdSource } from '../../adapters/etcd/index.ts';
-import { etcdSource } from '../../config/schema.ts';
 import { makeCertificates } from '../support/certificates.ts';
 import { describePeers } from '../support/describe-peer.ts';
-import type { StartPeer } from '../support/describe-peer.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
 import type { Peer } from '../support/peer.ts';
@@ -15,104 +12,15 @@ import { tlsFront } from '../support/tls-front.ts';
 import type { TlsFront } from '../support/tls-front.ts';
 import { etcdHand } from './fixtures/etcd.ts';
 import type { EtcdHand } from './fixtures/etcd.ts';
-import { testDeps } from './fixtures/deps.ts';
+import { etcdBehindProxy, etcdFixture, etcdSourceOf } from './fixtures/etcd-registry.ts';
 import { TcpProxy } from './fixtures/tcp-proxy.ts';
-import type { Trouble } from './fixtures/tcp-proxy.ts';
 import { Listener } from './listener.ts';
 import { contract } from './suite.ts';
-import type { Fixture, Instance } from './suite.ts';
 
-const timings = {
-  probeEveryMs: 200,
-  deadlineMs: 600,
-  listDeadlineMs: 3_000,
-  answerMs: 600,
-  backoffMs: 50,
-  maxBackoffMs: 200,
-  // Pages, so that lists of a few keys are paged too.
-  pageSize: 2,
-};
+const source = etcdSourceOf;
 
-const source = (endpoints: string[], more: object = {}) =>
-  createEtcdSource(
-    etcdSource.parse({
-      name: 'etcd',
-      kind: 'etcd',
-      endpoints,
-      prefix: '/services/',
-      layout: 'json',
-      include: { services: ['svc-*'] },
-      ...more,
-    }),
-    testDeps(),
-    timings,
-  );
-
-const TROUBLES: Readonly<Record<string, Trouble>> = {
-  'connections cut in the middle of a message': { type: 'cut', afterBytes: 120 },
-  'connections cut inside the first frame': { type: 'cut', afterBytes: 5 },
-  'one byte a second': { type: 'dribble', bytesPerSecond: 1 },
-  'no answer ever': { type: 'hang' },
-  'connections cut at once': { type: 'refuse' },
-  'somebody else answers': { type: 'answer', bytes: 'HTTP/1.1 400 Bad Request\r\n\r\n<html>no</html>' },
-};
-
-function etcdFixture(start: StartPeer, faults: 'server' | 'network'): Fixture {
-  let etcd: Peer;
-  let hand: EtcdHand;
-  let proxy: TcpProxy | undefined;
-  let endpoint = '';
-  const stored = new Map<string, readonly Instance[]>();
-  const keyOf = (name: string, { address, port }: Instance) => `/services/${name}/${address}:${port}`;
-  const network = Object.entries(TROUBLES).map(([name, trouble]) => {
-    const fault = () => (proxy as TcpProxy).fault(name, trouble);
-    return { name, begin: () => fault().begin(), end: () => fault().end() };
-  });
-  return {
-    async start() {
-      etcd = await start('etcd');
-      hand = etcdHand(etcd.url);
-      endpoint = etcd.url;
-      if (faults === 'server') return;
-      proxy = new TcpProxy(etcd.ports['client'] ?? 0);
-      endpoint = `127.0.0.1:${await proxy.start()}`;
-    },
-    async stop() {
-      await proxy?.stop();
-    },
-    discoverer: () => source([endpoint]),
-    async set(name, instances) {
-      const keys = new Set(instances.map((instance) => keyOf(name, instance)));
-      for (const old of stored.get(name) ?? []) {
-        if (!keys.has(keyOf(name, old))) await hand.delete(keyOf(name, old));
-      }
-      for (const instance of instances) {
-        const { address, port, mark = '1' } = instance;
-        await hand.put(keyOf(name, instance), JSON.stringify({ address, port, weight: Number(mark) }));
-      }
-      stored.set(name, instances);
-    },
-    serviceOf: (name) => `${name}.default`,
-    markOf: (group, key) =>
-      String(group.endpoints.find((e) => `${e.address}:${e.port}` === key)?.weight ?? 'absent'),
-    faults:
-      faults === 'network'
-        ? network
-        : [
-            { name: 'killed and restarted on its data', begin: () => etcd.kill(), end: () => etcd.restart() },
-            { name: 'frozen', begin: () => etcd.pause(), end: () => etcd.resume() },
-          ],
-    // One key goes after the other.
-    lastLeaves: ['group', 'gone'],
-    staleWithinMs: 5_000,
-    changeWithinMs: 20_000,
-  };
-}
-
-describePeers(['etcd'], 'an etcd server', (start) => contract(etcdFixture(start, 'server')));
-describePeers(['etcd'], 'an etcd server behind a bad network', (start) =>
-  contract(etcdFixture(start, 'network')),
-);
+describePeers(['etcd'], 'an etcd server', (start) => contract(etcdFixture(start), etcdFixture(start)));
+describePeers(['etcd'], 'an etcd server behind a bad network', (start) => contract(etcdBehindProxy(start)));
 
 describePeers(['etcd'], 'an etcd server, in its own ways', (start) => {
   let etcd: Peer;
@@ -228,28 +136,6 @@ describePeers(['etcd'], 'an etcd server, in its own ways', (start) => {
     await Promise.all(proxies.map((proxy) => proxy.stop()));
   });
 
-  test('50 changes a second: the end state is the registry’s', async () => {
-    const listener = await listen({ prefix: '/many/' });
-    await soon(() => listener.first === 'sync');
-    const expected = new Map<string, string>();
-    for (let n = 0; n < 200; n += 1) {
-      const key = `/many/svc-${n % 7}/${n % 23}`;
-      if (n % 5 === 4) {
-        await hand.delete(key);
-        expected.delete(key);
-      } else {
-        const address = `10.0.${n % 23}.${n % 250}`;
-        await hand.put(key, value(address));
-        expected.set(key, `${address}:80`);
-      }
-    }
-    await soon(() => {
-      const told = [...listener.groups.keys()].flatMap((service) => listener.keys(service)).sort();
-      expect(told).toEqual([...expected.values()].sort());
-      return true;
-    });
-  });
-
   // Last: from here on the server asks who we are.
   test('users and passwords: wrong, not granted, granted, revoked', async () => {
     await hand.put('/auth/orders/1', value('10.0.0.1'));
@@ -261,7 +147,7 @@ describePeers(['etcd'], 'an etcd server, in its own ways', (start) => {
     await hand.post('auth/user/grant', { user: 'root', role: 'root' });
     await hand.post('auth/enable', {});
     const { token } = await hand.post('auth/authenticate', { name: 'root', password: 'secret' });
-    const root = etcdHand(etcd.url, token as string);
+    const root = etcdHand(etcd.url, async () => token as string);
     const base64 = (text: string) => Buffer.from(text).toString('base64');
 
     const nobody = await listen({ prefix: '/auth/' });

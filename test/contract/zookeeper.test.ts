@@ -2,128 +2,30 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import { connectZookeeper, zookeeperLibrary } from '../../adapters/zookeeper/client.ts';
-import { createZookeeperSource } from '../../adapters/zookeeper/index.ts';
-import { zookeeperSource } from '../../config/schema.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { describePeers } from '../support/describe-peer.ts';
-import type { StartPeer } from '../support/describe-peer.ts';
 import { eventually } from '../support/eventually.ts';
 import { watchLeaks } from '../support/leaks.ts';
 import type { Peer } from '../support/peer.ts';
-import { testDeps } from './fixtures/deps.ts';
 import { TcpProxy } from './fixtures/tcp-proxy.ts';
-import type { Trouble } from './fixtures/tcp-proxy.ts';
+import {
+  curator,
+  zookeeperBehindProxy,
+  zookeeperFixture,
+  zookeeperSourceOf,
+} from './fixtures/zookeeper-registry.ts';
 import { expire, onlyFor, zookeeperHand } from './fixtures/zookeeper.ts';
 import type { ZookeeperHand } from './fixtures/zookeeper.ts';
 import { Listener } from './listener.ts';
 import { contract } from './suite.ts';
-import type { Fixture, Instance } from './suite.ts';
 
-const timings = {
-  probeEveryMs: 200,
-  deadlineMs: 600,
-  listDeadlineMs: 3_000,
-  answerMs: 600,
-  backoffMs: 50,
-  maxBackoffMs: 200,
-  sessionMs: 4_000,
-  // Few, so that reads wait for their turn.
-  atOnce: 3,
-};
+const source = zookeeperSourceOf;
 
-const source = (ports: number[], more: object = {}) =>
-  createZookeeperSource(
-    zookeeperSource.parse({
-      name: 'zk',
-      kind: 'zookeeper',
-      servers: ports.map((port) => `127.0.0.1:${port}`),
-      path: '/services',
-      include: { services: ['svc-*'] },
-      ...more,
-    }),
-    testDeps(),
-    timings,
-  );
-
-const curator = (address: string, port: number, metadata: object = {}) =>
-  JSON.stringify({
-    name: 'x',
-    id: 'x',
-    address,
-    port,
-    sslPort: null,
-    payload: { '@class': 'org.springframework.cloud.zookeeper.discovery.ZookeeperInstance', metadata },
-    registrationTimeUTC: 1_700_000_000_000,
-    serviceType: 'DYNAMIC',
-    uriSpec: { parts: [] },
-  });
-
-const TROUBLES: Readonly<Record<string, Trouble>> = {
-  'connections cut in the middle of an answer': { type: 'cut', afterBytes: 60 },
-  'connections cut inside a length': { type: 'cut', afterBytes: 43 },
-  'one byte a second': { type: 'dribble', bytesPerSecond: 1 },
-  'no answer ever': { type: 'hang' },
-  'connections cut at once': { type: 'refuse' },
-  'a web server answers': { type: 'answer', bytes: 'HTTP/1.1 400 Bad Request\r\n\r\n<html>no</html>' },
-  'nonsense in small frames': { type: 'answer', bytes: '\0\0\0\u0004abcd\0\0\0\u0002xy\0\0\0\0\0\0' },
-};
-
-function zookeeperFixture(start: StartPeer, faults: 'server' | 'network'): Fixture {
-  let peer: Peer;
-  let hand: ZookeeperHand;
-  let proxy: TcpProxy | undefined;
-  let port = 0;
-  const stored = new Map<string, readonly Instance[]>();
-  const pathOf = (name: string, { address, port: p }: Instance) => `/services/${name}/${address}-${p}`;
-  const network = Object.entries(TROUBLES).map(([name, trouble]) => {
-    const fault = () => (proxy as TcpProxy).fault(name, trouble);
-    return { name, begin: () => fault().begin(), end: () => fault().end() };
-  });
-  return {
-    async start() {
-      peer = await start('zookeeper');
-      port = peer.ports['client'] ?? 0;
-      hand = await zookeeperHand(port);
-      await hand.put('/services', '');
-      if (faults === 'server') return;
-      proxy = new TcpProxy(port);
-      port = await proxy.start();
-    },
-    async stop() {
-      hand.close();
-      await proxy?.stop();
-    },
-    discoverer: () => source([port]),
-    async set(name, instances) {
-      const paths = new Set(instances.map((instance) => pathOf(name, instance)));
-      for (const old of stored.get(name) ?? []) {
-        if (!paths.has(pathOf(name, old))) await hand.delete(pathOf(name, old));
-      }
-      for (const instance of instances) {
-        const { address, port: p, mark = '1' } = instance;
-        await hand.put(pathOf(name, instance), curator(address, p, { weight: mark }));
-      }
-      stored.set(name, instances);
-    },
-    serviceOf: (name) => `${name}.default`,
-    markOf: (group, key) =>
-      String(group.endpoints.find((e) => `${e.address}:${e.port}` === key)?.weight ?? 'absent'),
-    faults:
-      faults === 'network'
-        ? network
-        : [
-            { name: 'killed and restarted on its data', begin: () => peer.kill(), end: () => peer.restart() },
-            { name: 'frozen', begin: () => peer.pause(), end: () => peer.resume() },
-          ],
-    lastLeaves: ['group'],
-    staleWithinMs: 5_000,
-    changeWithinMs: 20_000,
-  };
-}
-
-describePeers(['zookeeper'], 'a ZooKeeper server', (start) => contract(zookeeperFixture(start, 'server')));
+describePeers(['zookeeper'], 'a ZooKeeper server', (start) =>
+  contract(zookeeperFixture(start), zookeeperFixture(start)),
+);
 describePeers(['zookeeper'], 'a ZooKeeper server behind a bad network', (start) =>
-  contract(zookeeperFixture(start, 'network')),
+  contract(zookeeperBehindProxy(start)),
 );
 
 describePeers(['zookeeper'], 'a ZooKeeper server, in its own ways', (start) => {
@@ -272,27 +174,22 @@ describePeers(['zookeeper'], 'a ZooKeeper server, in its own ways', (start) => {
     await noLeaks();
   });
 
-  test('50 changes a second: the end state is the registry’s', async () => {
-    await hand.put('/many', '');
-    const listener = await listen({ path: '/many' });
-    await soon(() => listener.first === 'sync');
-    const expected = new Map<string, string>();
-    for (let n = 0; n < 300; n += 1) {
-      const path = `/many/svc-${n % 7}/${n % 23}`;
-      if (n % 5 === 4 && expected.has(path)) {
-        await hand.delete(path);
-        expected.delete(path);
-      } else {
-        const address = `10.0.${n % 23}.${n % 250}`;
-        await hand.put(path, curator(address, 80));
-        expected.set(path, `${address}:80`);
-      }
-    }
-    await soon(() => {
-      const told = [...listener.groups.keys()].flatMap((service) => listener.keys(service)).sort();
-      expect(told).toEqual([...expected.values()].sort());
-      return true;
-    });
+  test('a source whose session the server ends is stale, and then as live as before', async () => {
+    await hand.put('/expiry/orders/1', curator('10.0.0.1', 80));
+    const proxy = new TcpProxy(port);
+    const listener = await listen({ path: '/expiry' }, [await proxy.start()]);
+    await soon(() => listener.keys('orders.default').length === 1);
+    // Length, protocol, timeout; then the session's number, its password's length, its password.
+    const answer = proxy.beginnings.at(-1) ?? Buffer.alloc(0);
+    await expire(port, answer.subarray(12, 20), answer.subarray(24, 40));
+    await soon(() => listener.log.includes('stale'));
+    expect(listener.keys('orders.default')).toEqual(['10.0.0.1:80']);
+    await soon(() => listener.stale === undefined);
+    await hand.put('/expiry/orders/2', curator('10.0.0.2', 80));
+    await soon(() => listener.keys('orders.default').length === 2);
+    expect(listener.logOf('orders.default')).not.toContain('gone');
+    await listener.stop();
+    await proxy.stop();
   });
 
   test('users: wrong, right, revoked, restored', async () => {

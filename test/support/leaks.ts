@@ -36,7 +36,7 @@ export function watchLeaks(): () => Promise<void> {
         if (surplus.length > 0) throw new Error(`left behind: ${surplus.join(', ')}`);
         return true;
       },
-      { withinMs: 3_000, what: 'no leaks' },
+      { withinMs: 10_000, what: 'no leaks' },
     );
   };
 }
