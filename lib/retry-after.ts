@@ -1,6 +1,8 @@
 // "Leave me alone for so long": what HTTP servers say with 429 and 503 (RFC 9110 §10.2.3), carried from the
 // answer to the loop that waits. Does not wait itself.
 
+/** A question that was put off for so long is given up: the source shall say why it waits. */
+export const PATIENCE_MS = 20_000;
 /** No server holds us longer. */
 export const MAX_RETRY_AFTER_MS = 30_000;
 

@@ -8,7 +8,7 @@ import type { Backoff } from '../../lib/backoff.ts';
 import { sleep } from '../../lib/clock.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { toError } from '../../lib/errors.ts';
-import { MAX_RETRY_AFTER_MS, readRetryAfter, withRetryAfter } from '../../lib/retry-after.ts';
+import { MAX_RETRY_AFTER_MS, PATIENCE_MS, readRetryAfter, withRetryAfter } from '../../lib/retry-after.ts';
 import type { ConsulAccess } from './access.ts';
 import { CONSUL_BUSY, explainAnswer } from './errors.ts';
 import type { NpmError } from './errors.ts';
@@ -53,6 +53,7 @@ export class Asker {
    */
   async ask(what: string, call: NpmCall, ask: Ask, maxPutOff = MAX_PUT_OFF): Promise<RawAnswer> {
     let putOff = 0;
+    let waitedMs = 0;
     let refused = '';
     for (;;) {
       ask.signal.throwIfAborted();
@@ -69,7 +70,9 @@ export class Asker {
         if (status === 429) {
           putOff += 1;
           const ms = this.#putOff(error.response);
-          if (putOff > maxPutOff) throw withRetryAfter(CONSUL_BUSY.from(error, what, putOff), ms);
+          waitedMs += ms;
+          if (putOff > maxPutOff || waitedMs > PATIENCE_MS)
+            throw withRetryAfter(CONSUL_BUSY.from(error, what, putOff), ms);
         } else if (status !== 403 || refused !== '' || !(await this.#hasOtherToken(token))) {
           throw explainAnswer(error, what, this.#datacenter);
         } else {

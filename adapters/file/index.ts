@@ -2,7 +2,7 @@
 // file makes the source stale with the place of the fault and takes nothing back, neither of that file nor
 // of the others. Never writes.
 import { watch as watchDirectory } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import type { FileSource } from '../../config/schema.ts';
 import { childController } from '../../lib/abort.ts';
 import { sleep } from '../../lib/clock.ts';
@@ -94,13 +94,21 @@ async function look({ config }: Context) {
   return { files, mark: await fingerprint(files) };
 }
 
-/** A file that is just being written may look torn: only the third bad look counts. */
+/** Looks at files that are never the same twice. */
+const MAX_LOOKS = 20;
+
+/** A file that is just being written may look torn: only the third bad look at the same content counts. */
 async function loadWhole(context: Context, signal: AbortSignal): Promise<Loaded> {
-  for (let tries = 1; ; tries += 1) {
+  let bad = 0;
+  let badMark: string | undefined;
+  for (let looks = 1; ; looks += 1) {
     try {
       return await load(context);
     } catch (thrown) {
-      if (tries === 3) throw thrown;
+      const { mark } = await look(context).catch(() => ({ mark: '' }));
+      bad = mark === badMark ? bad + 1 : 1;
+      badMark = mark;
+      if (bad === 3 || looks === MAX_LOOKS) throw thrown;
       await sleep(context.quietMs, signal, context.deps.clock);
     }
   }
@@ -111,7 +119,7 @@ async function load(context: Context): Promise<Loaded> {
   const { files, mark } = await look(context);
   const texts: SourceText[] = await Promise.all(
     files.map(async (file) => {
-      const text = await readFile(file, 'utf8').catch((thrown: unknown) => {
+      const text = await readText(file).catch((thrown: unknown) => {
         throw unreadable(file, thrown);
       });
       return { file, text };
@@ -121,6 +129,14 @@ async function load(context: Context): Promise<Loaded> {
   const parse = config.format === 'kubernetes' ? groupsFromManifests : groupsFromFileSd;
   const included = serviceFilter(config.include.services);
   return { files, mark, groups: parse(texts, config).filter((group) => included(group.service)) };
+}
+
+/** Bytes of one file: a hundred times what a large catalogue takes. */
+const MAX_BYTES = 64_000_000;
+
+async function readText(file: string): Promise<string> {
+  if ((await stat(file)).size > MAX_BYTES) throw new Error(`larger than ${MAX_BYTES / 1e6} MB`);
+  return readFile(file, 'utf8');
 }
 
 /**

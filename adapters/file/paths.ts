@@ -76,7 +76,8 @@ const REASONS: Readonly<Record<string, string>> = {
 
 export function unreadable(file: string, thrown: unknown) {
   const code = codeOf(thrown);
-  return FILE_UNREADABLE.from(thrown, file, REASONS[code] ?? (code || 'cannot be read'));
+  const said = thrown instanceof Error ? thrown.message : 'cannot be read';
+  return FILE_UNREADABLE.from(thrown, file, REASONS[code] ?? (code || said));
 }
 
 function codeOf(thrown: unknown): string {

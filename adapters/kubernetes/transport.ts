@@ -4,7 +4,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { RequestOptions } from 'node:https';
 import { sleep } from '../../lib/clock.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { MAX_RETRY_AFTER_MS, readRetryAfter, withRetryAfter } from '../../lib/retry-after.ts';
+import { MAX_RETRY_AFTER_MS, PATIENCE_MS, readRetryAfter, withRetryAfter } from '../../lib/retry-after.ts';
 import {
   KUBE_ANSWER,
   KUBE_BUSY,
@@ -63,13 +63,16 @@ const KEEP_ALIVE_MS = 15_000;
 export function createTransport(options: TransportOptions): KubeTransport {
   const { server, maxBytes = 64_000_000 } = options;
   const open = async (query: KubeQuery, signal: AbortSignal, patience = MAX_PUT_OFF) => {
+    let waitedMs = 0;
     for (let tries = 1; ; tries += 1) {
       const response = await send(options, query, signal);
       if (response.statusCode === 200) return response;
       const text = await readText(response, 64 * 1024, query).catch(() => '');
       if (response.statusCode !== 429) throw refusal(server, query, response.statusCode ?? 0, text);
       const ms = putOffMs(response);
-      if (tries > patience) throw withRetryAfter(KUBE_BUSY(whatOf(query), tries, messageOf(text)), ms);
+      waitedMs += ms;
+      if (tries > patience || waitedMs > PATIENCE_MS)
+        throw withRetryAfter(KUBE_BUSY(whatOf(query), tries, messageOf(text)), ms);
       // Spread, so that what was put off does not come back all at once.
       await sleep(ms * (1 + 0.25 * Math.random()), signal, options.clock);
     }

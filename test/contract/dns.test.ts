@@ -8,7 +8,7 @@ import { eventually } from '../support/eventually.ts';
 import { testDeps } from './fixtures/deps.ts';
 import { Listener } from './listener.ts';
 import { contract } from './suite.ts';
-import type { Fault, Fixture } from './suite.ts';
+import type { Fault, RegistryFixture } from './suite.ts';
 
 const timings = {
   pollMs: 50,
@@ -27,7 +27,7 @@ function source(server: string, names: readonly object[]) {
 }
 
 /** SRV records, whose weight is what can change of an instance; each host is called by its address. */
-function dnsFixture(): Fixture {
+function dnsFixture(): RegistryFixture {
   const dns = new DnsServer();
   let address = '';
   const entries = Array.from({ length: 60 }, (_, n) => ({
@@ -63,18 +63,23 @@ function dnsFixture(): Fixture {
       String(group.endpoints.find((e) => `${e.address}:${e.port}` === key)?.weight ?? 'absent'),
     faults: [
       { name: 'killed and restarted', begin: () => dns.stop(), end: async () => void (await dns.start()) },
-      mood('frozen', 'silent'),
+      { ...mood('frozen', 'silent'), longMs: 30_000 },
       mood('rubbish', 'rubbish'),
       code('SERVFAIL', 2),
       code('REFUSED', 5),
     ],
+    async startOver() {
+      dns.zone.clear();
+    },
+    // A server that lost its zones denies everything.
+    emptyIs: 'fault',
     lastLeaves: ['group'],
     staleWithinMs: 5_000,
     changeWithinMs: 20_000,
   };
 }
 
-describe('a name server', () => contract(dnsFixture()));
+describe('a name server', () => contract(dnsFixture(), dnsFixture()));
 
 describe('what only DNS has', () => {
   const soon = <T>(check: () => T) => eventually(check, { withinMs: 5_000, everyMs: 5 });

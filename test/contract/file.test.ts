@@ -8,7 +8,7 @@ import { createFileSource } from '../../adapters/file/index.ts';
 import { fileSource } from '../../config/schema.ts';
 import { testDeps } from './fixtures/deps.ts';
 import { contract } from './suite.ts';
-import type { Fixture, Instance } from './suite.ts';
+import type { Instance, RegistryFixture } from './suite.ts';
 
 const timings = { pollMs: 100, quietMs: 10, probeEveryMs: 200, deadlineMs: 1_000 };
 
@@ -20,7 +20,7 @@ interface Layout {
   readonly write: (dir: string, text: string) => Promise<void>;
 }
 
-function fileFixture({ format, path, write }: Layout): Fixture {
+function fileFixture({ format, path, write }: Layout): RegistryFixture {
   let dir = '';
   const services = new Map<string, readonly Instance[]>();
   const text = () => (format === 'file_sd' ? targetGroups(services) : manifests(services));
@@ -62,8 +62,14 @@ function fileFixture({ format, path, write }: Layout): Fixture {
       bad('the file is empty', () => ''),
       bad('the file ends in the middle', () => text().slice(0, -3)),
       bad('the file is a web page', () => '<html><body>Sign in</body></html>'),
+      bad('the file has 100 MB', () => `["${'a'.repeat(100_000_000)}"]`),
       bad('one instance is wrong', () => text().replaceAll('10.1.0.2', '10.1.0')),
     ],
+    async startOver() {
+      services.clear();
+      await good();
+    },
+    emptyIs: 'empty',
     lastLeaves: ['gone'],
     staleWithinMs: 3_000,
     changeWithinMs: 5_000,
@@ -114,11 +120,12 @@ const configMap = async (dir: string, text: string) => {
   await rename(join(base, '..tmp'), join(base, '..data'));
 };
 
-describe('a file_sd file', () =>
-  contract(fileFixture({ format: 'file_sd', path: 'data/one.yaml', write: plain })));
-describe('file_sd files by a pattern', () =>
-  contract(fileFixture({ format: 'file_sd', path: 'data/*.yaml', write: plain })));
-describe('a mounted ConfigMap', () =>
-  contract(fileFixture({ format: 'file_sd', path: 'data/*.yaml', write: configMap })));
-describe('Kubernetes manifests', () =>
-  contract(fileFixture({ format: 'kubernetes', path: 'data/one.yaml', write: plain })));
+const LAYOUTS: Readonly<Record<string, Layout>> = {
+  'a file_sd file': { format: 'file_sd', path: 'data/one.yaml', write: plain },
+  'file_sd files by a pattern': { format: 'file_sd', path: 'data/*.yaml', write: plain },
+  'a mounted ConfigMap': { format: 'file_sd', path: 'data/*.yaml', write: configMap },
+  'Kubernetes manifests': { format: 'kubernetes', path: 'data/one.yaml', write: plain },
+};
+for (const [title, layout] of Object.entries(LAYOUTS)) {
+  describe(title, () => contract(fileFixture(layout), fileFixture(layout)));
+}

@@ -297,27 +297,3 @@ describePeers(
   },
   [noController()],
 );
-
-describePeers(['kubernetes'], 'two Kubernetes clusters', (start) => {
-  it('are two sources: one dark takes nothing from the other, or from itself', async () => {
-    const [one, two] = [await start('kubernetes'), await start('kubernetes')];
-    const pods = [{ name: 'http', port: 8080 }];
-    const apis = [kubeApi(one), kubeApi(two)];
-    for (const [i, api] of apis.entries()) {
-      await api.create(serviceObject('orders', [{ name: 'http', port: 80 }]));
-      await api.create(sliceObject('orders-1', 'orders', pods, [{ address: `10.3.0.${i + 1}` }]));
-    }
-    const [east, west] = [new Follower(one.kubeconfigFile), new Follower(two.kubeconfigFile)];
-    try {
-      await eventually(() => east.last === 'alive' && west.last === 'alive', { withinMs: 20_000 });
-      await one.kill();
-      await eventually(() => east.last === 'stale', { withinMs: 20_000 });
-      expect(east.endpoints('orders.default')).toEqual(['10.3.0.1:healthy']);
-      await apis[1]?.create(sliceObject('orders-2', 'orders', pods, [{ address: '10.3.0.9' }]));
-      await eventually(() => west.endpoints('orders.default')?.length === 2);
-      expect(west.updates.some((u) => u.type === 'stale')).toBe(false);
-    } finally {
-      await Promise.all([east.stop(), west.stop(), ...apis.map((api) => api.close())]);
-    }
-  }, 60_000);
-});

@@ -13,60 +13,21 @@ import { eventually } from '../support/eventually.ts';
 import { kubeApi, namespaceObject, serviceObject, sliceEndpoints, sliceObject } from '../support/kube-api.ts';
 import type { KubeApi, KubeObject } from '../support/kube-api.ts';
 import type { KubernetesPeer } from '../support/peer.ts';
-import { FaultyProxy, NONSENSE } from './fixtures/faulty-proxy.ts';
-import { kubernetesFixture } from './fixtures/kubernetes.ts';
+import { kubernetesBehindProxies, kubernetesFixture } from './fixtures/kubernetes.ts';
 import { Follower } from './fixtures/kubernetes-follower.ts';
 import { documentedRoles } from './fixtures/kubernetes-roles.ts';
-import { plainKubernetes } from './fixtures/plain-kubernetes.ts';
-import type { PlainKubernetes } from './fixtures/plain-kubernetes.ts';
 import { contract } from './suite.ts';
 
 const SERVICE_UNTIL = { withinMs: 20_000 };
 const HTTP = [{ name: 'http', port: 80 }];
 const POD = [{ name: 'http', port: 8080 }];
 
-describePeers(['kubernetes'], 'a Kubernetes API server', (start) => {
-  let kube: KubernetesPeer;
-  contract(
-    kubernetesFixture({
-      start: async () => {
-        kube = await start('kubernetes');
-        return { kube, kubeconfig: kube.kubeconfigFile };
-      },
-      stop: async () => undefined,
-      faults: [
-        { name: 'killed and restarted', begin: () => kube.kill(), end: () => kube.restart() },
-        { name: 'frozen', begin: () => kube.pause(), end: () => kube.resume() },
-        { name: 'without its etcd', begin: () => kube.kill('etcd'), end: () => kube.restart('etcd') },
-      ],
-    }),
-  );
-});
-
-describePeers(['kubernetes'], 'a Kubernetes API server that answers nonsense', (start) => {
-  let proxy: FaultyProxy;
-  let plain: PlainKubernetes;
-  const fault = (name: string, answer: (typeof NONSENSE)[string]) => ({
-    name,
-    begin: () => proxy.fault(name, answer).begin(),
-    end: () => proxy.fault(name, answer).end(),
-  });
-  contract(
-    kubernetesFixture({
-      async start() {
-        const kube = await start('kubernetes');
-        plain = await plainKubernetes(kube);
-        proxy = new FaultyProxy(plain.url);
-        return { kube, kubeconfig: await plain.kubeconfig(await proxy.start()) };
-      },
-      async stop() {
-        await proxy?.stop();
-        await plain?.stop();
-      },
-      faults: Object.entries(NONSENSE).map(([name, answer]) => fault(name, answer)),
-    }),
-  );
-});
+describePeers(['kubernetes'], 'a Kubernetes API server', (start) =>
+  contract(kubernetesFixture(start), kubernetesFixture(start)),
+);
+describePeers(['kubernetes'], 'a Kubernetes API server behind a bad network', (start) =>
+  contract(kubernetesBehindProxies(start)),
+);
 
 describePeers(['kubernetes'], 'the kubernetes source', (start) => {
   let kube: KubernetesPeer;

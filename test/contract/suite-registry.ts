@@ -91,9 +91,11 @@ export function registryTests(rig: Rig, registry: RegistryFixture, other: Fixtur
   );
 }
 
-/** Those of the tests: a registry may have services of its own. */
+/** Those of the tests that offer something: a registry may have services of its own. */
 function servicesOf(listener: Listener): string[] {
-  return [...listener.groups.keys()].filter((service) => service.startsWith('svc-'));
+  return [...listener.groups.values()]
+    .filter(({ service, endpoints }) => service.startsWith('svc-') && endpoints.length > 0)
+    .map(({ service }) => service);
 }
 
 function twoRegistries(rig: Rig, registry: RegistryFixture, other: Fixture): void {

@@ -238,6 +238,15 @@ describe('429', () => {
     });
   });
 
+  test('for longer than one is patient is a fault at once, which says how long to wait', async () => {
+    const at = busyFor(100, { 'retry-after': '25' });
+    await expect(client.services(ask())).rejects.toMatchObject({
+      code: 'ISTHMUS_CONSUL_BUSY',
+      retryAfterMs: 25_000,
+    });
+    expect(at).toHaveLength(1);
+  });
+
   test('to a probe is a sign of life', async () => {
     const at = busyFor(1, { 'retry-after': '60' });
     await client.leader(ask());
@@ -245,7 +254,7 @@ describe('429', () => {
   });
 
   test('abort ends the waiting', async () => {
-    const at = busyFor(100, { 'retry-after': '60' });
+    const at = busyFor(100, { 'retry-after': '10' });
     const stop = new AbortController();
     const waiting = client.services(ask({ signal: stop.signal }));
     await vi.waitFor(() => expect(at).toHaveLength(1));
