@@ -2,23 +2,17 @@
 // that can befall it. Types only.
 import type { Discoverer } from '../../model/discovery.ts';
 import type { EndpointGroup } from '../../model/endpoint.ts';
+import type { Fault } from './fault.ts';
 import type { FaultyProxy } from './fixtures/faulty-proxy.ts';
 import type { TcpProxy } from './fixtures/tcp-proxy.ts';
+
+export type { Fault } from './fault.ts';
 
 export interface Instance {
   readonly address: string;
   readonly port: number;
   /** An attribute that the registry can change without taking the instance out. Default '1'. */
   readonly mark?: string;
-}
-
-/** Something that goes wrong with the registry; `end` mends it, and everything it knew is still there. */
-export interface Fault {
-  readonly name: string;
-  /** How long it lasts in the long form, milliseconds. Default: until it was noticed. */
-  readonly longMs?: number;
-  begin(): Promise<void>;
-  end(): Promise<void>;
 }
 
 export interface Fixture {
