@@ -10,13 +10,15 @@ import { createMetrics } from '../telemetry/metrics.ts';
 
 export interface CheckedSource {
   readonly name: string;
-  readonly kind: string;
+  readonly kind: SourceConfig['kind'];
   readonly required: boolean;
   /** undefined: it answered. */
   readonly failure: { readonly cause: string; readonly hint: string } | undefined;
   readonly services: number;
   readonly endpoints: number;
   readonly ms: number;
+  /** What it warned of although it answered. */
+  readonly notes: readonly string[];
 }
 
 export interface CheckOptions {
@@ -69,12 +71,15 @@ async function checkSource(
   const started = clock.monotonic();
   const { controller, release } = childController(parent);
   const cancel = clock.after(deadlineMs, () => controller.abort(new Error('check over')));
+  const notes: string[] = [];
   const result = (failure: CheckedSource['failure'], services = 0, endpoints = 0): CheckedSource => {
     const { name, kind, required } = source;
-    return { name, kind, required, failure, services, endpoints, ms: clock.monotonic() - started };
+    const ms = clock.monotonic() - started;
+    return { name, kind, required, failure, services, endpoints, ms, notes: failure ? [] : notes };
   };
   try {
-    const deps = { clock, log: createLogger('silent'), metrics: createMetrics() };
+    const log = createLogger('warn', { write: (line) => void notes.push(noteOf(line)) });
+    const deps = { clock, log, metrics: createMetrics() };
     const answer = await firstAnswer(await createDiscoverer(source, deps), controller.signal);
     if (answer === undefined) {
       return result({ cause: `no answer within ${deadlineMs / 1000} s`, hint: 'Is its address right?' });
@@ -107,4 +112,20 @@ async function firstAnswer(
 
 function failureOf(thrown: unknown): { readonly cause: string; readonly hint: string } {
   return { cause: describeError(thrown), hint: thrown instanceof IsthmusError ? thrown.hint : '' };
+}
+
+/** A line of the log as a person would say it. */
+function noteOf(line: string): string {
+  const {
+    level: _level,
+    time: _time,
+    source: _source,
+    kind: _kind,
+    msg,
+    ...facts
+  } = JSON.parse(line) as Record<string, unknown>;
+  const said = Object.entries(facts).map(
+    ([name, fact]) => `${name} ${typeof fact === 'string' ? fact : JSON.stringify(fact)}`,
+  );
+  return `${String(msg)}${said.length === 0 ? '' : ` (${said.join(', ')})`}`;
 }

@@ -25,13 +25,13 @@ interface Filling {
 export function neighbourOverrides(data: unknown, env: Env): readonly Override[] {
   const sources = valueAt(data, ['sources']);
   if (!Array.isArray(sources)) return [];
-  const fillings: Readonly<Record<string, readonly Filling[]>> = {
-    consul: consulFillings(env),
-    etcd: etcdFillings(env),
-    eureka: eurekaFillings(env),
-  };
+  const fillings = new Map<unknown, readonly Filling[]>([
+    ['consul', consulFillings(env)],
+    ['etcd', etcdFillings(env)],
+    ['eureka', eurekaFillings(env)],
+  ]);
   return sources.flatMap((source: unknown, index) =>
-    (fillings[String(valueAt(source, ['kind']))] ?? []).flatMap(
+    (fillings.get(valueAt(source, ['kind'])) ?? []).flatMap(
       ({ field, origin, value, besides = [] }): Override[] => {
         // A mapping that the file began is the file's: parts of two origins would not fit together.
         const isSaid = [...field.slice(0, 1), ...besides].some((at) => valueAt(source, [at]) !== undefined);

@@ -44,7 +44,7 @@ export function createConsulClient(
   clock: Clock,
 ): ConsulClient {
   const npm = createNpmConsul(Consul, config, access);
-  const asker = new Asker(access, clock, config.datacenter);
+  const asker = new Asker(access, clock, config);
   const meta = Object.entries(config.nodeMeta).map(([key, value]) => `${key}:${value}`);
   const onNodes = meta.length === 0 ? {} : { 'node-meta': meta };
   const instances = {

@@ -1,6 +1,13 @@
 // What Consul's refusals and broken answers are called here, each with Consul's own words and what to do.
 import type { IncomingMessage } from 'node:http';
 import { defineError } from '../../lib/errors.ts';
+import { plainWords } from '../plain-words.ts';
+
+export const CONSUL_UNREACHABLE = defineError(
+  'ISTHMUS_CONSUL_UNREACHABLE',
+  (address: string, said: string) => `no answer from Consul at ${address}: ${said}`,
+  { hint: 'Check `address` (http or https?), `tls` and the network; `consul members` asks the same agent.' },
+);
 
 export const CONSUL_ANSWER = defineError(
   'ISTHMUS_CONSUL_ANSWER',
@@ -34,11 +41,19 @@ export const CONSUL_BUSY = defineError(
 
 export type NpmError = Error & { readonly response?: IncomingMessage & { readonly body?: unknown } };
 
-/** Says what was wrong with an answer; faults of the connection keep their own words. */
-export function explainAnswer(error: NpmError, what: string, datacenter: string): Error {
+/** Where the question went. */
+export interface Asked {
+  readonly address: string;
+  readonly datacenter: string;
+}
+
+/** Says what was wrong with an answer, or with the way to it. */
+export function explainAnswer(error: NpmError, what: string, { address, datacenter }: Asked): Error {
   const { response } = error;
   const status = response?.statusCode ?? 0;
-  if (status === 0 || (status < 300 && !error.message.includes('decode'))) return error;
+  if (status === 0 || (status < 300 && !error.message.includes('decode'))) {
+    return CONSUL_UNREACHABLE(new URL(address).origin, plainWords(error.message));
+  }
   if (status < 300) return CONSUL_ANSWER.from(error, what, 'not JSON');
   const said = excerpt(response?.body);
   if (status === 401 || status === 403) return CONSUL_DENIED(what, said || `HTTP ${status}`);

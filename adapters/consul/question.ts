@@ -11,7 +11,7 @@ import { toError } from '../../lib/errors.ts';
 import { MAX_RETRY_AFTER_MS, PATIENCE_MS, readRetryAfter, withRetryAfter } from '../../lib/retry-after.ts';
 import type { ConsulAccess } from './access.ts';
 import { CONSUL_BUSY, explainAnswer } from './errors.ts';
-import type { NpmError } from './errors.ts';
+import type { Asked, NpmError } from './errors.ts';
 import type { NpmCall } from './npm.ts';
 
 export interface Ask {
@@ -36,14 +36,14 @@ const MAX_PUT_OFF = 5;
 export class Asker {
   readonly #access: ConsulAccess;
   readonly #clock: Clock;
-  readonly #datacenter: string;
+  readonly #asked: Asked;
   readonly #backoff: Backoff = backoff({ baseMs: 1_000, maxMs: 15_000 });
   #heldUntil = 0;
 
-  constructor(access: ConsulAccess, clock: Clock, datacenter: string) {
+  constructor(access: ConsulAccess, clock: Clock, asked: Asked) {
     this.#access = access;
     this.#clock = clock;
-    this.#datacenter = datacenter;
+    this.#asked = asked;
   }
 
   /**
@@ -74,7 +74,7 @@ export class Asker {
           if (putOff > maxPutOff || waitedMs > PATIENCE_MS)
             throw withRetryAfter(CONSUL_BUSY.from(error, what, putOff), ms);
         } else if (status !== 403 || refused !== '' || !(await this.#hasOtherToken(token))) {
-          throw explainAnswer(error, what, this.#datacenter);
+          throw explainAnswer(error, what, this.#asked);
         } else {
           refused = token;
         }

@@ -1,6 +1,7 @@
 // The gRPC calls of one client: each carries the token and asks for a member that has a leader, tells its
 // status, and can be cut off. Does not know what the calls ask.
 import type * as Grpc from '@grpc/grpc-js';
+import { plainWords } from '../plain-words.ts';
 import { ETCD_ANSWER, ETCD_COMPACTED, ETCD_DENIED, ETCD_UNREACHABLE } from './errors.ts';
 
 /** How a call ended, in the server's words or grpc-js's; the npm client's own errors lose the code. */
@@ -92,7 +93,7 @@ export function explainStatus(
     case OUT_OF_RANGE:
       return said.includes('compacted') ? ETCD_COMPACTED(endpoint) : ETCD_ANSWER(endpoint, said);
     case UNAVAILABLE:
-      return ETCD_UNREACHABLE(endpoint, said);
+      return ETCD_UNREACHABLE(endpoint, plain(said));
     case UNIMPLEMENTED:
       return ETCD_ANSWER(endpoint, `this is no etcd of version 3: ${said}`);
     case DEADLINE_EXCEEDED:
@@ -100,4 +101,14 @@ export function explainStatus(
     default:
       return ETCD_ANSWER(endpoint, said);
   }
+}
+
+/** Without what grpc-js puts around the reason. */
+function plain(said: string): string {
+  const reason = said
+    .replace(/^No connection established\. Last error: (Error: )?/, '')
+    .replace(/\s*Resolution note:\s*$/, '')
+    .replace(/\s*\(\d{4}-\d\d-\d\dT[^)]*\)/g, '')
+    .replace(/\.$/, '');
+  return plainWords(reason);
 }

@@ -8,6 +8,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { describeError, toError } from '../../lib/errors.ts';
 import { SOURCE_SILENT } from '../../lib/supervisor.ts';
 import { WrongAnswer, askJson } from '../http-json.ts';
+import { plainError } from '../plain-words.ts';
 import { readAnswer } from './answers.ts';
 import type { EurekaAnswer } from './answers.ts';
 import { EUREKA_ANSWER, EUREKA_DENIED, EUREKA_TLS, EUREKA_UNREACHABLE } from './errors.ts';
@@ -174,5 +175,7 @@ function explain(thrown: unknown, url: string): Error {
     return (denied ? EUREKA_DENIED : EUREKA_ANSWER).from(thrown, url, thrown.message);
   }
   const error = toError(thrown);
-  return 'code' in error && error.code === EUREKA_ANSWER.code ? error : EUREKA_UNREACHABLE.from(error, url);
+  return 'code' in error && error.code === EUREKA_ANSWER.code
+    ? error
+    : EUREKA_UNREACHABLE.from(plainError(error), url);
 }

@@ -16,7 +16,7 @@ export const EUREKA_DENIED = defineError(
 export const EUREKA_UNREACHABLE = defineError(
   'ISTHMUS_EUREKA_UNREACHABLE',
   (url: string) => `no registry from Eureka at ${url}`,
-  { hint: 'Check `urls`, `tls` and the network.' },
+  { hint: 'Check `urls` (http or https?), `tls` and the network.' },
 );
 export const EUREKA_TLS = defineError(
   'ISTHMUS_EUREKA_TLS',

@@ -15,6 +15,7 @@ import {
   KUBE_UNREACHABLE,
   isBusy,
 } from './errors.ts';
+import { plainError } from '../plain-words.ts';
 import { isRecord } from './objects.ts';
 
 /** What is asked for, in the API's words and in ours. */
@@ -116,7 +117,7 @@ async function send(
   url.search = new URLSearchParams(query.query).toString();
   return new Promise((resolve, reject) => {
     const sent = request(url, { ...auth, headers, method: 'GET', signal });
-    sent.once('error', (error) => reject(KUBE_UNREACHABLE.from(error, server.origin)));
+    sent.once('error', (error) => reject(KUBE_UNREACHABLE.from(plainError(error), server.origin)));
     sent.once('response', resolve);
     sent.once('socket', (socket) => socket.setKeepAlive(true, KEEP_ALIVE_MS));
     sent.end();

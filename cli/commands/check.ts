@@ -1,5 +1,6 @@
 // `isthmus check -c FILE`: asks every source once and says what is wrong with it, before anything depends on it.
 import { loadConfig } from '../../config/load.ts';
+import type { SourceConfig } from '../../config/schema.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { EXIT } from '../exit.ts';
 import { write } from '../output.ts';
@@ -24,11 +25,29 @@ export async function check(file: string): Promise<void> {
   if (failed.length > 0) process.exitCode = EXIT.failure;
 }
 
+/** Of one source. */
+const NOTES = 5;
+
+/** Where a slip leads to an answer without services. */
+const WHERE_TO_LOOK: Readonly<Record<SourceConfig['kind'], string>> = {
+  consul: 'Is anything registered? Then check `datacenter`, `tags`, `nodeMeta` and `include` of the source.',
+  etcd: 'Is anything registered? Then check `prefix`, `layout` and `include` of the source.',
+  zookeeper: 'Is anything registered? Then check `path`, `layout` and `include` of the source.',
+  eureka: 'Is anything registered? Then check `urls` and `include` of the source.',
+  kubernetes: 'Check `context`, `namespaces`, `namespaceSelector` and `include` of the source.',
+  dns: 'Check `names` and `include` of the source.',
+  file: 'Check `path`, `format` and `include` of the source.',
+};
+
 export function checkLine(source: CheckedSource, pen: Pen): string {
   const { name, kind, failure, required } = source;
   if (!failure) {
     const seconds = (source.ms / 1000).toFixed(1);
-    return `${pen('green', '✓')} ${name} (${kind}): ${source.services} services, ${source.endpoints} endpoints in ${seconds} s\n`;
+    const counted = `${source.services} services, ${source.endpoints} endpoints in ${seconds} s`;
+    const noted = source.notes.slice(0, NOTES).map((note) => `    ${note}\n`);
+    if (source.services > 0) return `${pen('green', '✓')} ${name} (${kind}): ${counted}\n${noted.join('')}`;
+    const empty = `it answers, but offers no service: ${source.notes[0] ?? counted}`;
+    return `${pen('yellow', '!')} ${name} (${kind}): ${empty}\n    ${WHERE_TO_LOOK[kind]}\n`;
   }
   const mark = required ? pen('red', '✗') : pen('yellow', '!');
   const optional = required ? '' : ' (not required)';

@@ -125,6 +125,14 @@ describe('where values come from', () => {
     expect(config('sources: [{ name: c, kind: consul }]', { env }).sources[0]).toMatchObject(expected);
   });
 
+  it.each<unknown>([{}, { toString: 1 }, 'toString', 'constructor', null])(
+    'a kind %j has no variables',
+    (kind) => {
+      const text = JSON.stringify({ sources: [{ name: 'a', kind }] });
+      expect(problems(text, { env: { CONSUL_HTTP_ADDR: 'a:1' } })).not.toEqual([]);
+    },
+  );
+
   it('a token, a token file or a mapping of the file is not mixed with variables', () => {
     const text = `sources:
   - { name: a, kind: consul, token: mine }
