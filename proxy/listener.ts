@@ -59,6 +59,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   /** Listeners that left the tables and still have connections. */
   const leaving = new Set<Listener>();
   const upstream: UpstreamOptions = {
+    clock,
     wheel,
     readBuffer: Buffer.allocUnsafeSlow(READ_BYTES),
     idleMs: options.upstreamIdleMs ?? 60_000,

@@ -1,5 +1,6 @@
 // What the proxy's data path runs on: plain immutable tables, compiled when xDS changes (proxy/xds) and
 // swapped as a whole, read per request (proxy/http). Nothing here waits or allocates per request.
+import type { Balancing, PickKey, SubsetPairs } from './balancers/types.ts';
 
 /** An endpoint that may get traffic. */
 export interface UpstreamHost {
@@ -8,14 +9,41 @@ export interface UpstreamHost {
   readonly port: number;
   /** ≥ 1. */
   readonly weight: number;
-  /** `draining` and `unhealthy` hosts get no new requests but their connections finish. */
+  /**
+   * `draining` and `unhealthy` hosts get no new requests, unless their priority is in panic; their connections
+   * finish.
+   */
   readonly status: 'available' | 'degraded' | 'unhealthy' | 'draining';
+  /** 0 is the best. Default 0. */
+  readonly priority?: number;
+  readonly locality?: HostLocality;
+  /** '' or absent: none. */
+  readonly hostname?: string;
+  /** Metadata `envoy.lb`, for subsets. */
+  readonly labels?: SubsetPairs;
 }
 
-export interface Cluster {
+export interface HostLocality {
+  /** Region, zone and sub-zone as one text. */
+  readonly name: string;
+  /** Among the localities of its priority; 0 when not given. */
+  readonly weight: number;
+}
+
+/** What one ClusterLoadAssignment says. */
+export interface Assignment {
+  readonly hosts: readonly UpstreamHost[];
+  /** Percent. Default 140. */
+  readonly overprovisioning?: number;
+  /** A priority's health is a part of its weight, not of its number of hosts. Default false. */
+  readonly weightedHealth?: boolean;
+}
+
+export interface Cluster extends Assignment {
   readonly name: string;
   readonly connectTimeoutMs: number;
-  readonly hosts: readonly UpstreamHost[];
+  /** Default: DEFAULT_BALANCING. */
+  readonly balancing?: Balancing;
 }
 
 export interface Route {
@@ -25,7 +53,14 @@ export interface Route {
   readonly timeoutMs: number;
   /** How many further hosts are tried when a connection cannot be had. */
   readonly connectRetries: number;
+  /** Fills the hash of a request into `key`, or leaves it unhashed; absent: never hashed. */
+  readonly hash?: RequestHash;
+  /** Name of the subset that metadata_match asks for. */
+  readonly subset?: string;
 }
+
+/** @param client address of the client, without port. */
+export type RequestHash = (request: RequestKey, client: string, key: PickKey) => void;
 
 /** The parts of a request that routing reads. Header names are lower case. */
 export interface RequestKey {

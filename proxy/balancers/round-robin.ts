@@ -1,64 +1,70 @@
-// Weighted round robin, smooth: each pick gives every item credit for its weight and takes the richest,
-// which pays the sum. Over sum(weights) picks each item is taken exactly as often as its weight says, and
-// evenly spread. Deterministic. A pick is one pass over two arrays of numbers.
+// Weighted round robin: in turn when all weights are equal, else by earliest deadline. Over sum(weights) picks
+// each host is taken as often as its weight says, evenly spread. A new set goes on where the last one stood,
+// so that frequent updates favour nobody.
+import { EdfSchedule } from './edf.ts';
+import { slowStartFactor } from './slow-start.ts';
+import type { Balancer, BalancerEnv, PickHost, PickKey, SlowStart } from './types.ts';
+import type { WeightedSet } from './weighted-set.ts';
 
-export class WeightedRoundRobin<T extends object> {
-  #items: readonly T[] = [];
-  #weights = new Float64Array(0);
-  #credits = new Float64Array(0);
-  #total = 0;
+export class RoundRobin<H extends PickHost> implements Balancer<H> {
+  readonly #set: WeightedSet<H>;
+  readonly #schedule: EdfSchedule | undefined;
+  #turn: number;
 
-  get size(): number {
-    return this.#items.length;
+  constructor(
+    set: WeightedSet<H>,
+    env: BalancerEnv,
+    slowStart: SlowStart | undefined,
+    before: RoundRobin<H> | undefined,
+  ) {
+    this.#set = set;
+    const { hosts, weights } = set;
+    this.#turn = before?.turnIn(hosts) ?? Math.floor(env.random() * hosts.length);
+    if (set.equalWeights && !slowStart) return;
+    const weightOf = slowStart
+      ? (i: number) =>
+          (weights[i] ?? 1) * slowStartFactor(env.now() - (hosts[i]?.healthySinceMs ?? 0), slowStart)
+      : (i: number) => weights[i] ?? 1;
+    const phases = before?.phases();
+    this.#schedule = new EdfSchedule(hosts.length, weightOf, (i) => {
+      const host = hosts[i];
+      return (host && phases?.get(host)) ?? env.random();
+    });
   }
 
-  /**
-   * Replaces the items; those that stay (by identity) keep their credit, so that frequent updates favour
-   * nobody.
-   * @param weightOf ≥ 1, whole.
-   */
-  replace(items: readonly T[], weightOf: (item: T) => number): void {
-    const credits = new Map<T, number>();
-    this.#items.forEach((item, i) => credits.set(item, this.#credits[i] ?? 0));
-    this.#items = [...items];
-    this.#weights = Float64Array.from(items, weightOf);
-    this.#total = this.#weights.reduce((sum, weight) => sum + weight, 0);
-    this.#credits = Float64Array.from(items, (item) => credits.get(item) ?? 0);
-    this.#recentre();
-  }
-
-  /** The next item; `tried` ones are passed over. undefined when none is left. */
-  pick(tried?: readonly T[]): T | undefined {
-    const items = this.#items;
-    const credits = this.#credits;
-    const weights = this.#weights;
-    let best = -1;
-    let most = Number.NEGATIVE_INFINITY;
-    for (let i = 0; i < items.length; i += 1) {
-      const credit = (credits[i] ?? 0) + (weights[i] ?? 0);
-      credits[i] = credit;
-      if (credit > most && !isTried(items[i], tried)) {
-        most = credit;
-        best = i;
-      }
+  next(_key?: PickKey, _attempt?: number): H {
+    const { hosts } = this.#set;
+    let index: number;
+    if (this.#schedule) index = this.#schedule.next();
+    else {
+      index = this.#turn;
+      this.#turn = index + 1 < hosts.length ? index + 1 : 0;
     }
-    if (best < 0) {
-      for (let i = 0; i < items.length; i += 1) credits[i] = (credits[i] ?? 0) - (weights[i] ?? 0);
-      return undefined;
+    return hosts[index] as H;
+  }
+
+  /** Where among `hosts` stands whose turn it is here, or the next that is still there; undefined: nobody is. */
+  turnIn(hosts: readonly H[]): number | undefined {
+    if (this.#schedule) return undefined;
+    const own = this.#set.hosts;
+    // Mostly at the same place.
+    if (hosts[this.#turn] === own[this.#turn]) return this.#turn;
+    const places = new Map(hosts.map((host, i) => [host, i]));
+    for (let i = 0; i < own.length; i += 1) {
+      const host = own[(this.#turn + i) % own.length];
+      const at = host && places.get(host);
+      if (at !== undefined) return at;
     }
-    credits[best] = most - this.#total;
-    return items[best];
+    return undefined;
   }
 
-  /** Credits sum to zero; what left with removed items would otherwise pile up over many updates. */
-  #recentre(): void {
-    const credits = this.#credits;
-    const sum = credits.reduce((total, credit) => total + credit, 0);
-    const shift = Math.trunc(sum / Math.max(1, credits.length));
-    if (shift !== 0) for (let i = 0; i < credits.length; i += 1) credits[i] = (credits[i] ?? 0) - shift;
+  /** How long each host still waits, as a part of its period. */
+  phases(): ReadonlyMap<H, number> {
+    const { hosts } = this.#set;
+    const size = hosts.length;
+    const phaseOf = this.#schedule
+      ? (i: number) => this.#schedule?.phase(i) ?? 0
+      : (i: number) => ((i - this.#turn + size) % size) / size;
+    return new Map(hosts.map((host, i) => [host, phaseOf(i)]));
   }
-}
-
-function isTried<T>(item: T | undefined, tried: readonly T[] | undefined): boolean {
-  return tried !== undefined && item !== undefined && tried.includes(item);
 }

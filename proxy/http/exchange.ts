@@ -3,6 +3,7 @@
 // request does not need. Later filters stand between begin() and the route look-up.
 import { WheelTimer } from '../../lib/timer-wheel.ts';
 import type { TimerWheel } from '../../lib/timer-wheel.ts';
+import { PickKey } from '../balancers/types.ts';
 import type { Route, RouteTable } from '../tables.ts';
 import type { ClusterState } from '../upstream/cluster.ts';
 import type { ResponseSink, UpstreamConnection, UpstreamFailure } from '../upstream/connection.ts';
@@ -47,6 +48,8 @@ export class Exchange implements ResponseSink {
   readonly #context: ExchangeContext;
   readonly #client: Client;
   readonly #timer = new WheelTimer(() => this.#onTimeout());
+  /** What the choice of a host depends on. */
+  readonly #key = new PickKey();
   #active = false;
   #method = '';
   #http10 = false;
@@ -93,6 +96,9 @@ export class Exchange implements ResponseSink {
     const route = this.#client.routes.lookup(head);
     if (!route) return this.#answer(404, notFoundText(head));
     this.#head = forwardedRequest(head, this.#client.forwardedBy);
+    this.#key.hashed = false;
+    this.#key.subset = route.subset ?? '';
+    route.hash?.(head, this.#client.forwardedBy.clientAddress, this.#key);
     this.#start(route);
   }
 
@@ -181,7 +187,7 @@ export class Exchange implements ResponseSink {
     cluster.requests += 1;
     this.#retriesLeft = route.connectRetries;
     if (route.timeoutMs > 0) this.#context.wheel.arm(this.#timer, route.timeoutMs);
-    const host = cluster.pick();
+    const host = cluster.pick(this.#key);
     if (!host) {
       cluster.noHost += 1;
       return this.#answer(503, `${cluster.name}: no healthy upstream`);
@@ -236,7 +242,7 @@ export class Exchange implements ResponseSink {
   #retry(): boolean {
     if (!this.#cluster || !this.#host || this.#retriesLeft <= 0) return false;
     (this.#tried ??= []).push(this.#host);
-    const next = this.#cluster.pick(this.#tried);
+    const next = this.#cluster.pick(this.#key, this.#tried);
     if (!next) return false;
     this.#retriesLeft -= 1;
     this.#countRetry();

@@ -2,6 +2,7 @@
 // response, tells its user about it, and goes back to its host. It knows nothing of routes or clients.
 // A connection that said anything nobody asked for, or ended in a doubtful way, is never used again.
 import * as net from 'node:net';
+import type { Clock } from '../../lib/clock.ts';
 import { WheelTimer } from '../../lib/timer-wheel.ts';
 import type { TimerWheel } from '../../lib/timer-wheel.ts';
 import { ByteBuffer } from '../http/byte-buffer.ts';
@@ -34,6 +35,7 @@ export interface ConnectionOwner {
 }
 
 export interface UpstreamOptions {
+  readonly clock: Clock;
   readonly wheel: TimerWheel;
   /** Shared by all connections: what is read is copied or passed on before the next read. */
   readonly readBuffer: Buffer;

@@ -6,6 +6,8 @@ import type { ConnectionOwner, ResponseSink, UpstreamOptions } from './connectio
 
 export class Host implements ConnectionOwner {
   readonly key: string;
+  /** Monotonic time at which it was first seen healthy; its slow start begins there. */
+  healthySinceMs = Number.POSITIVE_INFINITY;
   readonly #idle: UpstreamConnection[] = [];
   readonly #options: UpstreamOptions;
   /** Attributes as of the last update. */

@@ -1,20 +1,20 @@
 // Held resources → the tables the data path runs on, copy-on-write: what did not change is the same object
 // in the next tables. Make before break: a cluster or listener that was changed serves as it was until what
 // it names has arrived; one that was removed goes at once.
-import type { Cluster, ListenerTable, ProxyTables, RouteTable, UpstreamHost } from '../tables.ts';
+import type { Assignment, Cluster, ListenerTable, ProxyTables, RouteTable } from '../tables.ts';
 import type { CompiledCluster } from './cluster.ts';
 import type { CompiledListener } from './listener.ts';
 import { NO_ROUTES } from './route-table.ts';
 import type { ResourceStore } from './store.ts';
 
-const NO_HOSTS: readonly UpstreamHost[] = [];
+const NO_HOSTS: Assignment = { hosts: [] };
 
 export function assembleTables(store: ResourceStore, before: ProxyTables): ProxyTables {
   const clusters = new Map<string, Cluster>();
   for (const [name, { value }] of store.held('cds')) {
     const known = before.clusters.get(name);
-    const hosts = hostsOf(store, value);
-    const cluster = hosts ? clusterOf(value, hosts, known) : known;
+    const assignment = assignmentOf(store, value);
+    const cluster = assignment ? clusterOf(value, assignment, known) : known;
     if (cluster) clusters.set(name, cluster);
   }
   const listeners = new Map<string, ListenerTable>();
@@ -30,7 +30,7 @@ export function assembleTables(store: ResourceStore, before: ProxyTables): Proxy
   };
 }
 
-function hostsOf(store: ResourceStore, cluster: CompiledCluster): readonly UpstreamHost[] | undefined {
+function assignmentOf(store: ResourceStore, cluster: CompiledCluster): Assignment | undefined {
   if ('inline' in cluster.hosts) return cluster.hosts.inline;
   const { eds } = cluster.hosts;
   return store.held('eds').get(eds)?.value ?? (store.isMissing('eds', eds) ? NO_HOSTS : undefined);
@@ -43,12 +43,15 @@ function routesOf(store: ResourceStore, listener: CompiledListener): RouteTable 
 }
 
 function clusterOf(
-  { name, connectTimeoutMs }: CompiledCluster,
-  hosts: readonly UpstreamHost[],
+  { name, connectTimeoutMs, balancing }: CompiledCluster,
+  assignment: Assignment,
   known: Cluster | undefined,
 ): Cluster {
-  if (known?.hosts === hosts && known.connectTimeoutMs === connectTimeoutMs) return known;
-  return { name, connectTimeoutMs, hosts };
+  const same =
+    known?.hosts === assignment.hosts &&
+    known.balancing === balancing &&
+    known.connectTimeoutMs === connectTimeoutMs;
+  return same ? known : { name, connectTimeoutMs, balancing, ...assignment };
 }
 
 function listenerOf(

@@ -1,26 +1,87 @@
-// Cluster → what the proxy needs of it: where its hosts come from and how long a connect may take.
-// Refuses what would send traffic to the wrong place or in the clear; ignores fields that only tune.
+// Cluster → what the proxy needs of it: its hosts, how one is chosen, how long a connect may take.
+// Refuses what would send traffic to the wrong place or in the clear, and each field that is not listed below.
 import type { Cluster__Output } from '../../proto/gen/types/envoy/config/cluster/v3/Cluster.ts';
 import type { ConfigSource__Output } from '../../proto/gen/types/envoy/config/core/v3/ConfigSource.ts';
 import type { TransportSocket__Output } from '../../proto/gen/types/envoy/config/core/v3/TransportSocket.ts';
 import { typeUrl } from '../../proto/codec.ts';
-import type { UpstreamHost } from '../tables.ts';
+import type { Balancing } from '../balancers/types.ts';
+import type { Assignment } from '../tables.ts';
+import { compileBalancing } from './balancing.ts';
 import { compileAssignment } from './endpoints.ts';
-import { FieldRefusal, within } from './refusal.ts';
+import { FieldRefusal, assertOnly, within } from './refusal.ts';
 import { durationMs } from './types.ts';
 
 export interface CompiledCluster {
   readonly name: string;
   readonly connectTimeoutMs: number;
   /** Either the name of the ClusterLoadAssignment to ask for, or the hosts themselves. */
-  readonly hosts: { readonly eds: string } | { readonly inline: readonly UpstreamHost[] };
+  readonly hosts: { readonly eds: string } | { readonly inline: Assignment };
+  readonly balancing: Balancing;
 }
 
 /** Default of Cluster.connect_timeout in the xDS API. */
 const DEFAULT_CONNECT_TIMEOUT_MS = 5_000;
 
+const HONOURED = [
+  'name',
+  'cluster_discovery_type',
+  'type',
+  'cluster_type',
+  'eds_cluster_config',
+  'load_assignment',
+  'connect_timeout',
+  'transport_socket',
+  'transport_socket_matches',
+  // proxy/xds/balancing.ts
+  'lb_policy',
+  'load_balancing_policy',
+  'common_lb_config',
+  'lb_subset_config',
+  'lb_config',
+  'round_robin_lb_config',
+  'least_request_lb_config',
+  'ring_hash_lb_config',
+  'maglev_lb_config',
+];
+/** Without effect here: they limit, watch or count, or belong to protocols and DNS that are not spoken. */
+const UNREAD = [
+  'alt_stat_name',
+  'metadata',
+  'circuit_breakers',
+  'outlier_detection',
+  'health_checks',
+  'ignore_health_on_host_removal',
+  'close_connections_on_host_health_failure',
+  'wait_for_warm_on_init',
+  'cleanup_interval',
+  'per_connection_buffer_limit_bytes',
+  'max_requests_per_connection',
+  'upstream_connection_options',
+  'upstream_http_protocol_options',
+  'common_http_protocol_options',
+  'http_protocol_options',
+  'http2_protocol_options',
+  'typed_extension_protocol_options',
+  'protocol_selection',
+  'preconnect_policy',
+  'lrs_server',
+  'lrs_report_endpoint_metrics',
+  'track_timeout_budgets',
+  'track_cluster_stats',
+  'dns_refresh_rate',
+  'dns_failure_refresh_rate',
+  'respect_dns_ttl',
+  'dns_lookup_family',
+  'dns_resolvers',
+  'use_tcp_for_dns_lookups',
+  'dns_resolution_config',
+  'typed_dns_resolver_config',
+];
+const KNOWN = [...HONOURED, ...UNREAD];
+
 /** @throws FieldRefusal */
 export function compileCluster(message: Cluster__Output): CompiledCluster {
+  assertOnly(message, KNOWN);
   const name = message.name ?? '';
   if (name === '') throw new FieldRefusal('name', 'empty');
   if (message.transport_socket) {
@@ -31,7 +92,7 @@ export function compileCluster(message: Cluster__Output): CompiledCluster {
   }
   const connectTimeoutMs = durationMs(message.connect_timeout, DEFAULT_CONNECT_TIMEOUT_MS);
   if (connectTimeoutMs === 0) throw new FieldRefusal('connect_timeout', 'must be greater than 0');
-  return { name, connectTimeoutMs, hosts: hostsOf(message, name) };
+  return { name, connectTimeoutMs, hosts: hostsOf(message, name), balancing: compileBalancing(message) };
 }
 
 function hostsOf(message: Cluster__Output, name: string): CompiledCluster['hosts'] {

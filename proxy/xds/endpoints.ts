@@ -1,11 +1,14 @@
-// ClusterLoadAssignment → the hosts of a cluster. Knows health status, weight and priority; localities are
-// one pool. Never drops the rest because of one odd host: it refuses the assignment as a whole.
+// ClusterLoadAssignment → the hosts of a cluster with priority, locality, weight, status and labels. Never
+// drops the rest because of one odd host: it refuses the assignment as a whole, by the name of the field.
+import { SocketAddress } from 'node:net';
 import type { ClusterLoadAssignment__Output } from '../../proto/gen/types/envoy/config/endpoint/v3/ClusterLoadAssignment.ts';
 import type { LbEndpoint__Output } from '../../proto/gen/types/envoy/config/endpoint/v3/LbEndpoint.ts';
 import type { LocalityLbEndpoints__Output } from '../../proto/gen/types/envoy/config/endpoint/v3/LocalityLbEndpoints.ts';
-import type { UpstreamHost } from '../tables.ts';
+import type { Locality__Output } from '../../proto/gen/types/envoy/config/core/v3/Locality.ts';
+import type { Assignment, HostLocality, UpstreamHost } from '../tables.ts';
 import { compileAddress } from './address.ts';
-import { FieldRefusal, within } from './refusal.ts';
+import { labelsOf } from './labels.ts';
+import { FieldRefusal, assertOnly, within } from './refusal.ts';
 
 const STATUS: Readonly<Record<string, UpstreamHost['status']>> = {
   UNKNOWN: 'available',
@@ -16,47 +19,113 @@ const STATUS: Readonly<Record<string, UpstreamHost['status']>> = {
   DRAINING: 'draining',
 };
 
+const MAX_PRIORITY = 128;
+
+// What each message may carry. `proximity` is read by no balancer of Envoy either; `health_check_config`
+// belongs to active checks, which are not made here.
+const ASSIGNMENT = ['cluster_name', 'endpoints', 'policy'];
+const POLICY = ['overprovisioning_factor', 'weighted_priority_health'];
+const GROUP = [
+  'locality',
+  'lb_endpoints',
+  'load_balancing_weight',
+  'priority',
+  'proximity',
+  'metadata',
+  'lb_config',
+  'load_balancer_endpoints',
+];
+const LB_ENDPOINT = ['host_identifier', 'endpoint', 'health_status', 'metadata', 'load_balancing_weight'];
+const ENDPOINT = ['address', 'hostname', 'health_check_config'];
+
 /**
- * The hosts of the best priority that has one to use (available or degraded), else of the first one that
- * has any host. An address listed twice counts once, as first listed.
+ * All hosts, as listed. An address listed twice in one priority counts once, as first listed.
  * @throws FieldRefusal
  */
-export function compileAssignment(message: ClusterLoadAssignment__Output): readonly UpstreamHost[] {
-  const priorities = new Map<number, Map<string, UpstreamHost>>();
-  for (const [i, group] of (message.endpoints ?? []).entries()) {
-    within(`endpoints[${i}]`, () => addGroup(priorities, group));
-  }
-  const ordered = [...priorities.entries()].sort(([a], [b]) => a - b).map(([, hosts]) => [...hosts.values()]);
-  return ordered.find((hosts) => hosts.some(isUsable)) ?? ordered.find((hosts) => hosts.length > 0) ?? [];
+export function compileAssignment(message: ClusterLoadAssignment__Output): Assignment {
+  assertOnly(message, ASSIGNMENT);
+  const policy = message.policy ?? {};
+  within('policy', () => assertOnly(policy, POLICY));
+  const groups = message.endpoints ?? [];
+  const localities = localitiesOf(groups);
+  const seen = new Set<string>();
+  const hosts = groups.flatMap((group, i) =>
+    within(`endpoints[${i}]`, () => compileGroup(group, localities, seen)),
+  );
+  return {
+    hosts,
+    ...(policy.overprovisioning_factor?.value && { overprovisioning: policy.overprovisioning_factor.value }),
+    ...(policy.weighted_priority_health && { weightedHealth: true }),
+  };
 }
 
-const isUsable = (host: UpstreamHost): boolean => host.status === 'available' || host.status === 'degraded';
+/** By priority and name: a locality that is listed twice has one weight, the last one given (as in Envoy). */
+function localitiesOf(groups: readonly LocalityLbEndpoints__Output[]): Map<string, HostLocality> {
+  const localities = new Map<string, HostLocality>();
+  for (const group of groups) {
+    const key = localityKey(group);
+    const weight = group.load_balancing_weight?.value ?? localities.get(key)?.weight ?? 0;
+    localities.set(key, { name: localityName(group.locality), weight });
+  }
+  return localities;
+}
 
-function addGroup(
-  priorities: Map<number, Map<string, UpstreamHost>>,
+const localityKey = (group: LocalityLbEndpoints__Output): string =>
+  `${group.priority ?? 0}\0${localityName(group.locality)}`;
+
+/** Orders as Envoy orders localities: by region, then zone, then sub-zone. */
+const localityName = (locality: Locality__Output | undefined): string =>
+  locality ? `${locality.region ?? ''}\0${locality.zone ?? ''}\0${locality.sub_zone ?? ''}` : '';
+
+function compileGroup(
   group: LocalityLbEndpoints__Output,
-): void {
+  localities: ReadonlyMap<string, HostLocality>,
+  seen: Set<string>,
+): UpstreamHost[] {
   if (group.leds_cluster_locality_config) {
     throw new FieldRefusal('leds_cluster_locality_config', 'LEDS is not supported');
   }
+  assertOnly(group, GROUP);
   const priority = group.priority ?? 0;
-  const hosts = priorities.get(priority) ?? new Map<string, UpstreamHost>();
-  priorities.set(priority, hosts);
+  if (priority > MAX_PRIORITY) throw new FieldRefusal('priority', `${priority} is above ${MAX_PRIORITY}`);
+  const locality = localities.get(localityKey(group));
+  const place = { ...(priority > 0 && { priority }), ...(locality && isPlace(locality) && { locality }) };
+  const hosts: UpstreamHost[] = [];
   const listed = group.load_balancer_endpoints?.lb_endpoints ?? group.lb_endpoints ?? [];
   for (const [i, endpoint] of listed.entries()) {
     const host = within(`lb_endpoints[${i}]`, () => compileHost(endpoint));
-    const key = `${host.address} ${host.port}`;
-    if (!hosts.has(key)) hosts.set(key, host);
+    const key = `${priority} ${host.address} ${host.port}`;
+    if (seen.has(key)) continue;
+    seen.add(key);
+    hosts.push({ ...host, ...place });
   }
+  return hosts;
 }
 
+const isPlace = ({ name, weight }: HostLocality): boolean => name !== '' || weight > 0;
+
 function compileHost(message: LbEndpoint__Output): UpstreamHost {
-  if (!message.endpoint) throw new FieldRefusal('endpoint', 'missing');
-  const { address, port } = within('endpoint.address', () => compileAddress(message.endpoint?.address));
+  const endpoint = message.endpoint;
+  if (!endpoint) throw new FieldRefusal('endpoint', 'missing');
+  assertOnly(message, LB_ENDPOINT);
+  within('endpoint', () => assertOnly(endpoint, ENDPOINT));
+  const { address, port } = within('endpoint.address', () => compileAddress(endpoint.address));
   if (port === 0) throw new FieldRefusal('endpoint.address.socket_address.port_value', 'must be 1…65535');
   const health = message.health_status ?? 'UNKNOWN';
   const status = STATUS[health];
   if (!status) throw new FieldRefusal('health_status', `${health} is unknown`);
-  // 0 is not allowed on the wire; read it as "not set", like an absent field.
-  return { address, port, weight: message.load_balancing_weight?.value || 1, status };
+  const labels = labelsOf(message.metadata);
+  return {
+    address: canonical(address),
+    port,
+    // 0 is not allowed on the wire; read it as "not set", like an absent field.
+    weight: message.load_balancing_weight?.value || 1,
+    status,
+    ...(endpoint.hostname && { hostname: endpoint.hostname }),
+    ...(labels.length > 0 && { labels }),
+  };
 }
+
+/** IPv6 has many spellings; hashes and keys are made of the shortest (RFC 5952), as in Envoy. */
+const canonical = (address: string): string =>
+  address.includes(':') ? new SocketAddress({ address, family: 'ipv6' }).address : address;

@@ -86,7 +86,8 @@ function compileHeader(message: HeaderMatcher__Output): Predicate {
   };
 }
 
-function headerReader(name: string): (request: RequestKey) => string {
+/** Reads one header; '' when the request has none. Throws FieldRefusal for a pseudo header that it cannot read. */
+export function headerReader(name: string): (request: RequestKey) => string {
   if (name === '') throw new FieldRefusal('name', 'empty');
   if (name === ':authority' || name === 'host') return (request) => request.authority;
   if (name === ':path') return (request) => request.path;

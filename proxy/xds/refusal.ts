@@ -29,3 +29,31 @@ export function within<T>(path: string, compile: () => T): T {
     throw new FieldRefusal(`${path}.${thrown.field}`, why);
   }
 }
+
+/**
+ * Refuses the first field that is set and not among `known`: what is not read must not be ignored where it
+ * decides who gets traffic. Scalars at their default count as not set.
+ * @throws FieldRefusal
+ */
+export function assertOnly(message: object, known: readonly string[]): void {
+  for (const [field, value] of Object.entries(message)) {
+    if (!known.includes(field) && !isDefault(value)) throw new FieldRefusal(field, 'not supported');
+  }
+}
+
+/** Values 0 of the enums that are refused otherwise, for senders that write them out. */
+const DEFAULT_NAMES: ReadonlySet<unknown> = new Set(['METADATA_NO_FALLBACK', 'NOT_DEFINED']);
+
+function isDefault(value: unknown): boolean {
+  return (
+    value === undefined ||
+    value === false ||
+    value === 0 ||
+    value === '' ||
+    value === '0' ||
+    DEFAULT_NAMES.has(value) ||
+    isEmpty(value)
+  );
+}
+
+const isEmpty = (value: unknown): boolean => Array.isArray(value) && value.length === 0;

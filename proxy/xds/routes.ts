@@ -8,6 +8,9 @@ import type { Route__Output } from '../../proto/gen/types/envoy/config/route/v3/
 import type { VirtualHost__Output } from '../../proto/gen/types/envoy/config/route/v3/VirtualHost.ts';
 import type { TypedExtensionConfig__Output } from '../../proto/gen/types/xds/core/v3/TypedExtensionConfig.ts';
 import type { Route, RouteTable } from '../tables.ts';
+import { subsetName } from '../balancers/subset.ts';
+import { compileHash } from './hash.ts';
+import { labelsOf } from './labels.ts';
 import { compileMatch } from './match.ts';
 import { compileMatcher } from './matcher.ts';
 import { FieldRefusal, within } from './refusal.ts';
@@ -94,10 +97,14 @@ function compileAction(action: RouteAction__Output, hostRetry: RetryPolicy__Outp
   }
   const cluster = action.cluster ?? '';
   if (cluster === '') throw new FieldRefusal('cluster', 'empty');
+  const hash = compileHash(action.hash_policy ?? []);
+  const subset = subsetName(labelsOf(action.metadata_match));
   return {
     cluster,
     timeoutMs: durationMs(action.timeout, DEFAULT_TIMEOUT_MS),
     connectRetries: connectRetries(action.retry_policy ?? hostRetry),
+    ...(hash && { hash }),
+    ...(subset !== '' && { subset }),
   };
 }
 

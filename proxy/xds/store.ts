@@ -8,7 +8,7 @@ import type { Listener__Output } from '../../proto/gen/types/envoy/config/listen
 import type { RouteConfiguration__Output } from '../../proto/gen/types/envoy/config/route/v3/RouteConfiguration.ts';
 import type { DeltaDiscoveryResponse__Output } from '../../proto/gen/types/envoy/service/discovery/v3/DeltaDiscoveryResponse.ts';
 import type { Resource__Output } from '../../proto/gen/types/envoy/service/discovery/v3/Resource.ts';
-import type { RouteTable, UpstreamHost } from '../tables.ts';
+import type { Assignment, RouteTable } from '../tables.ts';
 import { compileCluster } from './cluster.ts';
 import type { CompiledCluster } from './cluster.ts';
 import { compileAssignment } from './endpoints.ts';
@@ -29,7 +29,7 @@ export interface Held<T> {
 
 export interface Compiled {
   readonly cds: CompiledCluster;
-  readonly eds: readonly UpstreamHost[];
+  readonly eds: Assignment;
   readonly lds: CompiledListener;
   readonly rds: RouteTable;
 }

@@ -82,6 +82,11 @@ export class AdsServer {
     this.#server = server;
   }
 
+  /** True when every response on every stream was answered. */
+  get settled(): boolean {
+    return [...this.#streams].every(({ undo }) => undo.size === 0);
+  }
+
   /** Cuts every stream and frees the port, as a killed process would. */
   stop(): void {
     this.#server?.forceShutdown();

@@ -1,5 +1,6 @@
 // What well-formed requests and responses look like on the other side.
 import { afterEach, expect, test } from 'vitest';
+import { DEFAULT_BALANCING } from '../../../../proxy/balancers/types.ts';
 import {
   OK,
   cleanUp,
@@ -183,7 +184,8 @@ test('routing reads any header, its values joined', async () => {
 });
 
 test('503 without a usable host or cluster', async () => {
-  const initial = tables(cluster([host(1, { status: 'draining' })]));
+  const balancing = { ...DEFAULT_BALANCING, panicPercent: 0 };
+  const initial = tables(cluster([host(1, { status: 'draining' })], { balancing }));
   const { port, plane } = await startPlane(initial);
   expect(await request(port)).toMatchObject({ status: 503, body: 'orders.default: no healthy upstream\n' });
   plane.update({ ...initial, clusters: new Map() });

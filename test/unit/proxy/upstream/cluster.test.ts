@@ -1,10 +1,12 @@
 import { expect, test } from 'vitest';
 import { systemClock } from '../../../../lib/clock.ts';
 import { TimerWheel } from '../../../../lib/timer-wheel.ts';
-import type { UpstreamHost } from '../../../../proxy/tables.ts';
+import { DEFAULT_BALANCING, PickKey } from '../../../../proxy/balancers/types.ts';
+import type { Cluster, UpstreamHost } from '../../../../proxy/tables.ts';
 import { ClusterState } from '../../../../proxy/upstream/cluster.ts';
 
 const options = {
+  clock: systemClock,
   wheel: new TimerWheel(systemClock),
   readBuffer: Buffer.alloc(0),
   idleMs: 1,
@@ -18,24 +20,26 @@ const host = (port: number, status: UpstreamHost['status'] = 'available', weight
   status,
 });
 
-const spec = (...hosts: UpstreamHost[]) => ({ name: 'orders.default', connectTimeoutMs: 1, hosts });
+const spec = (...hosts: UpstreamHost[]): Cluster => ({ name: 'orders.default', connectTimeoutMs: 1, hosts });
 
 const picks = (cluster: ClusterState, count: number) =>
-  Array.from({ length: count }, () => cluster.pick()?.spec.port ?? 0).sort((a, b) => a - b);
+  Array.from({ length: count }, () => cluster.pick(new PickKey())?.spec.port ?? 0).sort((a, b) => a - b);
 
-test('available first; degraded only when none is; unhealthy only when there is nothing else; draining never', () => {
+test('healthy and degraded hosts share; unhealthy and draining ones get requests in panic alone', () => {
   const four = [host(1), host(2, 'degraded'), host(3, 'unhealthy'), host(4, 'draining')] as const;
-  expect(picks(new ClusterState(spec(...four), options), 3)).toEqual([1, 1, 1]);
-  expect(picks(new ClusterState(spec(...four.slice(1)), options), 3)).toEqual([2, 2, 2]);
-  expect(picks(new ClusterState(spec(...four.slice(2)), options), 3)).toEqual([3, 3, 3]);
-  expect(picks(new ClusterState(spec(...four.slice(3)), options), 1)).toEqual([0]);
+  expect(new Set(picks(new ClusterState(spec(...four), options), 200))).toEqual(new Set([1, 2]));
+  expect(picks(new ClusterState(spec(...four.slice(2)), options), 4)).toEqual([3, 3, 4, 4]);
+  const balancing = { ...DEFAULT_BALANCING, panicPercent: 0 };
+  expect(picks(new ClusterState({ ...spec(...four.slice(2)), balancing }, options), 1)).toEqual([0]);
 });
 
 test('after the available hosts were tried, degraded ones are, unhealthy ones are not', () => {
-  const cluster = new ClusterState(spec(host(1), host(2, 'degraded'), host(3, 'unhealthy')), options);
-  const tried = [...cluster.hosts];
-  expect(cluster.pick(tried.slice(0, 1))?.spec.port).toBe(2);
-  expect(cluster.pick(tried.slice(0, 2))).toBeUndefined();
+  const three = [host(1), host(2), host(3, 'degraded'), host(4, 'unhealthy')];
+  const cluster = new ClusterState(spec(...three), options);
+  const [one, two, worn] = cluster.hosts;
+  if (!one || !two || !worn) throw new Error('no hosts');
+  expect(cluster.pick(new PickKey(), [one, two])?.spec.port).toBe(3);
+  expect(cluster.pick(new PickKey(), [one, two, worn])).toBeUndefined();
 });
 
 test('a change of weight or status keeps the host; a removal marks it', () => {
@@ -53,4 +57,20 @@ test('the same address twice is one host; a weight below one counts as one', () 
     options,
   );
   expect(picks(cluster, 4)).toEqual([1, 1, 2, 2]);
+});
+
+test('one address in two priorities is one host with its connections', () => {
+  const cluster = new ClusterState(spec(host(1, 'unhealthy'), { ...host(1), priority: 1 }), options);
+  expect([...cluster.hosts]).toHaveLength(1);
+  expect(picks(cluster, 2)).toEqual([1, 1]);
+});
+
+test('an update of weights keeps hosts, and picks go on by the new weights at once', () => {
+  const cluster = new ClusterState(spec(host(1), host(2)), options);
+  picks(cluster, 3);
+  const before = [...cluster.hosts];
+  cluster.update(spec(host(1, 'available', 3), host(2, 'available', 1)));
+  expect([...cluster.hosts]).toEqual(before);
+  const ones = picks(cluster, 400).filter((port) => port === 1).length;
+  expect(Math.abs(ones - 300)).toBeLessThanOrEqual(1);
 });

@@ -3,6 +3,7 @@ import { decode, encode, packAny } from '../../../../proto/codec.ts';
 import type { Cluster } from '../../../../proto/gen/types/envoy/config/cluster/v3/Cluster.ts';
 import type { ClusterLoadAssignment } from '../../../../proto/gen/types/envoy/config/endpoint/v3/ClusterLoadAssignment.ts';
 import type { Listener } from '../../../../proto/gen/types/envoy/config/listener/v3/Listener.ts';
+import { DEFAULT_BALANCING } from '../../../../proxy/balancers/types.ts';
 import { compileCluster } from '../../../../proxy/xds/cluster.ts';
 import { compileAssignment } from '../../../../proxy/xds/endpoints.ts';
 import { compileListener } from '../../../../proxy/xds/listener.ts';
@@ -20,7 +21,8 @@ import {
 } from './fixture.ts';
 
 const cluster = (m: Cluster) => compileCluster(decode(MESSAGE.cds, encode(MESSAGE.cds, m)));
-const hosts = (m: ClusterLoadAssignment) => compileAssignment(decode(MESSAGE.eds, encode(MESSAGE.eds, m)));
+const assigned = (m: ClusterLoadAssignment) => compileAssignment(decode(MESSAGE.eds, encode(MESSAGE.eds, m)));
+const hosts = (m: ClusterLoadAssignment) => assigned(m).hosts;
 const listen = (m: Listener) => compileListener(decode(MESSAGE.lds, encode(MESSAGE.lds, m)));
 
 describe('a Cluster', () => {
@@ -29,6 +31,7 @@ describe('a Cluster', () => {
       name: 'orders.default',
       connectTimeoutMs: 1_000,
       hosts: { eds: 'orders.default' },
+      balancing: DEFAULT_BALANCING,
     });
   });
 
@@ -41,7 +44,8 @@ describe('a Cluster', () => {
     expect(cluster(staticCluster('inbound:8080', 8080))).toEqual({
       name: 'inbound:8080',
       connectTimeoutMs: 5_000,
-      hosts: { inline: [{ address: '127.0.0.1', port: 8080, weight: 1, status: 'available' }] },
+      hosts: { inline: { hosts: [{ address: '127.0.0.1', port: 8080, weight: 1, status: 'available' }] } },
+      balancing: DEFAULT_BALANCING,
     });
   });
 
@@ -63,6 +67,16 @@ describe('a Cluster', () => {
       'a host name in STATIC',
       { name: 'a', load_assignment: assignment('a', [host('db.local', 1)]) },
       'load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address: "db.local" is not an IP address',
+    ],
+    [
+      'another balancer than it has',
+      edsCluster('a', { lb_policy: 'CLUSTER_PROVIDED' }),
+      'lb_policy: CLUSTER_',
+    ],
+    [
+      'a field that changes where traffic goes',
+      edsCluster('a', { filters: [{ name: 'x' }] }),
+      'filters: not',
     ],
     ['STATIC without hosts', { name: 'a', type: 'STATIC' }, 'load_assignment: missing'],
   ])('with %s is refused by field', (_, message, text) => {
@@ -91,26 +105,81 @@ describe('a ClusterLoadAssignment', () => {
     ]);
   });
 
-  test('uses the best priority that has a host to use', () => {
-    const of = (status: 'HEALTHY' | 'DRAINING') =>
-      hosts({
-        cluster_name: 'a',
-        endpoints: [
-          { priority: 1, lb_endpoints: [host('10.0.1.1', 80)] },
-          { lb_endpoints: [host('10.0.0.1', 80, { health_status: status })] },
-          { lb_endpoints: [host('10.0.0.2', 80, { health_status: 'UNHEALTHY' })] },
-        ],
-      }).map((h) => h.address);
-    expect(of('HEALTHY')).toEqual(['10.0.0.1', '10.0.0.2']);
-    expect(of('DRAINING')).toEqual(['10.0.1.1']);
+  test('carries priority, locality with its weight, host name, labels and policy', () => {
+    const place = {
+      locality: { region: 'eu', zone: 'a', sub_zone: 's' },
+      load_balancing_weight: { value: 3 },
+    };
+    const labels = { filter_metadata: { 'envoy.lb': { fields: { version: { stringValue: '2' } } } } };
+    const endpoint = {
+      address: { socket_address: { address: '2001:DB8::0:1', port_value: 80 } },
+      hostname: 'h',
+    };
+    const message: ClusterLoadAssignment = {
+      cluster_name: 'a',
+      policy: { overprovisioning_factor: { value: 200 }, weighted_priority_health: true },
+      endpoints: [
+        { ...place, lb_endpoints: [{ endpoint, metadata: labels }] },
+        { ...place, priority: 1, load_balancing_weight: { value: 4 }, lb_endpoints: [host('10.0.0.1', 80)] },
+        { ...place, priority: 1, load_balancing_weight: { value: 5 }, lb_endpoints: [host('10.0.0.2', 80)] },
+        { lb_endpoints: [host('10.0.0.1', 80)] },
+      ],
+    };
+    const name = 'eu\0a\0s';
+    expect(assigned(message)).toEqual({
+      overprovisioning: 200,
+      weightedHealth: true,
+      hosts: [
+        {
+          address: '2001:db8::1',
+          port: 80,
+          weight: 1,
+          status: 'available',
+          hostname: 'h',
+          labels: [['version', '"2"']],
+          locality: { name, weight: 3 },
+        },
+        {
+          address: '10.0.0.1',
+          port: 80,
+          weight: 1,
+          status: 'available',
+          priority: 1,
+          locality: { name, weight: 5 },
+        },
+        {
+          address: '10.0.0.2',
+          port: 80,
+          weight: 1,
+          status: 'available',
+          priority: 1,
+          locality: { name, weight: 5 },
+        },
+        { address: '10.0.0.1', port: 80, weight: 1, status: 'available' },
+      ],
+    });
   });
 
-  test('with no host to use anywhere keeps the first priority', () => {
-    const endpoints = [
-      { lb_endpoints: [host('10.0.0.1', 80, { health_status: 'UNHEALTHY' as const })] },
-      { priority: 1, lb_endpoints: [host('10.0.1.1', 80, { health_status: 'DRAINING' as const })] },
-    ];
-    expect(hosts({ cluster_name: 'a', endpoints }).map((h) => h.address)).toEqual(['10.0.0.1']);
+  test.each<[string, Partial<ClusterLoadAssignment>, string]>([
+    ['drops', { policy: { drop_overloads: [{ category: 'x' }] } }, 'policy.drop_overloads: not supported'],
+    ['an age', { policy: { endpoint_stale_after: { seconds: 1 } } }, 'policy.endpoint_stale_after: not'],
+    ['named endpoints', { named_endpoints: { x: {} } }, 'named_endpoints: not supported'],
+    [
+      'a priority beyond the API',
+      { endpoints: [{ priority: 129 }] },
+      'endpoints[0].priority: 129 is above 128',
+    ],
+    [
+      'more addresses per host',
+      {
+        endpoints: [
+          { lb_endpoints: [{ endpoint: { ...host('10.0.0.1', 1).endpoint, additional_addresses: [{}] } }] },
+        ],
+      },
+      'endpoints[0].lb_endpoints[0].endpoint.additional_addresses: not supported',
+    ],
+  ])('with %s is refused by field', (_, more, text) => {
+    expect(() => assigned({ cluster_name: 'a', ...more })).toThrow(text);
   });
 
   test('may be empty', () => {
