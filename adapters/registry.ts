@@ -46,6 +46,8 @@ async function createUnshaped(config: SourceConfig, deps: SourceDeps): Promise<D
       return (await import('./zookeeper/index.ts')).createZookeeperSource(config, deps);
     case 'eureka':
       return (await import('./eureka/index.ts')).createEurekaSource(config, deps);
+    case 'nacos':
+      return (await import('./nacos/index.ts')).createNacosSource(config, deps);
     case 'dns':
       return (await import('./dns/index.ts')).createDnsSource(config, deps);
   }

@@ -134,6 +134,11 @@ function resolvePaths(config: Config, base: string): Config {
     if (source.kind === 'consul') {
       return { ...source, tls: resolveTls(source.tls, base), tokenFile: resolveFile(source.tokenFile, base) };
     }
+    if (source.kind === 'nacos') {
+      const passwordFile = resolveFile(source.passwordFile, base);
+      const tokenFile = resolveFile(source.tokenFile, base);
+      return { ...source, tls: resolveTls(source.tls, base), passwordFile, tokenFile };
+    }
     return source;
   });
   return { ...config, sources };

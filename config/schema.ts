@@ -194,6 +194,32 @@ export const eurekaSource = z.strictObject({
   regions: z.array(z.string().min(1)).default([]),
 });
 
+export const nacosSource = z.strictObject({
+  ...sourceBase,
+  kind: z.literal('nacos'),
+  /** Servers of one cluster. A URL that has a path of its own does not get `contextPath`. */
+  urls: listOf(httpUrl).default(['http://127.0.0.1:8848']),
+  /** Where the server's API begins, as `nacos.server.contextPath` says there. */
+  contextPath: z.string().regex(/^\//, 'a path that begins with /').default('/nacos'),
+  /** `auto` asks each server which one it speaks. */
+  api: z.enum(['auto', 'v1', 'v2', 'v3']).default('auto'),
+  /** The ID of a Nacos namespace, which need not be its name. Empty: `public`. */
+  namespace: z.string().default(''),
+  /** Groups and clusters that take part; none named: all. */
+  groups: z.array(z.string().min(1)).default([]),
+  clusters: z.array(z.string().min(1)).default([]),
+  username: z.string().default(''),
+  password: z.string().default(''),
+  /** Files with the password, or with an access token that somebody else keeps fresh. */
+  passwordFile: z.string().default(''),
+  tokenFile: z.string().default(''),
+  tls: tlsFiles.optional(),
+  /** Between two looks at the list of services, which counts their instances. */
+  pollSeconds: z.number().min(1).max(60).default(5),
+  /** Each service is read at least so often: weight, metadata and `enabled` are not in the list. */
+  refreshSeconds: z.number().min(5).max(3_600).default(60),
+});
+
 const dnsName = z.string().regex(/^[^\s/:]+$/, 'a DNS name');
 const dnsEntry = {
   /** With a namespace after the last dot, or without. */
@@ -231,6 +257,7 @@ export const sourceSchema = z.discriminatedUnion('kind', [
   etcdSource,
   zookeeperSource,
   eurekaSource,
+  nacosSource,
   dnsSource,
 ]);
 
@@ -247,6 +274,7 @@ export type KubernetesSource = z.infer<typeof kubernetesSource>;
 export type EtcdSource = z.infer<typeof etcdSource>;
 export type ZookeeperSource = z.infer<typeof zookeeperSource>;
 export type EurekaSource = z.infer<typeof eurekaSource>;
+export type NacosSource = z.infer<typeof nacosSource>;
 export type DnsSource = z.infer<typeof dnsSource>;
 export type DnsName = DnsSource['names'][number];
 export type SourceConfig = z.infer<typeof sourceSchema>;

@@ -6,7 +6,7 @@ import { blockingLoop } from './blocking.ts';
 import type { ConsulCatalog, ConsulClient } from './client.ts';
 import { askFrom } from './context.ts';
 import type { ConsulContext } from './context.ts';
-import type { TaskGroup } from './tasks.ts';
+import type { TaskGroup } from '../tasks.ts';
 import type { Told } from './told.ts';
 import { Turns } from './turns.ts';
 

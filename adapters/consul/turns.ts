@@ -4,7 +4,7 @@
 import { sleep } from '../../lib/clock.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { ConsulEntry, ConsulStateCheck } from './answers.ts';
-import { mapLimit } from './tasks.ts';
+import { mapLimit } from '../tasks.ts';
 
 export interface TurnsOptions {
   readonly clock: Clock;

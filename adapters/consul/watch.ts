@@ -9,7 +9,7 @@ import type { ConsulCatalog, ConsulClient } from './client.ts';
 import { askFrom, warnOnce } from './context.ts';
 import type { ConsulContext } from './context.ts';
 import { Follower, namesWithTags } from './follow.ts';
-import { mapLimit, taskGroup } from './tasks.ts';
+import { mapLimit, taskGroup } from '../tasks.ts';
 import { Told } from './told.ts';
 
 /** Consul's own entry in the catalog: its servers. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { blockingLoop, nextIndex } from '../../../../adapters/consul/blocking.ts';
-import { mapLimit, taskGroup } from '../../../../adapters/consul/tasks.ts';
+import { mapLimit, taskGroup } from '../../../../adapters/tasks.ts';
 import { ManualClock } from '../../../../lib/clock.ts';
 
 const settle = () => new Promise<void>((resolve) => setImmediate(resolve));

@@ -1,6 +1,6 @@
 // Several loops that stand and fall together, and a bounded number of questions at once.
-import { aborted, childController } from '../../lib/abort.ts';
-import { toError } from '../../lib/errors.ts';
+import { aborted, childController } from '../lib/abort.ts';
+import { toError } from '../lib/errors.ts';
 
 export interface TaskGroup {
   readonly signal: AbortSignal;
