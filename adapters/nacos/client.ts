@@ -31,6 +31,13 @@ export interface Listed extends ServiceName {
   readonly key: string;
   /** Instances, in all states. */
   readonly instances: number;
+  /** Of them. */
+  readonly healthy: number;
+  /**
+   * The server answers as it would a caller: what is switched off is counted and not shown, and when none is
+   * healthy all are shown as healthy. So does rnacos, which counts no clusters; Nacos shows what there is.
+   */
+  readonly asForCallers: boolean;
   /** Equal counts: nothing came, left, or changed its health, as far as the list tells. */
   readonly counts: string;
 }
@@ -170,7 +177,7 @@ export function createNacosClient(
       atOneOf(async (server) => {
         const known = memory.clusters.get(service.key) ?? DEFAULT_CLUSTERS;
         const found = await ofClusters(server, service, known, signal);
-        if (found?.length === service.instances) return found;
+        if (found?.length === service.instances || service.asForCallers) return found;
         // More or fewer than the list says: there may be other clusters.
         const { clusters: askFor } = await server.dialect(signal);
         const names = askFor && (await server.find(askFor(service, namespace), signal));
@@ -201,7 +208,9 @@ const keyOf = ({ groupName, name }: ServiceView): string => `${groupName}@@${nam
 function listedOf(view: ServiceView): Listed {
   const { name, groupName: group, clusterCount, ipCount, healthyInstanceCount } = view;
   const counts = `${clusterCount}/${ipCount}/${healthyInstanceCount}`;
-  return { key: keyOf(view), group, name, instances: ipCount, counts };
+  const asForCallers = clusterCount === 0;
+  const healthy = healthyInstanceCount;
+  return { key: keyOf(view), group, name, instances: ipCount, healthy, asForCallers, counts };
 }
 
 /** Nacos's identity of an instance within its service. */

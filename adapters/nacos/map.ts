@@ -5,6 +5,7 @@ import type { Instance, InstanceOptions, Reading, ServiceKey } from '../instance
 import { readMetadata, weightOf } from '../metadata.ts';
 import type { NacosInstance } from './answers.ts';
 import { instanceKey } from './client.ts';
+import type { Listed } from './client.ts';
 import type { ServiceName } from './dialects.ts';
 
 export interface MapOptions extends InstanceOptions {
@@ -18,8 +19,6 @@ export interface ReadService {
   readonly good: ReadonlyMap<string, Instance>;
   /** Why an instance cannot be used, by its key. */
   readonly bad: ReadonlyMap<string, string>;
-  /** Instances whose address is a host name, and which therefore offer nothing. */
-  readonly hostNames: readonly string[];
 }
 
 const DEFAULT_GROUP = 'DEFAULT_GROUP';
@@ -39,31 +38,49 @@ export function healthOf({ enabled, healthy }: NacosInstance, weight: number): H
 
 /** @param before of the same service, as it was read last. */
 export function readService(
-  service: ServiceName,
+  service: Listed,
   said: readonly NacosInstance[],
   options: MapOptions,
-  before?: ReadonlyMap<string, Instance>,
+  before: ReadonlyMap<string, Instance> = new Map(),
 ): ReadService {
+  const allIll = service.asForCallers && service.healthy === 0;
   // Nacos promises no order; equal content must give an equal group.
   const sorted = said
     .filter(({ clusterName }) => options.inCluster(clusterName))
-    .map((instance) => [instanceKey(instance), instance] as const)
+    .map((instance) => [instanceKey(instance), allIll ? { ...instance, healthy: false } : instance] as const)
     .sort(([a], [b]) => (a < b ? -1 : 1));
   const weights = wholeWeights(sorted.map(([, { weight }]) => weightOf(weight) ?? 1));
   const good = new Map<string, Instance>();
   const faults = new Map<string, string>();
   sorted.forEach(([key, instance], index) => {
     const reading = readNacosInstance(instance, weights[index] ?? 1, options);
-    const held = reading.type === 'instance' ? reading.instance : before?.get(key);
+    const held = reading.type === 'instance' ? reading.instance : before.get(key);
     if (held) good.set(key, held);
     if (reading.type === 'bad') faults.set(key, reading.why);
   });
+  for (const [key, instance] of switchedOff(service, said, before)) good.set(key, drained(instance));
   return {
     group: groupFromInstances(serviceKey(service), good.values(), options),
     good,
     bad: faults,
-    hostNames: [...good.values()].flatMap(({ hostName }) => (hostName === '' ? [] : [hostName])),
   };
+}
+
+/** What is counted and not shown, as far as it was known before. */
+function switchedOff(
+  service: Listed,
+  said: readonly NacosInstance[],
+  before: ReadonlyMap<string, Instance>,
+): (readonly [string, Instance])[] {
+  if (!service.asForCallers) return [];
+  const shown = new Set(said.map(instanceKey));
+  const missing = [...before].filter(([key]) => !shown.has(key));
+  // If more are missing than are hidden, some have left, and nobody can tell which.
+  return missing.length <= service.instances - said.length ? missing : [];
+}
+
+function drained(instance: Instance): Instance {
+  return { ...instance, endpoints: instance.endpoints.map((e) => ({ ...e, health: 'draining' as const })) };
 }
 
 /**

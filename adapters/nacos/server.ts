@@ -173,8 +173,7 @@ export class Server {
     signal.throwIfAborted();
     if (thrown instanceof WrongAnswer) {
       if (NOT_THERE.includes(thrown.status)) return thrown;
-      if (isRefusal(thrown)) throw NACOS_DENIED(this.base, thrown.message);
-      throw NACOS_ANSWER(this.base, thrown.message);
+      throw (isRefusal(thrown) ? NACOS_DENIED : NACOS_ANSWER).from(thrown, this.base, thrown.message);
     }
     const error = toError(thrown);
     if ('code' in error && String(error.code).startsWith('ISTHMUS_')) throw error;

@@ -53,7 +53,7 @@ export async function watchNacos(
   const ask = async (service: Listed): Promise<EndpointGroup | undefined> => {
     // Its counts are Nacos's own word that there is nothing to ask for.
     const instances = service.instances === 0 ? [] : await client.instances(service, signal);
-    if (instances && (instances.length > 0 || service.instances === 0)) {
+    if (instances && (instances.length > 0 || service.instances === 0 || service.asForCallers)) {
       turns.answered(service);
       doubts.delete(service.key);
       return told.put(service, instances);
@@ -143,13 +143,6 @@ class Told {
       warn.once(`${key} ${instance}`, 'an instance cannot be used', { service: key, instance, why });
     }
     this.#countBad(key, read.bad.size);
-    const { hostNames } = read;
-    if (hostNames.length === 0) warn.forget(`host ${key}`);
-    else
-      warn.once(`host ${key}`, 'instances whose ip is no IP address are left out', {
-        service: key,
-        hostNames,
-      });
     if (isDeepStrictEqual(this.#groups.get(key), read.group)) return undefined;
     this.#groups.set(key, read.group);
     return read.group;

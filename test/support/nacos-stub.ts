@@ -40,6 +40,7 @@ export class NacosStub {
   twist: (path: string, body: unknown) => unknown = (_path, body) => body;
   readonly #options: NacosStubOptions;
   readonly #server: Server;
+  #logins = 0;
 
   constructor(options: NacosStubOptions) {
     this.#options = options;
@@ -60,6 +61,12 @@ export class NacosStub {
   set(name: string, instances: readonly StubInstance[], group = 'DEFAULT_GROUP', namespace = 'public'): void {
     const services = this.namespaces.get(namespace) ?? new Map<string, readonly StubInstance[]>();
     this.namespaces.set(namespace, services.set(`${group}@@${name}`, instances));
+  }
+
+  /** Tokens that were given before are refused. */
+  setPassword(password: string): void {
+    if (this.#options.user) this.#options.user.password = password;
+    this.tokens.clear();
   }
 
   remove(name: string, group = 'DEFAULT_GROUP', namespace = 'public'): void {
@@ -96,7 +103,8 @@ export class NacosStub {
     const { user } = this.#options;
     const isRight = form.get('username') === user?.name && form.get('password') === user?.password;
     if (user && !isRight) return { status: 403, body: 'unknown user!' };
-    const accessToken = `token-${this.tokens.size + 1}`;
+    this.#logins += 1;
+    const accessToken = `token-${this.#logins}`;
     this.tokens.add(accessToken);
     return ok({ accessToken, tokenTtl: 18_000, globalAdmin: true, username: user?.name });
   }

@@ -48,5 +48,6 @@ export interface PeerTypes {
   zookeeper: Peer;
   kubernetes: KubernetesPeer;
   eureka: Peer;
+  rnacos: Peer;
   envoy: Peer;
 }

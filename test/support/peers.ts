@@ -39,7 +39,7 @@ export interface ServerRow {
   args(place: Place): string[];
 }
 
-export type PeerName = 'consul' | 'etcd' | 'zookeeper' | 'kubernetes' | 'envoy' | 'eureka';
+export type PeerName = 'consul' | 'etcd' | 'zookeeper' | 'kubernetes' | 'envoy' | 'eureka' | 'rnacos';
 
 /** Tokens that kube-apiserver knows; `reader` may do nothing until a test grants it something. */
 export const KUBE_TOKENS = { admin: 'test-admin-token', reader: 'test-reader-token' } as const;
@@ -159,6 +159,30 @@ export const servers = {
     // Java starts slowly on a busy machine; a test may add Spring properties.
     args: (p) => [`--server.port=${p.port('http')}`],
   },
+  // An independent server that speaks Nacos's API. It takes its settings from the environment, or from a file.
+  rnacos: {
+    image: 'isthmus-test/rnacos:0.8.8',
+    binary: 'rnacos',
+    ports: { http: 8848, grpc: 9848, console: 10_848 },
+    scheme: 'http',
+    health: { path: '/health', ready: (body) => body === 'success' },
+    network: 'mapped',
+    files: (p) => ({
+      'rnacos.env': [
+        `RNACOS_SDK_HOST=${p.listen}`,
+        `RNACOS_HTTP_PORT=${p.port('http')}`,
+        `RNACOS_GRPC_PORT=${p.port('grpc')}`,
+        `RNACOS_HTTP_CONSOLE_PORT=${p.port('console')}`,
+        `RNACOS_DATA_DIR=${p.dir}/data`,
+        'RNACOS_HTTP_WORKERS=2',
+        'RUST_LOG=warn',
+        // It would connect to persistent instances, whose addresses nobody has.
+        'RNACOS_NAMING_PERPETUAL_INSTANCE_PROBE_INTERVAL_SECOND=0',
+        '',
+      ].join('\n'),
+    }),
+    args: (p) => ['-e', `${p.dir}/rnacos.env`],
+  },
   envoy: {
     image: 'envoyproxy/envoy:v1.40.0',
     binary: 'envoy',
@@ -188,6 +212,7 @@ export const peers: Readonly<Record<PeerName, readonly ServerName[]>> = {
   zookeeper: ['zookeeper'],
   kubernetes: ['etcd', 'kube-apiserver'],
   eureka: ['eureka'],
+  rnacos: ['rnacos'],
   envoy: ['envoy'],
 };
 

@@ -8,6 +8,7 @@ const found: Survey = {
   etcd: { mode: 'process' },
   zookeeper: { mode: 'process' },
   eureka: { mode: 'process' },
+  rnacos: { mode: 'process' },
   kubernetes: { mode: 'skip', reason: 'no binary etcd' },
   envoy: { mode: 'container' },
 };
