@@ -33,8 +33,10 @@ export interface NacosContext {
 
 /** Questions at once. */
 const AT_ONCE = 8;
-/** A list that takes long is asked for more rarely: Nacos rests at least so many times as long. */
+/** A list that takes long is asked for more rarely: Nacos rests so many times as long, up to MAX_REST_MS. */
 const REST = 4;
+/** Shorter than what counts as silence. */
+const MAX_REST_MS = 5_000;
 /** After so many polls a server that lists instances and shows none contradicts itself. */
 const MAX_DOUBTS = 3;
 
@@ -85,7 +87,8 @@ export async function watchNacos(
   let tookMs = 0;
   let lookedAt = clock.monotonic();
   for (;;) {
-    await sleep(Math.max(pollMs * (0.9 + 0.1 * Math.random()), REST * tookMs), signal, clock);
+    const restMs = Math.min(MAX_REST_MS, REST * tookMs);
+    await sleep(Math.max(pollMs * (0.9 + 0.1 * Math.random()), restMs), signal, clock);
     const began = clock.monotonic();
     for (const service of await list()) emit({ type: 'gone', service });
     tookMs = clock.monotonic() - began;
