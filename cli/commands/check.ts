@@ -35,6 +35,7 @@ const WHERE_TO_LOOK: Readonly<Record<SourceConfig['kind'], string>> = {
   zookeeper: 'Is anything registered? Then check `path`, `layout` and `include` of the source.',
   eureka: 'Is anything registered? Then check `urls` and `include` of the source.',
   kubernetes: 'Check `context`, `namespaces`, `namespaceSelector` and `include` of the source.',
+  nacos: 'Is anything registered? Then check `namespace`, `groups`, `clusters` and `include` of the source.',
   dns: 'Check `names` and `include` of the source.',
   file: 'Check `path`, `format` and `include` of the source.',
 };
