@@ -23,7 +23,7 @@ export const NACOS_NAMESPACE = defineError(
 export const NACOS_UNREACHABLE = defineError(
   'ISTHMUS_NACOS_UNREACHABLE',
   (url: string) => `no answer from Nacos at ${url}`,
-  { hint: 'Check `urls`, `tls` and the network.' },
+  { hint: 'Check `urls` (http or https?), `tls` and the network.' },
 );
 export const NACOS_FILE = defineError(
   'ISTHMUS_NACOS_FILE',

@@ -5,6 +5,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { toError } from '../../lib/errors.ts';
 import { WrongAnswer, askJson } from '../http-json.ts';
 import type { JsonQuestion } from '../http-json.ts';
+import { plainError } from '../plain-words.ts';
 import { loginForm, readTokenFile } from './access.ts';
 import type { AccessConfig } from './access.ts';
 import { readAnswer } from './answers.ts';
@@ -162,7 +163,8 @@ export class Server {
         return { text: accessToken, renewAt: tokenTtl ? renewAt : undefined };
       } catch (thrown) {
         const explained = this.#explain(thrown, signal);
-        if (path === LOGINS.at(-1)) throw NACOS_ANSWER(this.base, `no login: ${explained.message}`);
+        if (path === LOGINS.at(-1))
+          throw NACOS_ANSWER.from(thrown, this.base, `no login: ${explained.message}`);
       }
     }
     throw NACOS_ANSWER(this.base, 'no login');
@@ -177,7 +179,7 @@ export class Server {
     }
     const error = toError(thrown);
     if ('code' in error && String(error.code).startsWith('ISTHMUS_')) throw error;
-    throw NACOS_UNREACHABLE.from(error, this.base);
+    throw NACOS_UNREACHABLE.from(plainError(error), this.base);
   }
 }
 

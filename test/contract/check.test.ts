@@ -14,12 +14,16 @@ import { systemClock } from '../../lib/clock.ts';
 import { makeCertificates } from '../support/certificates.ts';
 import { describePeers } from '../support/describe-peer.ts';
 import { DnsServer } from '../support/dns-server.ts';
+import { eventually } from '../support/eventually.ts';
 import { kubeApi, serviceObject } from '../support/kube-api.ts';
 import type { KubernetesPeer, Peer } from '../support/peer.ts';
+import { servers } from '../support/peers.ts';
+import type { Place } from '../support/peers.ts';
 import { tlsFront } from '../support/tls-front.ts';
 import type { TlsFront } from '../support/tls-front.ts';
 import { etcdHand } from './fixtures/etcd.ts';
 import { FaultyProxy } from './fixtures/faulty-proxy.ts';
+import { callNacos, instancesAt } from './fixtures/nacos.ts';
 import { onlyFor, zookeeperHand } from './fixtures/zookeeper.ts';
 
 const SECRET = 'x7-secret-x7';
@@ -281,6 +285,65 @@ describePeers(['eureka'], 'check: Eureka', (start) => {
     ['a CA file that is none', () => secure({ ca: at('server.key') }), /certificate/, /tls/],
   ])('%s', async (wrong, context) => {
     await expectOne(wrong, 'eureka', context);
+  });
+});
+
+describePeers(['rnacos'], 'check: rnacos, as Nacos', (start) => {
+  let rnacos: Peer;
+  let front: TlsFront | undefined;
+  const login = { username: 'isthmus', password: 'right-password' };
+  beforeAll(async () => {
+    const own = [
+      'RNACOS_ENABLE_OPEN_API_AUTH=true',
+      `RNACOS_INIT_ADMIN_USERNAME=${login.username}`,
+      `RNACOS_INIT_ADMIN_PASSWORD=${login.password}`,
+    ];
+    const files = {
+      'rnacos.env': (place: Place) => `${servers.rnacos.files(place)['rnacos.env']}${own.join('\n')}\n`,
+    };
+    rnacos = await start('rnacos', { files });
+    const loginUrl = `${rnacos.url}/nacos/v1/auth/login`;
+    const said = await eventually(() => callNacos(loginUrl, 'POST', login), { withinMs: 30_000 });
+    const { accessToken } = JSON.parse(said) as { accessToken: string };
+    const orders = { serviceName: 'orders', ip: '10.0.0.1', port: '80', ephemeral: 'false' };
+    await callNacos(instancesAt(rnacos.url), 'POST', orders, accessToken);
+    if (hasCertificates) front = await tlsFront(dir, Number(new URL(rnacos.url).port));
+    return () => front?.close();
+  }, 60_000);
+  const it = (more: object = {}) => ({ kind: 'nacos', urls: [rnacos.url], ...login, ...more });
+  const secure = (tls: object) => it({ urls: [`https://127.0.0.1:${front?.port}`], tls });
+  test.for<Case>([
+    ['a wrong password', () => it({ password: SECRET }), /does not let us in.*403/, /password/],
+    ['no password', () => it({ username: '' }), /does not let us in.*403/, /password/],
+    ['no password file', () => it({ passwordFile: at('nowhere') }), /nowhere/, /file/],
+    ['an unknown namespace', () => it({ namespace: 'prod' }), /"prod"; there are: public/, /ID/],
+    ['a group that nobody has', () => it({ groups: ['NOBODY'] }), /no service/, /groups/, '!'],
+    [
+      'a wrong context path',
+      () => it({ contextPath: '/nacoss' }),
+      /no login: HTTP 404/,
+      /contextPath/,
+    ],
+    ['an API that is not spoken', () => it({ api: 'v3' }), /does not speak the API v3/, /urls/],
+    ['nobody there', () => it({ urls: ['http://127.0.0.1:1'] }), /ECONNREFUSED/, /urls/],
+    [
+      'TLS on a plain port',
+      () => it({ urls: [rnacos.url.replace('http:', 'https:')] }),
+      /speak TLS/,
+      /https/,
+    ],
+    ['a wrong authority', () => secure({}), /certificate/, /tls/],
+    ['a CA file that is not there', () => secure({ ca: at('nowhere.pem') }), /nowhere\.pem/, /file/],
+  ])('%s', async (wrong, context) => {
+    await expectOne(wrong, 'nacos', context);
+  });
+
+  test('nothing wrong, also over TLS with its authority', async (context) => {
+    if (!hasCertificates) return context.skip('no openssl');
+    for (const fields of [it(), secure({ ca: at('ca.pem') })]) {
+      expect(await check(fields)).toMatch(/^✓ it \(nacos\): 1 services, 1 endpoints/);
+    }
+    return undefined;
   });
 });
 

@@ -126,6 +126,9 @@ function busyTest(rig: Rig, http: () => FaultyProxy): void {
       try {
         // Connections that end at first are another cause.
         await eventually(() => describeError(listener.stale).includes('429'), { withinMs: 40_000 });
+        // The cause may be known at once: it must be seen to wait, too.
+        const isLater = ({ at }: { readonly at: number }) => at - began >= CUT_MS;
+        await eventually(() => proxy.asked.slice(from).some(isLater), { withinMs: 40_000 });
         expect(listener.keys(service)).toHaveLength(2);
       } finally {
         await fault.end();
