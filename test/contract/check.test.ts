@@ -14,16 +14,13 @@ import { systemClock } from '../../lib/clock.ts';
 import { makeCertificates } from '../support/certificates.ts';
 import { describePeers } from '../support/describe-peer.ts';
 import { DnsServer } from '../support/dns-server.ts';
-import { eventually } from '../support/eventually.ts';
 import { kubeApi, serviceObject } from '../support/kube-api.ts';
 import type { KubernetesPeer, Peer } from '../support/peer.ts';
-import { servers } from '../support/peers.ts';
-import type { Place } from '../support/peers.ts';
 import { tlsFront } from '../support/tls-front.ts';
 import type { TlsFront } from '../support/tls-front.ts';
 import { etcdHand } from './fixtures/etcd.ts';
 import { FaultyProxy } from './fixtures/faulty-proxy.ts';
-import { callNacos, instancesAt } from './fixtures/nacos.ts';
+import { NACOS_LOGIN, callNacos, instancesAt, nacosToken, rnacosWithLogin } from './fixtures/nacos.ts';
 import { onlyFor, zookeeperHand } from './fixtures/zookeeper.ts';
 
 const SECRET = 'x7-secret-x7';
@@ -291,26 +288,15 @@ describePeers(['eureka'], 'check: Eureka', (start) => {
 describePeers(['rnacos'], 'check: rnacos, as Nacos', (start) => {
   let rnacos: Peer;
   let front: TlsFront | undefined;
-  const login = { username: 'isthmus', password: 'right-password' };
   beforeAll(async () => {
-    const own = [
-      'RNACOS_ENABLE_OPEN_API_AUTH=true',
-      `RNACOS_INIT_ADMIN_USERNAME=${login.username}`,
-      `RNACOS_INIT_ADMIN_PASSWORD=${login.password}`,
-    ];
-    const files = {
-      'rnacos.env': (place: Place) => `${servers.rnacos.files(place)['rnacos.env']}${own.join('\n')}\n`,
-    };
-    rnacos = await start('rnacos', { files });
-    const loginUrl = `${rnacos.url}/nacos/v1/auth/login`;
-    const said = await eventually(() => callNacos(loginUrl, 'POST', login), { withinMs: 30_000 });
-    const { accessToken } = JSON.parse(said) as { accessToken: string };
+    rnacos = await rnacosWithLogin(start);
+    const accessToken = await nacosToken(rnacos.url);
     const orders = { serviceName: 'orders', ip: '10.0.0.1', port: '80', ephemeral: 'false' };
     await callNacos(instancesAt(rnacos.url), 'POST', orders, accessToken);
     if (hasCertificates) front = await tlsFront(dir, Number(new URL(rnacos.url).port));
     return () => front?.close();
   }, 60_000);
-  const it = (more: object = {}) => ({ kind: 'nacos', urls: [rnacos.url], ...login, ...more });
+  const it = (more: object = {}) => ({ kind: 'nacos', urls: [rnacos.url], ...NACOS_LOGIN, ...more });
   const secure = (tls: object) => it({ urls: [`https://127.0.0.1:${front?.port}`], tls });
   test.for<Case>([
     ['a wrong password', () => it({ password: SECRET }), /does not let us in.*403/, /password/],
@@ -318,12 +304,7 @@ describePeers(['rnacos'], 'check: rnacos, as Nacos', (start) => {
     ['no password file', () => it({ passwordFile: at('nowhere') }), /nowhere/, /file/],
     ['an unknown namespace', () => it({ namespace: 'prod' }), /"prod"; there are: public/, /ID/],
     ['a group that nobody has', () => it({ groups: ['NOBODY'] }), /no service/, /groups/, '!'],
-    [
-      'a wrong context path',
-      () => it({ contextPath: '/nacoss' }),
-      /no login: HTTP 404/,
-      /contextPath/,
-    ],
+    ['a wrong context path', () => it({ contextPath: '/nacoss' }), /no login: HTTP 404/, /contextPath/],
     ['an API that is not spoken', () => it({ api: 'v3' }), /does not speak the API v3/, /urls/],
     ['nobody there', () => it({ urls: ['http://127.0.0.1:1'] }), /ECONNREFUSED/, /urls/],
     [

@@ -6,15 +6,16 @@ import { describeError } from '../../lib/errors.ts';
 import { describePeers } from '../support/describe-peer.ts';
 import { eventually } from '../support/eventually.ts';
 import type { Peer } from '../support/peer.ts';
-import { servers } from '../support/peers.ts';
-import type { Place } from '../support/peers.ts';
 import {
+  NACOS_LOGIN,
   callNacos,
   instancesAt,
   nacosSourceOf,
   nacosStubFixture,
+  nacosToken,
   rnacosBehindProxies,
   rnacosFixture,
+  rnacosWithLogin,
 } from './fixtures/nacos.ts';
 import { Listener } from './listener.ts';
 import { contract } from './suite.ts';
@@ -39,23 +40,11 @@ describePeers(['rnacos'], 'what only this kind has', (start) => {
     await other.stop();
     return { text: describeError(error), code: 'code' in error ? error.code : '' };
   };
-  const login = { username: 'isthmus', password: 'right-password' };
 
   beforeAll(async () => {
-    const own = [
-      'RNACOS_ENABLE_OPEN_API_AUTH=true',
-      `RNACOS_INIT_ADMIN_USERNAME=${login.username}`,
-      `RNACOS_INIT_ADMIN_PASSWORD=${login.password}`,
-      'RNACOS_NAMING_HEALTH_TIMEOUT_SECOND=1',
-      'RNACOS_NAMING_INSTANCE_TIMEOUT_SECOND=6',
-    ];
-    const files = {
-      'rnacos.env': (place: Place) => `${servers.rnacos.files(place)['rnacos.env']}${own.join('\n')}\n`,
-    };
-    rnacos = await start('rnacos', { files });
-    const said = await eventually(() => callNacos(`${rnacos.url}/nacos/v1/auth/login`, 'POST', login));
-    token = (JSON.parse(said) as { accessToken: string }).accessToken;
-    listener = new Listener(nacosSourceOf([rnacos.url], login));
+    rnacos = await rnacosWithLogin(start);
+    token = await nacosToken(rnacos.url);
+    listener = new Listener(nacosSourceOf([rnacos.url], NACOS_LOGIN));
   });
   afterAll(() => listener?.stop());
 
@@ -97,11 +86,11 @@ describePeers(['rnacos'], 'what only this kind has', (start) => {
   });
 
   test('a wrong password, no password, a namespace that is not there: each is told', async () => {
-    const wrong = await fault({ ...login, password: 'wrong-password' });
+    const wrong = await fault({ ...NACOS_LOGIN, password: 'wrong-password' });
     expect(wrong.code).toBe('ISTHMUS_NACOS_DENIED');
     expect(wrong.text).not.toContain('wrong-password');
     expect((await fault({})).code).toBe('ISTHMUS_NACOS_DENIED');
-    const lost = await fault({ ...login, namespace: 'nowhere' });
+    const lost = await fault({ ...NACOS_LOGIN, namespace: 'nowhere' });
     expect(lost).toMatchObject({ code: 'ISTHMUS_NACOS_NAMESPACE', text: expect.stringContaining('public') });
   });
 
