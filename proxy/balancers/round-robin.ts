@@ -18,15 +18,11 @@ export class RoundRobin<H extends PickHost> implements Balancer<H> {
     before: RoundRobin<H> | undefined,
   ) {
     this.#set = set;
-    const { hosts, weights } = set;
+    const { hosts } = set;
     this.#turn = before?.turnIn(hosts) ?? Math.floor(env.random() * hosts.length);
     if (set.equalWeights && !slowStart) return;
-    const weightOf = slowStart
-      ? (i: number) =>
-          (weights[i] ?? 1) * slowStartFactor(env.now() - (hosts[i]?.healthySinceMs ?? 0), slowStart)
-      : (i: number) => weights[i] ?? 1;
     const phases = before?.phases();
-    this.#schedule = new EdfSchedule(hosts.length, weightOf, (i) => {
+    this.#schedule = new EdfSchedule(hosts.length, weigher(set, env, slowStart), (i) => {
       const host = hosts[i];
       return (host && phases?.get(host)) ?? env.random();
     });
@@ -67,4 +63,14 @@ export class RoundRobin<H extends PickHost> implements Balancer<H> {
       : (i: number) => ((i - this.#turn + size) % size) / size;
     return new Map(hosts.map((host, i) => [host, phaseOf(i)]));
   }
+}
+
+/** Apart from the constructor, so that the schedule keeps nothing of the set before alive. */
+function weigher<H extends PickHost>(
+  { hosts, weights }: WeightedSet<H>,
+  env: BalancerEnv,
+  slowStart: SlowStart | undefined,
+): (index: number) => number {
+  if (!slowStart) return (i) => weights[i] ?? 1;
+  return (i) => (weights[i] ?? 1) * slowStartFactor(env.now() - (hosts[i]?.healthySinceMs ?? 0), slowStart);
 }

