@@ -61,9 +61,9 @@ function drawStep(random: Random, lane: Lane): Step {
   if (lane.faults.length === 0 || random.chance(0.4)) {
     return { type: 'changes', restMs, changes: drawChanges(random, lane, random.between(1, 6)) };
   }
-  const first = random.pick(lane.faults);
+  const first = drawFault(random, lane.faults);
   const others = lane.faults.filter(({ layer }) => layer !== first.layer);
-  const faults = others.length > 0 && random.chance(0.25) ? [first, random.pick(others)] : [first];
+  const faults = others.length > 0 && random.chance(0.25) ? [first, drawFault(random, others)] : [first];
   // Mostly short ones; some longer than any deadline.
   const lastsMs = random.chance(0.7) ? random.between(300, 6_000) : random.between(6_000, 25_000);
   const writable = faults.every((fault) => fault.writable);
@@ -74,6 +74,12 @@ function drawStep(random: Random, lane: Lane): Step {
     lastsMs,
     during: writable ? drawChanges(random, lane, random.between(0, 4)) : [],
   };
+}
+
+/** Each layer as often as the others, however many faults it has. */
+function drawFault(random: Random, faults: readonly FaultName[]): FaultName {
+  const layer = random.pick([...new Set(faults.map((fault) => fault.layer))]);
+  return random.pick(faults.filter((fault) => fault.layer === layer));
 }
 
 function drawChanges(random: Random, lane: Lane, count: number): Change[] {
