@@ -25,8 +25,17 @@ export async function printItems<T>(items: readonly T[], view: View<T>, format: 
     process.stderr.write(`${view.none}\n`);
     return;
   }
-  const columns = format === 'wide' ? [...view.columns, ...view.wide] : view.columns;
+  const columns = format === 'wide' ? wideColumns(view) : view.columns;
   write(table(columns, items, paint(wantsColour(process.stdout, process.env))));
+}
+
+/** All columns, in their longer form where they have one. */
+export function wideColumns<T>(view: View<T>): readonly Column<T>[] {
+  const longer = (column: Column<T>): Column<T> => ({
+    ...column,
+    text: (row) => column.wide?.(row) ?? column.text(row),
+  });
+  return [...view.columns.map(longer), ...view.wide];
 }
 
 export function write(text: string): void {

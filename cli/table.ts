@@ -4,6 +4,8 @@ import type { Colour, Pen } from './paint.ts';
 export interface Column<T> {
   readonly title: string;
   text(row: T): string;
+  /** Instead of `text` in `-o wide`. */
+  readonly wide?: (row: T) => string;
   colour?(row: T): Colour | undefined;
 }
 

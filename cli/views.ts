@@ -1,4 +1,5 @@
-// What the columns of each list are. Stable: scripts cut them by white space; new ones come last.
+// What the columns of each list are. Stable: scripts cut them by white space; new ones come last. `-o wide` is
+// for people: its cells may have spaces in them.
 import type { EndpointJson, ProxyJson, ServiceJson, SourceJson } from '../admin/types.ts';
 import type { View } from './output.ts';
 import type { Colour } from './paint.ts';
@@ -69,7 +70,7 @@ export function endpointsView(nowMs: number): View<EndpointJson> {
       { title: 'HEALTH', text: (e) => e.health, colour: healthColour },
       { title: 'WEIGHT', text: (e) => String(e.weight) },
       { title: 'SHARE', text: (e) => percent(e.share) },
-      { title: 'SOURCES', text: (e) => e.sources.join(',') },
+      { title: 'SOURCES', text: (e) => e.sources.join(','), wide: (e) => e.sources.join(' ') },
     ],
     wide: [
       { title: 'SINCE', text: (e) => ageOf(e.since, nowMs) },

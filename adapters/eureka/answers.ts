@@ -30,6 +30,11 @@ const instance = z.object({
   dataCenterInfo: z.unknown().optional(),
   /** ADDED, MODIFIED or DELETED; means something in a delta only. */
   actionType: text,
+  /** Milliseconds since the epoch by the server's clock; set anew by every change, also by the last one. */
+  lastUpdatedTimestamp: z
+    .union([z.string(), z.number()])
+    .nullish()
+    .transform((said) => Number(said ?? 0) || 0),
 });
 
 const applications = z.object({

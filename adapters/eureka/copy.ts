@@ -1,5 +1,6 @@
 // Our own copy of a Eureka registry: built from a full list, changed by deltas, checked by the hash that
-// Eureka sends along. One bad instance never loses another: it keeps what it said last that was good.
+// Eureka sends along. One bad instance never loses another: it keeps what it said last that was good. A delta
+// never takes it back in time: Eureka's caches may hold a delta that is older than the list they gave before.
 // Knows no HTTP and tells nobody.
 import { isDeepStrictEqual } from 'node:util';
 import type { EndpointGroup } from '../../model/endpoint.ts';
@@ -21,7 +22,12 @@ interface Entry {
   readonly aliases: readonly string[];
   /** undefined: it was bad from the start, or its service does not take part. */
   readonly instance: Instance | undefined;
+  /** Since when, by the server's clock; 0: it does not say. */
+  readonly at: number;
 }
+
+/** What is gone is remembered, so that an old delta does not bring it back: so many instances. */
+const MAX_GONE = 10_000;
 
 export class RegistryCopy {
   readonly #options: CopyOptions;
@@ -29,6 +35,8 @@ export class RegistryCopy {
   readonly #services = new Map<string, Map<string, Entry>>();
   /** Why an instance cannot be used, by APP/ID. */
   readonly bad = new Map<string, string>();
+  /** When an instance that is gone was last heard of, by APP/ID. */
+  readonly #gone = new Map<string, number>();
 
   /** @param before its values stand in for instances that are bad in `full`. */
   static fromFull(full: EurekaAnswer, options: CopyOptions, before?: RegistryCopy): RegistryCopy {
@@ -36,6 +44,7 @@ export class RegistryCopy {
     for (const { name, instance } of full.apps) {
       for (const said of instance) copy.#put(name, said, before);
     }
+    if (before) copy.#remember(before);
     return copy;
   }
 
@@ -48,6 +57,7 @@ export class RegistryCopy {
     const changed = new Set<string>();
     for (const { name, instance } of delta.apps) {
       for (const said of instance) {
+        if (this.#isOld(name, said)) continue;
         const isGone = said.actionType === 'DELETED';
         if (isGone ? this.#delete(name, said) : this.#put(name, said, this)) {
           changed.add(this.#service(name));
@@ -86,6 +96,31 @@ export class RegistryCopy {
     return groupFromInstances({ name: apps[0] ?? service, namespace: '', aliases }, instances, this.#options);
   }
 
+  /** A list is believed whatever its age; it is only remembered what it does not have any more. */
+  #remember(before: RegistryCopy): void {
+    for (const [key, at] of before.#gone) this.#bury(key, at);
+    for (const [service, entries] of before.#services) {
+      for (const [key, { at }] of entries) if (!this.#services.get(service)?.has(key)) this.#bury(key, at);
+    }
+  }
+
+  #bury(key: string, at: number): void {
+    if (at === 0) return;
+    this.#gone.delete(key);
+    this.#gone.set(key, at);
+    const [oldest] = this.#gone.keys();
+    if (this.#gone.size > MAX_GONE && oldest !== undefined) this.#gone.delete(oldest);
+  }
+
+  /** True when we know better already. The hash then tells whether anything is missed by passing it over. */
+  #isOld(app: string, said: EurekaInstance): boolean {
+    const at = said.lastUpdatedTimestamp;
+    if (at === 0) return false;
+    const key = `${app}/${instanceId(said)}`;
+    const known = this.#services.get(this.#service(app))?.get(key);
+    return known ? at < known.at : at <= (this.#gone.get(key) ?? -1);
+  }
+
   /** False when it is what we had. */
   #put(app: string, said: EurekaInstance, before: RegistryCopy | undefined): boolean {
     const service = this.#service(app);
@@ -97,6 +132,7 @@ export class RegistryCopy {
       status: said.status,
       aliases: aliasesOf(said),
       instance: this.#read(service, key, said, before),
+      at: said.lastUpdatedTimestamp,
     };
     if (isDeepStrictEqual(entries.get(key), entry)) return false;
     entries.set(key, entry);
@@ -122,7 +158,9 @@ export class RegistryCopy {
     const key = `${app}/${instanceId(said)}`;
     const entries = this.#services.get(service);
     this.bad.delete(key);
+    const at = Math.max(said.lastUpdatedTimestamp, entries?.get(key)?.at ?? 0);
     if (!entries?.delete(key)) return false;
+    this.#bury(key, at);
     if (entries.size === 0) this.#services.delete(service);
     return true;
   }

@@ -9,8 +9,8 @@ import { compare, heldOf } from './truth.ts';
 import type { Truth } from './truth.ts';
 import type { Watcher } from './watcher.ts';
 
-/** A registry that does not come back is a fault of the rig. Eureka takes its time. */
-const HEAL_MS = 180_000;
+/** A registry that does not come back is a fault of the rig. Eureka's caches may be wrong for three minutes. */
+const HEAL_MS = 300_000;
 const WRITE_MS = 60_000;
 /** One call of a hand; its client may hang when its server was killed under it. */
 const CALL_MS = 15_000;

@@ -87,7 +87,12 @@ export interface KubeApi {
   close(): Promise<void>;
 }
 
-export function kubeApi(peer: KubernetesPeer, token: string = peer.tokens.admin): KubeApi {
+/** What it takes to get in: a peer has it. */
+export interface KubeAccess extends Pick<KubernetesPeer, 'url' | 'ca'> {
+  readonly tokens: Pick<KubernetesPeer['tokens'], 'admin'>;
+}
+
+export function kubeApi(peer: KubeAccess, token: string = peer.tokens.admin): KubeApi {
   const dispatcher = new Agent({ connect: { ca: peer.ca }, keepAliveTimeout: 1_000 });
   const call = async (method: string, path: string, body?: object, type = 'application/json') => {
     const answer = await fetch(peer.url + path, {

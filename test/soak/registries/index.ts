@@ -72,7 +72,7 @@ const startEureka: StartRegistry = async (mode) => {
     hand,
     source: { kind: 'eureka', urls: [`http://127.0.0.1:${port}/eureka`], pollSeconds: 1 },
     faults: [...serverFaults(peer, undefined, () => hand.again()), ...way.faults],
-    healed: `/apps, a cache of 1 s; after a restart closed for ${EUREKA_CLOSED_MS / 1_000} s, clients register again`,
+    healed: `/apps, and /apps/delta with the same hash; caches of 1 s; after a restart closed for ${EUREKA_CLOSED_MS / 1_000} s, clients register again`,
     log: () => peer.log(),
     async stop() {
       await way.stop();

@@ -16,6 +16,7 @@ interface Listed {
 type OneOrMore<T> = T | readonly T[] | undefined;
 interface Apps {
   readonly applications: {
+    readonly apps__hashcode: string;
     readonly application?: OneOrMore<{ readonly name: string; readonly instance?: OneOrMore<Listed> }>;
   };
 }
@@ -26,6 +27,10 @@ export function eurekaHand(url: string): EurekaHand {
   const known = new Map<string, readonly Instance[]>();
   const register = (service: string, instance: Instance) =>
     callHttp('POST', `${url}/apps/${service.toUpperCase()}`, { instance: registration(service, instance) });
+  const read = async (path: string) => {
+    const text = await callHttp('GET', `${url}${path}`, undefined, { accept: 'application/json' });
+    return (JSON.parse(text) as Apps).applications;
+  };
   return {
     async set(service, instances) {
       const before = known.get(service) ?? [];
@@ -38,8 +43,11 @@ export function eurekaHand(url: string): EurekaHand {
       known.set(service, instances);
     },
     async ask() {
-      const text = await callHttp('GET', `${url}/apps`, undefined, { accept: 'application/json' });
-      const { application } = (JSON.parse(text) as Apps).applications;
+      // Each comes from a cache of its own. One that was filled while a change was made stays as it is until
+      // the next change, three minutes at most.
+      const { application, apps__hashcode: all } = await read('/apps');
+      const { apps__hashcode: changes } = await read('/apps/delta');
+      if (all !== changes) throw new Error(`its deltas are for ${changes}, its list has ${all}`);
       return byService(
         list(application).flatMap((app) =>
           list(app.instance).map(({ ipAddr, port, metadata }) => {

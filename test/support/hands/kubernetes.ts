@@ -1,7 +1,6 @@
 // A hand on a kube-apiserver: a headless Service, and a slice for each instance. The mark is the zone.
 import { KubeApiError, kubeApi, serviceObject, sliceEndpoints, sliceObject } from '../kube-api.ts';
-import type { KubeApi, KubeObject } from '../kube-api.ts';
-import type { KubernetesPeer } from '../peer.ts';
+import type { KubeAccess, KubeApi, KubeObject } from '../kube-api.ts';
 import { DEFAULT_MARK, byService, surplus } from './hand.ts';
 import type { Hand, Instance } from './hand.ts';
 
@@ -18,7 +17,7 @@ export interface KubernetesHand extends Hand {
   readonly api: KubeApi;
 }
 
-export function kubernetesHand(kube: KubernetesPeer): KubernetesHand {
+export function kubernetesHand(kube: KubeAccess): KubernetesHand {
   const api = kubeApi(kube);
   const list = async (query = '') => {
     const { items } = (await api.request('GET', `${SLICES}${query}`)) as { items: Slice[] };

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import type { ProxyJson, SourceJson } from '../../../admin/types.ts';
+import type { EndpointJson, ProxyJson, SourceJson } from '../../../admin/types.ts';
 import { only } from '../../../cli/commands/get.ts';
+import { wideColumns } from '../../../cli/output.ts';
 import { paint } from '../../../cli/paint.ts';
 import { table } from '../../../cli/table.ts';
-import { proxiesView, refusals, sourcesView } from '../../../cli/views.ts';
+import { endpointsView, proxiesView, refusals, sourcesView } from '../../../cli/views.ts';
 
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
 
@@ -67,5 +68,37 @@ describe('names', () => {
     expect(only('sources', [LIVE, STALE], 'K8S', (s) => [s.name])).toEqual([STALE]);
     expect(only('sources', [LIVE, STALE], undefined, (s) => [s.name])).toHaveLength(2);
     expect(() => only('sources', [LIVE], 'nope', (s) => [s.name])).toThrow('nope');
+  });
+});
+
+describe('get endpoints -o wide', () => {
+  const endpoint: EndpointJson = {
+    service: 'orders.default',
+    address: '10.0.0.1',
+    port: 8080,
+    portName: 'http',
+    network: '',
+    state: 'live',
+    health: 'healthy',
+    weight: 1,
+    share: 1,
+    priority: 0,
+    side: '',
+    sources: ['consul-dc1', 'eureka', 'zk'],
+    labels: {},
+    locality: { region: '', zone: '', subZone: '' },
+    since: null,
+    reason: 'listed by consul-dc1, eureka, zk',
+  };
+  const view = endpointsView(NOW);
+
+  it('shows who vouches for an endpoint as words apart, and as one word for scripts', () => {
+    expect(table(wideColumns(view), [endpoint], paint(false))).toContain('   consul-dc1 eureka zk   ');
+    expect(table(view.columns, [endpoint], paint(false))).toContain('   consul-dc1,eureka,zk\n');
+  });
+
+  it('has the columns of the table first', () => {
+    const titles = (columns: readonly { title: string }[]) => columns.map(({ title }) => title);
+    expect(titles(wideColumns(view)).slice(0, view.columns.length)).toEqual(titles(view.columns));
   });
 });

@@ -139,6 +139,25 @@ describe('RegistryCopy', () => {
     expect(new Set(endpoints.map(({ hostname }) => hostname))).toEqual(new Set(['vm-7']));
   });
 
+  test('an old delta, from a cache, does not take back what is known better', () => {
+    const said = (id: string, at: number, more: object = {}) =>
+      instance(id, { lastUpdatedTimestamp: String(at), ...more });
+    const list = (...instances: ReturnType<typeof instance>[]) => [{ name: 'A', instance: instances }];
+    const ids = (copy: ReturnType<typeof copyOf>) => copy.hash();
+    const first = copyOf(list(said('1', 10), said('2', 10)));
+    // 1 is gone by a delta, 2 by a list, 3 came back.
+    first.apply(answer(list(said('1', 20, { actionType: 'DELETED' }), said('3', 25))));
+    const copy = copyOf(list(said('3', 25)), first);
+    expect(ids(copy)).toBe('UP_1_');
+    const old = list(said('1', 10), said('2', 10), said('3', 15, { actionType: 'DELETED' }));
+    expect([...copy.apply(answer(old))]).toEqual([]);
+    expect(ids(copy)).toBe('UP_1_');
+    // What is newer counts, and so does a list.
+    copy.apply(answer(list(said('1', 30), said('3', 31, { status: 'DOWN' }))));
+    expect(ids(copy)).toBe('DOWN_1_UP_1_');
+    expect(ids(copyOf(list(said('2', 10)), copy))).toBe('UP_1_');
+  });
+
   test('deltas in any number lead to what a full list says', () => {
     const id = fc.constantFrom('1', '2', '3');
     const app = fc.constantFrom('A', 'B');
