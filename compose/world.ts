@@ -20,6 +20,9 @@ export const ORDERS_1: Instance = { address: '10.244.0.11', port: 8080 };
 export const ORDERS_2: Instance = { address: '10.244.0.12', port: 8080 };
 const ELSE: Instance = { address: '10.244.0.13', port: 8080 };
 
+/** Kubernetes has no weights; the mark of an instance is its zone there. */
+const inZone = (instance: Instance): Instance => ({ ...instance, mark: 'k8s-a' });
+
 /** Names of sources in isthmus.yaml that are seeded over the network. */
 export const SEEDED = ['consul-dc1', 'eureka', 'zk', 'etcd', 'k8s'] as const;
 export type Seeded = (typeof SEEDED)[number];
@@ -29,7 +32,7 @@ const WORLD: Readonly<Record<Seeded, Readonly<Record<string, readonly Instance[]
   eureka: { orders: [ORDERS_1], billing: [ELSE] },
   zk: { orders: [ORDERS_1], search: [ELSE] },
   etcd: { orders: [ORDERS_1], sessions: [ELSE] },
-  k8s: { orders: [ORDERS_1, ORDERS_2], web: [ELSE] },
+  k8s: { orders: [ORDERS_1, ORDERS_2].map(inZone), web: [inZone(ELSE)] },
 };
 
 export interface Addresses {
