@@ -28,6 +28,13 @@ export function flatness(
   return { second, last, allowed, flat: quarter > 0 && last <= allowed };
 }
 
+/** The smallest of each `size` values in a row: of a heap, what is left after its collections. */
+export function lows(samples: readonly number[], size: number): readonly number[] {
+  return Array.from({ length: Math.floor(samples.length / size) }, (_, i) =>
+    Math.min(...samples.slice(i * size, (i + 1) * size)),
+  );
+}
+
 /** Columns of text, two spaces between them; the first to the left, the others to the right. */
 export function columns(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => (row[i] ?? '').length)));

@@ -1,5 +1,4 @@
 // The summary of a soak as text. Pure.
-import type { GaugeName } from './catalogue.ts';
 import type { Outcome } from './lane.ts';
 import { columns, percentile, seconds } from './numbers.ts';
 import type { Flatness } from './numbers.ts';
@@ -7,7 +6,7 @@ import type { Flatness } from './numbers.ts';
 export interface SoakResult {
   readonly healed: ReadonlyMap<string, string>;
   readonly outcomes: readonly Outcome[];
-  readonly memory: ReadonlyMap<GaugeName, Flatness>;
+  readonly memory: ReadonlyMap<string, Flatness>;
   readonly violations: readonly string[];
   readonly looks: number;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { columns, flatness, median, percentile } from '../../soak/numbers.ts';
+import { columns, flatness, lows, median, percentile } from '../../soak/numbers.ts';
 import { reportText } from '../../soak/report.ts';
 
 describe('percentiles', () => {
@@ -32,6 +32,13 @@ describe('flatness', () => {
 
   it('is nothing that too few samples could show', () => {
     expect(flatness([1, 2, 3], margin).flat).toBe(false);
+  });
+});
+
+describe('lows', () => {
+  it('are the smallest of each few; a rest that is not whole is left out', () => {
+    expect(lows([5, 1, 7, 3, 9, 2, 8], 3)).toEqual([1, 2]);
+    expect(lows([4, 5], 1)).toEqual([4, 5]);
   });
 });
 
