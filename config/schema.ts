@@ -116,6 +116,18 @@ const kubeLabelName = z
   .regex(/^([a-z0-9.-]+\/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/, 'a label name');
 const kubeLabelValue = z.string().regex(/^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$/, 'a label value');
 
+/** As in Kubernetes' own label selectors. */
+const kubeExpression = z
+  .strictObject({
+    key: kubeLabelName,
+    operator: z.enum(['In', 'NotIn', 'Exists', 'DoesNotExist']),
+    values: z.array(kubeLabelValue).default([]),
+  })
+  .refine(
+    ({ operator, values }) => operator.endsWith('In') === values.length > 0,
+    '`values` with In and NotIn, and only there',
+  );
+
 export const kubernetesSource = z.strictObject({
   ...sourceBase,
   kind: z.literal('kubernetes'),
@@ -124,8 +136,15 @@ export const kubernetesSource = z.strictObject({
   /** Empty: the current one. */
   context: z.string().default(''),
   namespaces: z.array(z.string().min(1)).min(1).default(['*']),
-  /** Of `namespaces`, those that carry all these labels. */
-  namespaceSelector: z.strictObject({ matchLabels: z.record(kubeLabelName, kubeLabelValue) }).optional(),
+  /** Of `namespaces`, those whose labels fit all of it. */
+  namespaceSelector: z
+    .strictObject({
+      matchLabels: z.record(kubeLabelName, kubeLabelValue).default({}),
+      matchExpressions: z.array(kubeExpression).default([]),
+    })
+    .optional(),
+  /** Follow ServiceImports (multi-cluster services) where the cluster has them. */
+  serviceImports: z.boolean().default(true),
   /** Follow Pods too: their labels, and their service accounts. */
   pods: z.boolean().default(true),
   /** Follow Nodes too: region, zone and subzone. */

@@ -35,6 +35,11 @@ export const KUBE_ANSWER = defineError(
   (what: string, problem: string) => `${what} was answered with something else: ${problem}`,
   { hint: 'Is a proxy or a login page in front of the API server?' },
 );
+export const KUBE_ABSENT = defineError(
+  'ISTHMUS_KUBE_ABSENT',
+  (what: string, said: string) => `${what}: there is no such thing (404): ${said}`,
+  { hint: 'Is it the API server of a Kubernetes of 1.21 or newer?' },
+);
 /** 410: the version or the page asked for is no longer kept. Ends a watch, never a source. */
 export const KUBE_EXPIRED = defineError(
   'ISTHMUS_KUBE_EXPIRED',
@@ -47,4 +52,9 @@ export function isForbidden(thrown: unknown): boolean {
 
 export function isBusy(thrown: unknown): boolean {
   return thrown instanceof Error && 'code' in thrown && thrown.code === KUBE_BUSY.code;
+}
+
+/** The cluster has no resource of that kind. */
+export function isAbsent(thrown: unknown): boolean {
+  return thrown instanceof Error && 'code' in thrown && thrown.code === KUBE_ABSENT.code;
 }

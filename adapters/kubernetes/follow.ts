@@ -1,18 +1,27 @@
 // One try: every resource followed at once, their news told by service. Services and slices (and, where a
 // selector asks for them, namespaces) are what the source is about: their faults end the try. Pods and nodes
 // decorate: not being allowed to read them is noted, and asked about again now and then.
-import { childController } from '../../lib/abort.ts';
+import { aborted, childController } from '../../lib/abort.ts';
 import { sleep } from '../../lib/clock.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { KubernetesSource } from '../../config/schema.ts';
 import type { DiscoveryUpdate } from '../../model/discovery.ts';
 import { serviceFilter } from '../filter.ts';
+import type { KubeEndpointSlice, KubeService } from '../kube-map.ts';
 import type { KubeDecor } from './decor.ts';
-import { isForbidden } from './errors.ts';
+import { isAbsent, isForbidden } from './errors.ts';
 import type { Notices } from './notices.ts';
 import { reflect } from './reflector.ts';
-import { ENDPOINT_SLICES, NODES, PODS, SERVICES, namespacesWith } from './resources.ts';
-import type { KubeResource } from './resources.ts';
+import {
+  ENDPOINT_SLICES,
+  IMPORTED_SLICES,
+  NODES,
+  PODS,
+  SERVICES,
+  SERVICE_IMPORTS,
+  namespacesWith,
+} from './resources.ts';
+import type { KubeResource, NamespaceSelector } from './resources.ts';
 import { KubeStore } from './store.ts';
 import { tellerOf } from './teller.ts';
 import type { Teller } from './teller.ts';
@@ -27,6 +36,10 @@ export interface FollowContext {
   readonly notices: Notices;
   /** Before asking again for what was denied. */
   readonly deniedRetryMs: number;
+  /** Before asking again for what the cluster does not have. */
+  readonly absentRetryMs: number;
+  /** Namespaces whose ServiceImports could be read, over all tries of the source. */
+  readonly readImports: Set<string>;
 }
 
 type Emit = (update: DiscoveryUpdate) => void;
@@ -67,9 +80,10 @@ export async function follow(context: FollowContext, emit: Emit, parent: AbortSi
     run(services(store, namespace)),
     run(slices(store, namespace, decor)),
     ...(config.pods ? [run(pods(store, namespace, decor))] : []),
+    ...(config.serviceImports ? [followImports(context, store, namespace, teller, signal)] : []),
   ]);
   if (config.nodes) running.push(run(nodes(store, decor)));
-  if (config.namespaceSelector) running.push(run(namespaces(store, config.namespaceSelector.matchLabels)));
+  if (config.namespaceSelector) running.push(run(namespaces(store, config.namespaceSelector)));
   teller.begin();
   try {
     await Promise.race([...running, teller.failed]);
@@ -80,34 +94,38 @@ export async function follow(context: FollowContext, emit: Emit, parent: AbortSi
   }
 }
 
-async function followPart<T>(
-  { transport, clock, notices, deniedRetryMs }: FollowContext,
+function reflectPart<T>(
+  { transport, clock, notices }: FollowContext,
   part: Part<T>,
   teller: Teller,
   signal: AbortSignal,
 ): Promise<never> {
   const { resource, namespace, decorates } = part;
+  const onList = (objects: readonly T[]) => {
+    const touched = part.list(objects);
+    notices.clear(resource.name, namespace);
+    // A list that comes later (after a 410) is a new truth about all of its namespace.
+    if (!teller.hasListedAll) teller.listed(part);
+    else if (decorates === undefined) teller.sync();
+    else teller.changed(touched);
+  };
+  const onChanges = (changes: readonly KubeChange<T>[]) =>
+    teller.changed(changes.flatMap((change) => [...part.change(change)]));
+  return reflect({ transport, clock, resource, namespace, onList, onChanges }, signal);
+}
+
+async function followPart<T>(
+  context: FollowContext,
+  part: Part<T>,
+  teller: Teller,
+  signal: AbortSignal,
+): Promise<never> {
+  const { clock, notices, deniedRetryMs } = context;
+  const { resource, namespace, decorates } = part;
   teller.expect(part);
   for (;;) {
     try {
-      return await reflect(
-        {
-          transport,
-          clock,
-          resource,
-          namespace,
-          onList: (objects) => {
-            const touched = part.list(objects);
-            notices.clear(resource.name, namespace);
-            // A list that comes later (after a 410) is a new truth about all of its namespace.
-            if (!teller.hasListedAll) teller.listed(part);
-            else if (decorates === undefined) teller.sync();
-            else teller.changed(touched);
-          },
-          onChanges: (changes) => teller.changed(changes.flatMap((change) => [...part.change(change)])),
-        },
-        signal,
-      );
+      return await reflectPart(context, part, teller, signal);
     } catch (thrown) {
       if (signal.aborted || decorates === undefined || !isForbidden(thrown)) throw thrown;
       notices.add(resource.name, namespace, decorates, thrown);
@@ -115,6 +133,74 @@ async function followPart<T>(
     }
     await sleep(deniedRetryMs, signal, clock);
   }
+}
+
+/**
+ * ServiceImports and their slices. A cluster without them counts as having none, and is asked again rarely;
+ * so does one that never let us read them.
+ */
+async function followImports(
+  context: FollowContext,
+  store: KubeStore,
+  namespace: string,
+  teller: Teller,
+  parent: AbortSignal,
+): Promise<never> {
+  const { readImports, absentRetryMs, clock } = context;
+  let found: () => void = () => undefined;
+  const services = imports(store, namespace, () => found());
+  const slices = importedSlices(store, namespace);
+  for (const part of [services, slices]) teller.expect(part);
+  for (;;) {
+    const { controller, release } = childController(parent);
+    const { signal } = controller;
+    const present = new Promise<void>((resolve) => {
+      found = () => {
+        readImports.add(namespace);
+        resolve();
+      };
+    });
+    const running = [
+      reflectPart(context, services, teller, signal),
+      Promise.race([present, aborted(signal)]).then(() => reflectPart(context, slices, teller, signal)),
+    ];
+    try {
+      await Promise.race(running);
+    } catch (thrown) {
+      // What was read once and no longer may be is a fault: it must not pass for "no longer there".
+      const never = isForbidden(thrown) && !readImports.has(namespace);
+      if (parent.aborted || !(isAbsent(thrown) || never)) throw thrown;
+    } finally {
+      controller.abort(new Error('not there'));
+      release();
+      await Promise.allSettled(running);
+    }
+    const touched = [...services.list([]), ...slices.list([])];
+    for (const part of [services, slices]) teller.listed(part);
+    teller.changed(touched);
+    await sleep(absentRetryMs, parent, clock);
+  }
+}
+
+function imports(store: KubeStore, namespace: string, onList: () => void) {
+  return {
+    resource: SERVICE_IMPORTS,
+    namespace,
+    list: (objects) => {
+      onList();
+      return store.replaceImports(namespace, objects);
+    },
+    change: ({ type, object }) => store.setImport(object, type === 'put' ? object : undefined),
+  } satisfies Part<KubeService>;
+}
+
+function importedSlices(store: KubeStore, namespace: string) {
+  return {
+    resource: IMPORTED_SLICES,
+    namespace,
+    list: (objects) => store.replaceSlices(namespace, objects, true),
+    change: ({ type, object }) => (type === 'put' ? store.putSlice(object) : store.deleteSlice(object)),
+  } satisfies Part<KubeEndpointSlice>;
 }
 
 function services(store: KubeStore, namespace: string) {
@@ -170,11 +256,11 @@ function nodes(store: KubeStore, decor: KubeDecor) {
   } satisfies Part<ReturnType<typeof NODES.slim>>;
 }
 
-function namespaces(store: KubeStore, labels: Readonly<Record<string, string>>) {
+function namespaces(store: KubeStore, selector: NamespaceSelector) {
   const matching = new Set<string>();
   store.setNamespaces(matching);
   return {
-    resource: namespacesWith(labels),
+    resource: namespacesWith(selector),
     namespace: '*',
     list: (names) => {
       matching.clear();

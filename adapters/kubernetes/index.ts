@@ -13,15 +13,18 @@ import { SERVICES, queryOf } from './resources.ts';
 export interface KubernetesTimings extends SourceTimings {
   /** Wait before asking again for pods or nodes that may not be read. Default 60,000 ms. */
   readonly deniedRetryMs?: number;
+  /** Wait before looking again for resources that the cluster does not have. Default 300,000 ms. */
+  readonly absentRetryMs?: number;
 }
 
 export function createKubernetesSource(
   config: KubernetesSource,
   deps: SourceDeps,
-  { deniedRetryMs = 60_000, ...timings }: KubernetesTimings = {},
+  { deniedRetryMs = 60_000, absentRetryMs = 300_000, ...timings }: KubernetesTimings = {},
 ): Discoverer {
   const { name: source, kind } = config;
   const decor = new KubeDecor();
+  const readImports = new Set<string>();
   const notices = new Notices(deps.log.child({ source, kind }));
   // Of the first namespace; a consistent read, so that an API server without its etcd counts as dark.
   // (With resourceVersion=0 it would ignore the limit and send everything.)
@@ -36,7 +39,14 @@ export function createKubernetesSource(
       const transport = await connect(config);
       return {
         watch: (emit, signal) =>
-          follow({ config, clock: deps.clock, transport, decor, notices, deniedRetryMs }, emit, signal),
+          follow(
+            {
+              ...{ config, clock: deps.clock, transport, decor, notices },
+              ...{ deniedRetryMs, absentRetryMs, readImports },
+            },
+            emit,
+            signal,
+          ),
         probe: (signal) => transport.probe(question, signal),
         // Every request has a connection of its own and ends with its signal.
         close: () => undefined,

@@ -29,11 +29,21 @@ export function slimService(object: unknown): KubeService {
   };
 }
 
+export const IMPORT_NAME_LABEL = 'multicluster.kubernetes.io/service-name';
+
 /** The parts of an EndpointSlice that count. Throws TypeError when it is none. */
-export function slimSlice(object: unknown): KubeEndpointSlice {
+export const slimSlice = (object: unknown): KubeEndpointSlice => slimSliceOf(object, SERVICE_NAME_LABEL);
+
+/** The same of a slice that belongs to a ServiceImport, whatever Service it belongs to besides. */
+export const slimImportedSlice = (object: unknown): KubeEndpointSlice => ({
+  ...slimSliceOf(object, IMPORT_NAME_LABEL),
+  imported: true,
+});
+
+function slimSliceOf(object: unknown, ownerLabel: string): KubeEndpointSlice {
   const slice = record(object, 'an EndpointSlice');
   const slim = slimMetadata(slice['metadata']);
-  const owner = text(field(slim.labels, SERVICE_NAME_LABEL));
+  const owner = text(field(slim.labels, ownerLabel));
   return {
     metadata: { ...slim.id, ...(owner === undefined ? {} : { labels: { [SERVICE_NAME_LABEL]: owner } }) },
     addressType: text(slice['addressType']),
@@ -128,7 +138,9 @@ function slimEndpoint(value: unknown): KubeEndpoint {
   const target = endpoint['targetRef'];
   // The addresses of one endpoint are interchangeable: the first one is all that is used.
   const first = list(endpoint['addresses'], 'addresses').find((a) => typeof a === 'string');
+  const hinted = zonesHinted(endpoint['hints']);
   return {
+    ...(hinted === '' ? {} : { hintedZones: hinted }),
     addresses: typeof first === 'string' ? [first] : [],
     conditions: conditionsOf(
       flag(field(conditions, 'ready')),
@@ -140,6 +152,14 @@ function slimEndpoint(value: unknown): KubeEndpoint {
     hostname: text(endpoint['hostname']),
     targetRef: isRecord(target) ? { kind: text(target['kind']), name: text(target['name']) } : undefined,
   };
+}
+
+/** With commas between them. */
+function zonesHinted(hints: unknown): string {
+  const zones = list(field(hints, 'forZones'), 'hints.forZones').flatMap(
+    (zone) => text(field(zone, 'name')) ?? [],
+  );
+  return shared(zones.sort().join(',')) ?? '';
 }
 
 type Conditions = NonNullable<KubeEndpoint['conditions']>;

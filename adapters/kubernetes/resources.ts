@@ -1,9 +1,20 @@
 // The resources that are watched: where the API keeps them, and how their objects are slimmed.
 import type { KubeEndpointSlice, KubeService } from '../kube-map.ts';
 import { SERVICE_NAME_LABEL } from '../kube-map.ts';
-import { slimNamespace, slimNode, slimPod, slimService, slimSlice } from './objects.ts';
+import type { KubernetesSource } from '../../config/schema.ts';
+import {
+  IMPORT_NAME_LABEL,
+  slimImportedSlice,
+  slimNamespace,
+  slimNode,
+  slimPod,
+  slimService,
+  slimSlice,
+} from './objects.ts';
 import type { KubeNode, KubePod } from './objects.ts';
 import type { KubeQuery } from './transport.ts';
+
+export type NamespaceSelector = NonNullable<KubernetesSource['namespaceSelector']>;
 
 export interface KubeResource<T> {
   /** `/api/v1`, `/apis/GROUP/VERSION`. */
@@ -70,21 +81,55 @@ export const NODES: KubeResource<KubeNode> = {
   slim: slimNode,
 };
 
-/** The namespaces that carry all these labels; one that loses them is told as deleted. */
-export function namespacesWith(labels: Readonly<Record<string, string>>): KubeResource<string> {
+/** What a cluster imports from others: https://multicluster.sigs.k8s.io/concepts/multicluster-services-api/ */
+export const SERVICE_IMPORTS: KubeResource<KubeService> = {
+  base: '/apis/multicluster.x-k8s.io/v1alpha1',
+  plural: 'serviceimports',
+  listKind: 'ServiceImportList',
+  name: 'serviceimports.multicluster.x-k8s.io',
+  label: '',
+  field: '',
+  page: 500,
+  slim: slimService,
+};
+
+/** Slices that an importer writes carry the name of their ServiceImport under a label of their own. */
+export const IMPORTED_SLICES: KubeResource<KubeEndpointSlice> = {
+  ...ENDPOINT_SLICES,
+  label: IMPORT_NAME_LABEL,
+  slim: slimImportedSlice,
+};
+
+/** The namespaces whose labels fit; one that no longer does is told as deleted. */
+export function namespacesWith({ matchLabels, matchExpressions }: NamespaceSelector): KubeResource<string> {
   return {
     base: '/api/v1',
     plural: 'namespaces',
     listKind: 'NamespaceList',
     name: 'namespaces',
     global: true,
-    label: Object.entries(labels)
-      .map(([name, value]) => `${name}=${value}`)
-      .join(','),
+    label: [
+      ...Object.entries(matchLabels).map(([name, value]) => `${name}=${value}`),
+      ...matchExpressions.map(selectorOf),
+    ].join(','),
     field: '',
     page: 500,
     slim: slimNamespace,
   };
+}
+
+/** https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#set-based-requirement */
+function selectorOf({ key, operator, values }: NamespaceSelector['matchExpressions'][number]): string {
+  switch (operator) {
+    case 'In':
+      return `${key} in (${values.join(',')})`;
+    case 'NotIn':
+      return `${key} notin (${values.join(',')})`;
+    case 'Exists':
+      return key;
+    case 'DoesNotExist':
+      return `!${key}`;
+  }
 }
 
 /** Namespace `*`: the whole cluster. */

@@ -9,6 +9,8 @@ import { podKey } from './decor.ts';
 
 interface Entry {
   service: KubeService | undefined;
+  /** The ServiceImport of that name. */
+  imported: KubeService | undefined;
   /** By slice key. */
   readonly slices: Map<string, KubeEndpointSlice>;
 }
@@ -44,11 +46,35 @@ export class KubeStore {
     for (const service of services) this.putService(service);
   }
 
-  replaceSlices(namespace: string, slices: readonly KubeEndpointSlice[]): void {
+  /** @param imported whether it is those of ServiceImports; the others stay. Returns the services concerned. */
+  replaceSlices(namespace: string, slices: readonly KubeEndpointSlice[], imported = false): string[] {
+    const touched: string[] = [];
     for (const entry of this.#entries.values()) {
-      for (const slice of entry.slices.values()) if (isIn(slice, namespace)) this.deleteSlice(slice);
+      for (const slice of entry.slices.values()) {
+        const isOurs = isIn(slice, namespace) && (slice.imported ?? false) === imported;
+        if (isOurs) touched.push(...this.deleteSlice(slice));
+      }
     }
-    for (const slice of slices) this.putSlice(slice);
+    return [...touched, ...slices.flatMap((slice) => this.putSlice(slice))];
+  }
+
+  /** The same of ServiceImports. */
+  replaceImports(namespace: string, imports: readonly KubeService[]): string[] {
+    const touched: string[] = [];
+    for (const { imported } of this.#entries.values()) {
+      if (imported && isIn(imported, namespace)) touched.push(...this.setImport(imported, undefined));
+    }
+    return [...touched, ...imports.flatMap((each) => this.setImport(each, each))];
+  }
+
+  /** @param now undefined: it is deleted. */
+  setImport(named: KubeService, now: KubeService | undefined): string[] {
+    const name = nameOfService(named);
+    if (name === undefined || !this.#include(name)) return [];
+    if (isDeepStrictEqual(this.#entries.get(name)?.imported, now)) return [];
+    this.#entryOf(name).imported = now;
+    this.#dropIfEmpty(name);
+    return [name];
   }
 
   /** Each of these returns the names of the services that are no longer the same. */
@@ -105,7 +131,13 @@ export class KubeStore {
   group(name: string): EndpointGroup | undefined {
     const entry = this.#entries.get(name);
     if (!entry || !this.#shows(name) || (entry.service && isBareAlias(entry.service))) return undefined;
-    return groupFromKubernetes(entry.service, [...entry.slices.values()], this.#options);
+    const group = groupFromKubernetes(
+      entry.service ?? entry.imported,
+      [...entry.slices.values()],
+      this.#options,
+    );
+    if (!entry.imported) return group;
+    return { ...group, aliases: [...group.aliases, `${name}.svc.clusterset.local`].sort() };
   }
 
   /** Of all services, sorted; also of those that group() does not show. */
@@ -164,7 +196,7 @@ export class KubeStore {
   #entryOf(name: string): Entry {
     let entry = this.#entries.get(name);
     if (!entry) {
-      entry = { service: undefined, slices: new Map() };
+      entry = { service: undefined, imported: undefined, slices: new Map() };
       this.#entries.set(name, entry);
     }
     return entry;
@@ -177,7 +209,7 @@ export class KubeStore {
 
   #dropIfEmpty(name: string): void {
     const entry = this.#entries.get(name);
-    if (entry && entry.service === undefined && entry.slices.size === 0) this.#entries.delete(name);
+    if (entry && !entry.service && !entry.imported && entry.slices.size === 0) this.#entries.delete(name);
   }
 }
 
@@ -187,8 +219,8 @@ function isIn(object: Placed, namespace: string): boolean {
   return namespace === '*' || object.metadata?.namespace === namespace;
 }
 
-function keyOf(slice: Placed): string {
-  return `${slice.metadata?.namespace}/${slice.metadata?.name}`;
+function keyOf(slice: KubeEndpointSlice): string {
+  return `${slice.metadata?.namespace}/${slice.metadata?.name}${slice.imported ? ' (imported)' : ''}`;
 }
 
 /** Keys of the pods that a slice lists. */

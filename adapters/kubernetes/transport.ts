@@ -6,6 +6,7 @@ import { sleep } from '../../lib/clock.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { MAX_RETRY_AFTER_MS, PATIENCE_MS, readRetryAfter, withRetryAfter } from '../../lib/retry-after.ts';
 import {
+  KUBE_ABSENT,
   KUBE_ANSWER,
   KUBE_BUSY,
   KUBE_EXPIRED,
@@ -157,6 +158,7 @@ function refusal(server: URL, query: KubeQuery, status: number, text: string): E
   const said = messageOf(text);
   if (status === 401) return KUBE_UNAUTHORIZED(server.origin, said);
   if (status === 403) return KUBE_FORBIDDEN(query.verb, query.resource, query.scope, said);
+  if (status === 404) return KUBE_ABSENT(whatOf(query), said);
   if (status === 410) return KUBE_EXPIRED(whatOf(query), said);
   return KUBE_STATUS(whatOf(query), status, said);
 }

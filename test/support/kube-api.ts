@@ -15,6 +15,18 @@ const KINDS = {
   },
   Pod: { path: '/api/v1', plural: 'pods', namespaced: true, apiVersion: 'v1' },
   Node: { path: '/api/v1', plural: 'nodes', namespaced: false, apiVersion: 'v1' },
+  CustomResourceDefinition: {
+    path: '/apis/apiextensions.k8s.io/v1',
+    plural: 'customresourcedefinitions',
+    namespaced: false,
+    apiVersion: 'apiextensions.k8s.io/v1',
+  },
+  ServiceImport: {
+    path: '/apis/multicluster.x-k8s.io/v1alpha1',
+    plural: 'serviceimports',
+    namespaced: true,
+    apiVersion: 'multicluster.x-k8s.io/v1alpha1',
+  },
   Role: {
     path: '/apis/rbac.authorization.k8s.io/v1',
     plural: 'roles',

@@ -158,6 +158,31 @@ describe('where values come from', () => {
   });
 });
 
+it('a namespaceSelector is one of Kubernetes', () => {
+  const text = (selector: string) =>
+    `sources: [{ name: k, kind: kubernetes, namespaceSelector: ${selector} }]`;
+  const good =
+    '{ matchExpressions: [{ key: team, operator: In, values: [a, b] }, { key: x/y, operator: Exists }] }';
+  expect(config(text(good)).sources[0]).toMatchObject({
+    namespaceSelector: {
+      matchLabels: {},
+      matchExpressions: [
+        { key: 'team', operator: 'In', values: ['a', 'b'] },
+        { key: 'x/y', operator: 'Exists', values: [] },
+      ],
+    },
+  });
+  for (const bad of [
+    '{ key: team, operator: In }',
+    '{ key: team, operator: Exists, values: [a] }',
+    '{ key: "a,b", operator: Exists }',
+    '{ key: team, operator: NotIn, values: ["a)"] }',
+    '{ key: team, operator: Is, values: [a] }',
+  ]) {
+    expect(problems(text(`{ matchExpressions: [${bad}] }`))).toHaveLength(1);
+  }
+});
+
 describe('a config that cannot be used', () => {
   it('names line, column, field and a suggestion', () => {
     const text = `# ours

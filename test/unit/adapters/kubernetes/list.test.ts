@@ -111,7 +111,7 @@ describe('listAll', () => {
 
   it.each([
     [401, 'ISTHMUS_KUBE_UNAUTHORIZED'],
-    [404, 'ISTHMUS_KUBE_STATUS'],
+    [404, 'ISTHMUS_KUBE_ABSENT'],
     [500, 'ISTHMUS_KUBE_STATUS'],
     [302, 'ISTHMUS_KUBE_STATUS'],
   ])('rejects on %i', async (status, code) => {

@@ -29,6 +29,7 @@ const cluster =
   (answer: (...args: Parameters<Answer>) => boolean = () => false): Answer =>
   (seen, res) => {
     if (answer(seen, res)) return;
+    if (seen.path.endsWith('/serviceimports')) return json(res, { kind: 'Status' }, 404);
     if (seen.query.get('watch') === 'true') res.write(bookmark('11'));
     else json(res, listOf(seen.path));
   };
@@ -53,7 +54,10 @@ function follow(fields: object) {
   const lines: string[] = [];
   const log = createLogger('warn', { write: (line) => lines.push(line) });
   const deps = { clock: systemClock, log, metrics: createMetrics() };
-  const timings = { probeEveryMs: 20, deadlineMs: 5_000, backoffMs: 20, maxBackoffMs: 50, deniedRetryMs: 30 };
+  const timings = {
+    ...{ probeEveryMs: 20, deadlineMs: 5_000, backoffMs: 20, maxBackoffMs: 50 },
+    ...{ deniedRetryMs: 30, absentRetryMs: 30 },
+  };
   const source = createKubernetesSource(config, deps, timings);
   const controller = new AbortController();
   const told: DiscoveryUpdate[] = [];
@@ -103,6 +107,29 @@ describe('kubernetes source', () => {
     await eventually(() => JSON.stringify(told).includes('b.shop'));
   });
 
+  it('ServiceImports that may not be read are none, unless they could be read before', async () => {
+    let status = 403;
+    const list = { kind: 'ServiceImportList', metadata: { resourceVersion: '10' }, items: [] };
+    const server = await stub(
+      cluster((seen, res) => {
+        if (!seen.path.endsWith('/serviceimports') || status === 0) return false;
+        // A watch that ends at once is opened anew, and so meets the next status.
+        if (status === 200 && seen.query.get('watch') === 'true') res.end(bookmark('11'));
+        else json(res, list, status);
+        return true;
+      }),
+    );
+    const { told, cause } = follow({ kubeconfig: await kubeconfig(server.url) });
+    await heard(told, 'alive');
+    expect(told.every((u) => u.type !== 'alive' || u.notice === undefined)).toBe(true);
+    status = 200;
+    await eventually(() => server.watches().some((s) => s.path.endsWith('/serviceimports')));
+    expect(cause()).toBe('');
+    status = 403;
+    await heard(told, 'stale');
+    expect(cause()).toContain('serviceimports.multicluster.x-k8s.io');
+  });
+
   it('asks only for the namespaces it was given', async () => {
     const server = await stub(cluster());
     const { told } = follow({
@@ -115,6 +142,8 @@ describe('kubernetes source', () => {
         '/api/v1/namespaces/shop/services',
         '/api/v1/namespaces/pay/services',
         '/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices',
+        '/apis/multicluster.x-k8s.io/v1alpha1/namespaces/shop/serviceimports',
+        '/apis/multicluster.x-k8s.io/v1alpha1/namespaces/pay/serviceimports',
         '/apis/discovery.k8s.io/v1/namespaces/pay/endpointslices',
         '/api/v1/namespaces/shop/pods',
         '/api/v1/namespaces/pay/pods',
