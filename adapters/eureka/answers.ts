@@ -28,6 +28,7 @@ const instance = z.object({
   vipAddress: text,
   metadata: z.unknown().optional(),
   dataCenterInfo: z.unknown().optional(),
+  leaseInfo: z.unknown().optional(),
   /** ADDED, MODIFIED or DELETED; means something in a delta only. */
   actionType: text,
   /** Milliseconds since the epoch by the server's clock; set anew by every change, also by the last one. */

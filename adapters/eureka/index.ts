@@ -38,6 +38,7 @@ export function createEurekaSource(
     onBad: (count) => deps.metrics.source.badEntries.set({ source: config.name }, count),
     known: undefined,
     notice: '',
+    leases: '',
   };
   const cursor: Cursor = { at: 0 };
   return supervisedSource({
@@ -45,7 +46,7 @@ export function createEurekaSource(
     source: config.name,
     kind: config.kind,
     timings: supervised,
-    notice: () => context.notice,
+    notice: () => [context.notice, context.leases].filter((text) => text !== '').join('; '),
     open() {
       const limits = { answerMs, listMs, maxBytes, silentMs };
       const client = createEurekaClient(config, limits, cursor, deps.clock);

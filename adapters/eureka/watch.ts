@@ -11,6 +11,7 @@ import type { EurekaClient, Heard } from './client.ts';
 import { RegistryCopy } from './copy.ts';
 import type { CopyOptions } from './copy.ts';
 import { EUREKA_ANSWER } from './errors.ts';
+import { overdueLeases } from './leases.ts';
 
 export interface EurekaContext {
   readonly urls: readonly string[];
@@ -24,6 +25,8 @@ export interface EurekaContext {
   known: RegistryCopy | undefined;
   /** What is not as it should be although the source lives, or ''. */
   notice: string;
+  /** What the leases of the last full list say, or ''. */
+  leases: string;
 }
 
 /** A server whose hash never fits is not asked for everything at each poll. */
@@ -120,6 +123,7 @@ class Polls {
     if (server !== this.#server) this.#offersDelta = true;
     this.#server = server;
     this.#context.known = copy;
+    this.#context.leases = overdueLeases(answer, this.#context.clock.now());
     this.#check(copy);
     return copy;
   }
