@@ -5,6 +5,8 @@ import { choosePrimaryPort, compareEndpoints, endpointKey } from '../model/endpo
 import type { Endpoint, EndpointGroup, Health, Labels, Locality, ServicePort } from '../model/endpoint.ts';
 import { DEFAULT_NAMESPACE, serviceName } from '../model/names.ts';
 import { isPort, readHost } from './address.ts';
+import { consulSays } from './consul-annotations.ts';
+import type { ConsulSays } from './consul-annotations.ts';
 
 interface KubeMetadata {
   readonly name?: string | undefined;
@@ -79,6 +81,8 @@ export interface KubeMapOptions {
   /** The source's own locality; what a node's labels and an endpoint's zone say replaces parts of it. */
   readonly locality: Locality;
   readonly network: string;
+  /** Read what consul-k8s would read on Services. Default false. */
+  readonly consulAnnotations?: boolean;
   /** undefined: not known (yet), or not asked for. */
   readonly podOf?: (namespace: string, name: string) => PodFacts | undefined;
   /** Where a node is; empty strings: not said. */
@@ -100,9 +104,13 @@ export function serviceOfSlice(slice: KubeEndpointSlice): string | undefined {
   return name ? serviceName(name, slice.metadata?.namespace || DEFAULT_NAMESPACE) : undefined;
 }
 
-/** Leads to a DNS name and lists no port: nothing of it can be called here, so it is left out. */
-export function isBareAlias(service: KubeService): boolean {
-  return isExternalName(service) && !(service.spec?.ports ?? []).some(isTcp);
+/** Leads to a DNS name and lists no port, so that nothing of it can be called; or is not meant for Consul. */
+export function isLeftOut(
+  service: KubeService,
+  { consulAnnotations }: Pick<KubeMapOptions, 'consulAnnotations'>,
+): boolean {
+  if (isExternalName(service) && !(service.spec?.ports ?? []).some(isTcp)) return true;
+  return consulAnnotations === true && !consulSays(service.metadata?.annotations).isSynced;
 }
 
 /** A Service that leads to a DNS name, at the ports that it lists, instead of to pods. */
@@ -129,7 +137,7 @@ export function groupsFromKubernetes(
     entry.slices.push(slice);
   }
   return [...known.values()]
-    .filter(({ service }) => service === undefined || !isBareAlias(service))
+    .filter(({ service }) => service === undefined || !isLeftOut(service, options))
     .map((entry) => groupFromKubernetes(entry.service, entry.slices, options))
     .sort((a, b) => compareText(a.service, b.service));
 }
@@ -158,13 +166,22 @@ export function groupFromKubernetes(
       endpoints.set(key, other ? betterOf(other, endpoint) : endpoint);
     }
   }
+  const { annotations } = service?.metadata ?? {};
+  const consul = options.consulAnnotations ? consulSays(annotations) : undefined;
+  const sorted = [...endpoints.values()].sort(compareEndpoints);
   return {
     ...namesOf(service?.metadata ?? metadataOf(usable[0])),
     ports,
-    primaryPort: choosePrimaryPort(ports, service?.metadata?.annotations?.[PRIMARY_PORT_ANNOTATION]),
-    endpoints: [...endpoints.values()].sort(compareEndpoints),
+    primaryPort: choosePrimaryPort(ports, annotations?.[PRIMARY_PORT_ANNOTATION] ?? consul?.port),
+    endpoints: consul ? sorted.map((endpoint) => asConsulSays(endpoint, consul)) : sorted,
   };
 }
+
+const asConsulSays = (endpoint: Endpoint, { weight, labels }: ConsulSays): Endpoint => ({
+  ...endpoint,
+  weight: weight ?? endpoint.weight,
+  labels: { ...endpoint.labels, ...labels },
+});
 
 function namesOf(metadata: KubeMetadata | undefined): Pick<EndpointGroup, 'service' | 'aliases'> {
   const name = (metadata?.name ?? '').toLowerCase();

@@ -143,6 +143,8 @@ export const kubernetesSource = z.strictObject({
       matchExpressions: z.array(kubeExpression).default([]),
     })
     .optional(),
+  /** Read the annotations of consul-k8s on Services: port, weight, tags, meta, sync. */
+  consulAnnotations: z.boolean().default(false),
   /** Follow ServiceImports (multi-cluster services) where the cluster has them. */
   serviceImports: z.boolean().default(true),
   /** Follow Pods too: their labels, and their service accounts. */

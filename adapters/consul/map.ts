@@ -139,7 +139,8 @@ function localityOf({ Service, Node }: ConsulEntry, own: Locality): Locality {
   const said = Service.Locality ?? Node.Locality;
   return {
     region: said?.Region || own.region,
-    zone: said?.Zone || own.zone || Node.Datacenter,
+    // consul-k8s writes it for the pods that it syncs.
+    zone: said?.Zone || Service.Meta['external-k8s-topology-zone'] || own.zone || Node.Datacenter,
     subZone: own.subZone,
   };
 }

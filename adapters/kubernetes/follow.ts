@@ -67,6 +67,7 @@ export async function follow(context: FollowContext, emit: Emit, parent: AbortSi
       locality,
       network,
       ipFamily,
+      consulAnnotations: config.consulAnnotations,
       ...(config.pods ? { podOf: (namespace, name) => decor.podOf(namespace, name) } : {}),
       ...(config.nodes ? { nodeOf: (name) => decor.nodeOf(name) } : {}),
     },
@@ -175,7 +176,7 @@ async function followImports(
       release();
       await Promise.allSettled(running);
     }
-    const touched = [...services.list([]), ...slices.list([])];
+    const touched = [...store.replaceImports(namespace, []), ...store.replaceSlices(namespace, [], true)];
     for (const part of [services, slices]) teller.listed(part);
     teller.changed(touched);
     await sleep(absentRetryMs, parent, clock);

@@ -1,5 +1,6 @@
 // From what the API server sends to the little that the mapping needs. A cluster's objects are large
 // (managedFields, annotations of tools); what is not copied here does not stay in memory.
+import { CONSUL_ANNOTATIONS } from '../consul-annotations.ts';
 import { PRIMARY_PORT_ANNOTATION, SERVICE_NAME_LABEL } from '../kube-map.ts';
 import type { KubeEndpoint, KubeEndpointSlice, KubePort, KubeService, PodFacts } from '../kube-map.ts';
 import type { Locality } from '../../model/endpoint.ts';
@@ -10,16 +11,21 @@ export function isRecord(value: unknown): value is JsonRecord {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+const isOurs = (annotation: string): boolean =>
+  annotation === PRIMARY_PORT_ANNOTATION || annotation.startsWith(CONSUL_ANNOTATIONS);
+
 /** The parts of a Service that count. Throws TypeError when it is none. */
 export function slimService(object: unknown): KubeService {
   const { metadata, ...rest } = record(object, 'a Service');
   const spec = record(rest['spec'], 'spec');
   const slim = slimMetadata(metadata);
-  const primary = text(field(slim.annotations, PRIMARY_PORT_ANNOTATION));
+  const annotations = Object.entries(isRecord(slim.annotations) ? slim.annotations : {}).filter(
+    (entry): entry is [string, string] => typeof entry[1] === 'string' && isOurs(entry[0]),
+  );
   return {
     metadata: {
       ...slim.id,
-      ...(primary === undefined ? {} : { annotations: { [PRIMARY_PORT_ANNOTATION]: primary } }),
+      ...(annotations.length === 0 ? {} : { annotations: Object.fromEntries(annotations) }),
     },
     spec: {
       type: text(spec['type']),

@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { EndpointGroup } from '../../model/endpoint.ts';
 import { splitServiceName } from '../../model/names.ts';
-import { groupFromKubernetes, isBareAlias, nameOfService, podNameOf, serviceOfSlice } from '../kube-map.ts';
+import { groupFromKubernetes, isLeftOut, nameOfService, podNameOf, serviceOfSlice } from '../kube-map.ts';
 import type { KubeEndpointSlice, KubeMapOptions, KubeService } from '../kube-map.ts';
 import { podKey } from './decor.ts';
 
@@ -130,7 +130,8 @@ export class KubeStore {
   /** undefined when the source does not list it: neither Service nor slices, or an alias without ports. */
   group(name: string): EndpointGroup | undefined {
     const entry = this.#entries.get(name);
-    if (!entry || !this.#shows(name) || (entry.service && isBareAlias(entry.service))) return undefined;
+    if (!entry || !this.#shows(name) || (entry.service && isLeftOut(entry.service, this.#options)))
+      return undefined;
     const group = groupFromKubernetes(
       entry.service ?? entry.imported,
       [...entry.slices.values()],

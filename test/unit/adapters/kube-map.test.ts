@@ -278,6 +278,45 @@ describe('ExternalName', () => {
   });
 });
 
+describe('annotations of consul-k8s', () => {
+  const said = (annotations: Record<string, string>, on = true) => {
+    const prefixed = Object.fromEntries(
+      Object.entries(annotations).map(([name, value]) => [`consul.hashicorp.com/service-${name}`, value]),
+    );
+    const ports = [
+      { name: 'http', port: 80 },
+      { name: 'admin', port: 81 },
+    ];
+    const [group] = groupsFromKubernetes(
+      [service({ ports }, { annotations: prefixed })],
+      [slice({ endpoints: [pod('10.0.0.1')] })],
+      { ...options, consulAnnotations: on },
+    );
+    return group;
+  };
+
+  test('port, weight, tags and meta, where they are wanted', () => {
+    const annotations = { port: 'admin', weight: '7', tags: 'b, a', 'meta-stage': 'prod', name: 'x' };
+    expect(said(annotations)).toMatchObject({
+      service: 'orders.shop',
+      primaryPort: 'admin',
+      endpoints: [{ weight: 7, labels: { tags: 'a,b', stage: 'prod' } }],
+    });
+    expect(said({ port: '81' })?.primaryPort).toBe('admin');
+    expect(said(annotations, false)).toEqual(said({}, false));
+  });
+
+  test.each(['0', '-1', '1.5', 'many', ''])('weight %j is none', (weight) => {
+    expect(said({ weight })?.endpoints[0]?.weight).toBe(1);
+  });
+
+  test('sync false leaves the Service out', () => {
+    expect(said({ sync: 'false' })).toBeUndefined();
+    expect(said({ sync: 'false' }, false)).toBeDefined();
+    expect(said({ sync: 'true' })).toBeDefined();
+  });
+});
+
 describe('a whole cluster', () => {
   test('has every Service, also an empty one, and services of which only slices are known', () => {
     const other = slice({ name: 'x', endpoints: [pod('10.0.0.7')] });

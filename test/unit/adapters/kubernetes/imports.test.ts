@@ -69,6 +69,19 @@ describe('a ServiceImport', () => {
   });
 });
 
+it('of annotations only those that have a meaning are kept', () => {
+  const annotations = {
+    'consul.hashicorp.com/service-weight': '3',
+    'isthmus.dev/port': 'http',
+    'kubectl.kubernetes.io/last-applied-configuration': '{}',
+  };
+  const slim = slimService({ metadata: { name: 'a', namespace: 'b', annotations }, spec: {} });
+  expect(Object.keys(slim.metadata?.annotations ?? {})).toEqual([
+    'consul.hashicorp.com/service-weight',
+    'isthmus.dev/port',
+  ]);
+});
+
 it('zones that are hinted at are a label', () => {
   const store = new KubeStore(options, () => true);
   store.putSlice(slimSlice(slice('x', '10.0.0.1', 'orders')));

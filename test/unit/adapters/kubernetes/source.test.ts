@@ -121,7 +121,10 @@ describe('kubernetes source', () => {
     );
     const { told, cause } = follow({ kubeconfig: await kubeconfig(server.url) });
     await heard(told, 'alive');
+    // Asked again and again, and never a fault.
+    await eventually(() => server.seen.filter((s) => s.path.endsWith('/serviceimports')).length > 3);
     expect(told.every((u) => u.type !== 'alive' || u.notice === undefined)).toBe(true);
+    expect(cause()).toBe('');
     status = 200;
     await eventually(() => server.watches().some((s) => s.path.endsWith('/serviceimports')));
     expect(cause()).toBe('');
