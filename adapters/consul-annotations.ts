@@ -8,7 +8,7 @@ export const CONSUL_ANNOTATIONS = 'consul.hashicorp.com/service-';
 const META = 'meta-';
 
 export interface ConsulSays {
-  /** `service-sync`, unless it is false: off, no, 0 are false too in YAML users' hands. */
+  /** `service-sync`, unless it is false (also `0`, `no`, `off`). */
   readonly isSynced: boolean;
   /** `service-port`: name or number of a port, or ''. */
   readonly port: string;
