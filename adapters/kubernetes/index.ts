@@ -26,6 +26,8 @@ export function createKubernetesSource(
   const decor = new KubeDecor();
   const readImports = new Set<string>();
   const notices = new Notices(deps.log.child({ source, kind }));
+  const { clock } = deps;
+  const parts = { config, clock, decor, notices, readImports, deniedRetryMs, absentRetryMs };
   // Of the first namespace; a consistent read, so that an API server without its etcd counts as dark.
   // (With resourceVersion=0 it would ignore the limit and send everything.)
   const question = queryOf(SERVICES, namespacesOf(config)[0] ?? '*', 'list', { limit: '1' });
@@ -38,15 +40,7 @@ export function createKubernetesSource(
     open: async () => {
       const transport = await connect(config);
       return {
-        watch: (emit, signal) =>
-          follow(
-            {
-              ...{ config, clock: deps.clock, transport, decor, notices },
-              ...{ deniedRetryMs, absentRetryMs, readImports },
-            },
-            emit,
-            signal,
-          ),
+        watch: (emit, signal) => follow({ ...parts, transport }, emit, signal),
         probe: (signal) => transport.probe(question, signal),
         // Every request has a connection of its own and ends with its signal.
         close: () => undefined,
