@@ -148,8 +148,7 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
       if (!closed) pending.trigger();
     },
     setRules(rules) {
-      store.setRules(rules);
-      if (!closed) pending.trigger();
+      if (store.setRules(rules) && !closed) pending.trigger();
     },
     subscribe(listener) {
       listeners.add(listener);

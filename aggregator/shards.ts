@@ -42,13 +42,14 @@ export class ShardStore {
     this.#onConflicts = options.onConflicts ?? (() => undefined);
   }
 
-  /** Writes only the services again whose rules are others now. */
-  setRules(rules: RuleBook): void {
+  /** Writes only the services again whose rules are others now. False when there is none. */
+  setRules(rules: RuleBook): boolean {
     const before = this.#rules;
     this.#rules = rules;
     const base = !isDeepStrictEqual(before.base, rules.base);
     const named = new Set([...before.services.keys(), ...rules.services.keys()]);
     for (const service of base ? this.#allServices() : named) this.#again(service);
+    return this.#written.size > 0;
   }
 
   /** The current view; later writes do not touch it. */

@@ -8,6 +8,7 @@ export const EXIT = { ok: 0, failure: 1, usage: 2, unreachable: 3 } as const;
 const BY_CODE: Readonly<Record<string, number>> = {
   ISTHMUS_CONFIG_INVALID: EXIT.usage,
   ISTHMUS_CONFIG_UNREADABLE: EXIT.usage,
+  ISTHMUS_RESOURCES_INVALID: EXIT.usage,
   ISTHMUS_USAGE: EXIT.usage,
   ISTHMUS_SERVER_UNREACHABLE: EXIT.unreachable,
 };
@@ -21,8 +22,9 @@ export function errorText(error: unknown, colour: boolean): string {
   const pen = paint(colour);
   const label = pen('red', 'error:');
   if (!(error instanceof IsthmusError)) return `${label} ${describeError(error)}\n`;
-  // The problems of a config are lines of their own, ready for an editor to jump to.
-  if (error.code === 'ISTHMUS_CONFIG_INVALID') return `${error.message}\n`;
+  // The problems of files are lines of their own, ready for an editor to jump to.
+  if (error.code === 'ISTHMUS_CONFIG_INVALID' || error.code === 'ISTHMUS_RESOURCES_INVALID')
+    return `${error.message}\n`;
   const hint = error.hint === '' ? '' : `${error.hint}\n`;
   return `${label} ${describeError(error)} (${error.code})\n${hint}`;
 }

@@ -82,8 +82,8 @@ asking(program.command('proxy-status').argument('[node]', 'only this one, with v
 
 program
   .command('validate')
-  .description('check a config; exit code 2 and every problem when it is wrong')
-  .requiredOption('-f, --file <file>', 'the config')
+  .description('check a config or resources; exit code 2 and every problem when something is wrong')
+  .requiredOption('-f, --file <file>', 'a config, a file of resources, or a directory of them')
   .action(async ({ file }: { file: string }) => (await import('./commands/validate.ts')).validate(file));
 
 program

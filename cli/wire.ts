@@ -14,6 +14,7 @@ import type { Discoverer } from '../model/discovery.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createXdsServer } from '../xds-server/server.ts';
+import { startResources } from './wire-resources.ts';
 
 export interface ControlPlaneDeps {
   readonly clock: Clock;
@@ -72,6 +73,14 @@ export async function startControlPlane(
       xds.setReady(ready().ready);
     });
 
+    const { controller, release } = childController(signal);
+    closers.push(release);
+    const resources = await startResources(config, { clock, log, metrics, aggregator }, controller.signal);
+    closers.push(async () => {
+      controller.abort(new Error('control plane closes'));
+      await resources.ended;
+    });
+
     // 3. Addresses: xDS, then the API that tells how xDS is doing.
     const { port: xdsPort } = await xds.listen(config.xds.plaintext);
     const admin = createAdmin({
@@ -88,7 +97,6 @@ export async function startControlPlane(
     closers.push(() => admin.close());
 
     // 4. The sources, last: what they say has somewhere to go.
-    const { controller, release } = childController(signal);
     const watching = discoverers.map((discoverer) => aggregator.attach(discoverer, controller.signal));
     const taken = new Set(fixed.map(({ name }) => name));
     watching.push(
@@ -101,7 +109,6 @@ export async function startControlPlane(
     );
     closers.push(async () => {
       controller.abort(new Error('control plane closes'));
-      release();
       await Promise.all(watching);
     });
     log.info(

@@ -1,5 +1,5 @@
 // A YAML text with the place of every field. Knows nothing of what the fields mean.
-import { LineCounter, isMap, isNode, isScalar, isSeq, parseDocument } from 'yaml';
+import { LineCounter, isMap, isNode, isScalar, isSeq, parseAllDocuments, parseDocument } from 'yaml';
 import type { Document, Node } from 'yaml';
 import type { ConfigProblem, FieldPath } from './problems.ts';
 
@@ -25,9 +25,23 @@ export interface Position {
   readonly column: number;
 }
 
+const OPTIONS = { prettyErrors: false, uniqueKeys: true } as const;
+
+/** A text with one document. */
 export function readYaml(text: string, origin: string): YamlText {
   const lines = new LineCounter();
-  const doc = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
+  return yamlText(parseDocument(text, { lineCounter: lines, ...OPTIONS }), lines, origin);
+}
+
+/** A text with any number of documents, `---` between them. */
+export function readYamlDocuments(text: string, origin: string): readonly YamlText[] {
+  const lines = new LineCounter();
+  // Of an empty text the library returns no list of documents, but an empty one with a mark.
+  const documents = [...parseAllDocuments(text, { lineCounter: lines, ...OPTIONS })];
+  return documents.map((doc) => yamlText(doc, lines, origin));
+}
+
+function yamlText(doc: Document, lines: LineCounter, origin: string): YamlText {
   const positionOf = (offset: number): Position => {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(1, line), column: Math.max(1, col) };

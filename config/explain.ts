@@ -15,10 +15,14 @@ export interface Complaint {
 export const SOURCE_KINDS: readonly string[] = sourceSchema.options.map((option) => option.shape.kind.value);
 
 /** Every complaint of one issue (an issue may name several unknown fields). */
-export function explainIssue(issue: z.core.$ZodIssue, data: unknown): readonly Complaint[] {
+export function explainIssue(
+  issue: z.core.$ZodIssue,
+  data: unknown,
+  schema: z.ZodType = configSchema,
+): readonly Complaint[] {
   const path = issue.path.filter((part) => typeof part !== 'symbol');
   if (issue.code === 'unrecognized_keys') {
-    const known = fieldsAt(path, data);
+    const known = fieldsAt(path, data, schema);
     return issue.keys.map((key) => ({
       path: [...path, key],
       message: `unknown field${didYouMean(key, known)}`,
@@ -89,8 +93,8 @@ export function valueAt(data: unknown, path: FieldPath): unknown {
 }
 
 /** Names of the fields that may stand at `path`. */
-export function fieldsAt(path: FieldPath, data: unknown): readonly string[] {
-  let schema: unknown = configSchema;
+export function fieldsAt(path: FieldPath, data: unknown, root: z.ZodType = configSchema): readonly string[] {
+  let schema: unknown = root;
   path.forEach((part, depth) => {
     schema = step(unwrap(schema), part, valueAt(data, path.slice(0, depth + 1)));
   });

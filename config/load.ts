@@ -2,14 +2,17 @@
 // never half a config, and nothing is started from here.
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { DEFAULT_RULES } from '../model/rules.ts';
 import { readYaml } from './document.ts';
 import type { YamlText } from './document.ts';
 import { SOURCE_KINDS, explainIssue, show, valueAt } from './explain.ts';
 import type { Env, Override } from './neighbours.ts';
 import { applyOverrides, collectOverrides, originOf } from './overrides.ts';
 import type { Flags } from './overrides.ts';
+import { sourcesNamedBy } from './policy.ts';
 import { CONFIG_INVALID, CONFIG_UNREADABLE, formatPath, sortProblems } from './problems.ts';
 import type { ConfigProblem, FieldPath } from './problems.ts';
+import { knownSources } from './known-sources.ts';
 import { configSchema } from './schema.ts';
 import type { Config } from './schema.ts';
 import { didYouMean, nearest } from './suggest.ts';
@@ -59,6 +62,7 @@ export function parseConfig(text: string, file: string, options: LoadOptions = {
       problems.push({ ...place(path, atKey), path, message });
     }
   }
+  if (parsed.success) problems.push(...strangeSources(parsed.data, place));
   if (!parsed.success || problems.length > 0) return { ok: false, problems: sortProblems(problems) };
   return { ok: true, config: resolvePaths(parsed.data, dirname(resolve(file))) };
 }
@@ -77,6 +81,16 @@ function shapeProblem(yaml: YamlText, file: string): readonly ConfigProblem[] | 
   if (yaml.empty) return [{ ...at, message: 'the file is empty; a config needs at least "sources:"' }];
   if (typeof yaml.data === 'object' && !Array.isArray(yaml.data)) return undefined;
   return [{ ...at, message: `expected a mapping with "sources:", got ${show(yaml.data)}` }];
+}
+
+/** Sources that `merge.policy` names and nobody knows. */
+function strangeSources(config: Config, place: Placer): readonly ConfigProblem[] {
+  const known = knownSources(config);
+  return sourcesNamedBy(config.merge.policy ?? DEFAULT_RULES.policy).flatMap(([name, below]) => {
+    if (known.has(name)) return [];
+    const path = ['merge', 'policy', ...below];
+    return [{ ...place(path), path, message: `unknown source "${name}"${didYouMean(name, known.names)}` }];
+  });
 }
 
 /** By hand, not in the schema: a source that is wrong elsewhere still must not hide this. */
@@ -141,7 +155,7 @@ function resolvePaths(config: Config, base: string): Config {
     }
     return source;
   });
-  return { ...config, sources };
+  return { ...config, sources, resources: config.resources.map((path) => resolve(base, path)) };
 }
 
 type TlsFiles = Readonly<Record<'ca' | 'cert' | 'key', string>>;

@@ -19,6 +19,12 @@ export const CONFIG_INVALID = defineError('ISTHMUS_CONFIG_INVALID', (problems: r
   problems.map(formatProblem).join('\n'),
 );
 
+/** The same for the files of `resources:`. */
+export const RESOURCES_INVALID = defineError(
+  'ISTHMUS_RESOURCES_INVALID',
+  (problems: readonly ConfigProblem[]) => problems.map(formatProblem).join('\n'),
+);
+
 export const CONFIG_UNREADABLE = defineError(
   'ISTHMUS_CONFIG_UNREADABLE',
   (file: string) => `cannot read the config ${file}`,

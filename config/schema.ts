@@ -1,6 +1,7 @@
 // The static config file (isthmus.yaml): its shape, defaults and types. Unknown fields are errors; where
 // they stand in the file is found by config/load.ts.
 import { z } from 'zod';
+import { ruleFields } from './policy.ts';
 import { shapingFields } from './shaping.ts';
 
 const sourceName = z
@@ -284,6 +285,10 @@ export const sourceSchema = z.discriminatedUnion('kind', [
 
 export const configSchema = z.strictObject({
   sources: z.array(sourceSchema).min(1, 'at least one source'),
+  /** How the sources of a service become one, where no ServicePolicy says otherwise. */
+  merge: z.strictObject(ruleFields).prefault({}),
+  /** Files and directories of resources, relative to the config file. */
+  resources: z.array(z.string().min(1)).default([]),
   xds: z.strictObject({ plaintext: listenAddress.default('127.0.0.1:15010') }).prefault({}),
   admin: z.strictObject({ listen: listenAddress.default('127.0.0.1:15080') }).prefault({}),
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),

@@ -81,6 +81,14 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
         registers,
       }),
     },
+    resources: {
+      good: new Gauge({
+        name: 'isthmus_resources_good',
+        help: '1 while the resources on disk are the ones that count, 0 while they are refused',
+        registers,
+      }),
+      count: new Gauge({ name: 'isthmus_resources', help: 'Resources that count', registers }),
+    },
     identity: {
       conflicts: new Gauge({
         name: 'isthmus_identity_conflict_services',
