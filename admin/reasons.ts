@@ -1,15 +1,21 @@
 // Why an endpoint is in the state it is in, in words. Pure; the merge decided, this only tells.
-import type { HealthVerdict, MergedEndpoint } from '../model/merge/types.ts';
+import type { HealthVerdict, MergedEndpoint, WithheldEndpoint } from '../model/merge/types.ts';
 import type { FederationSnapshot, SourceState } from '../model/snapshot.ts';
 import type { EndpointJson } from './types.ts';
 
 type Told = Pick<EndpointJson, 'state' | 'since' | 'reason'>;
 
 /** @param now milliseconds since the epoch. */
-export function stateOf(endpoint: MergedEndpoint, sources: FederationSnapshot['sources'], now: number): Told {
+export function stateOf(
+  endpoint: MergedEndpoint | WithheldEndpoint,
+  sources: FederationSnapshot['sources'],
+  now: number,
+): Told {
   const { verdict } = endpoint;
   const { quarantined, doubted, health } = verdict;
-  const more = `${healthInWords(health)}${conflictsInWords(verdict.conflicts)}`;
+  const unpaid = 'withheld' in endpoint && endpoint.withheld === 'no-share';
+  const share = unpaid ? '; no share while others can serve' : '';
+  const more = `${healthInWords(health)}${conflictsInWords(verdict.conflicts)}${share}`;
   if (quarantined) {
     const reason = `answered a ping as ${quarantined.answeredAs}`;
     return { state: 'quarantined', since: rfc3339(quarantined.since), reason };

@@ -3,7 +3,7 @@ import { compareEndpoints, isReady } from '../model/endpoint.ts';
 import { mergeShards } from '../model/merge.ts';
 import { emptiness, portsOf } from '../model/merge/emptiness.ts';
 import { localityGroups, sharesOf } from '../model/merge/localities.ts';
-import type { MergedEndpoint } from '../model/merge/types.ts';
+import type { MergedEndpoint, WithheldEndpoint } from '../model/merge/types.ts';
 import { splitServiceName } from '../model/names.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
 import type { FederationSnapshot, ServiceShards, SourceState } from '../model/snapshot.ts';
@@ -55,8 +55,8 @@ export function endpointsJson(
 ): readonly EndpointJson[] {
   return portsOf(mergeShards(shards)).flatMap((port) => {
     const shares = sharesOf(localityGroups(port.endpoints, shards.rules.policy));
-    const out = new Set<MergedEndpoint>(port.withheld);
-    return [...port.endpoints, ...port.withheld].sort(compareEndpoints).map((endpoint) => ({
+    const all: (MergedEndpoint | WithheldEndpoint)[] = [...port.endpoints, ...port.withheld];
+    return all.sort(compareEndpoints).map((endpoint) => ({
       service: shards.service,
       address: endpoint.address,
       port: endpoint.port,
@@ -66,7 +66,7 @@ export function endpointsJson(
       health: endpoint.health,
       weight: endpoint.weight,
       share: shares.get(endpoint) ?? 0,
-      priority: out.has(endpoint) ? null : endpoint.priority,
+      priority: 'withheld' in endpoint ? null : endpoint.priority,
       side: endpoint.side,
       sources: endpoint.sources,
       labels: endpoint.labels,

@@ -14,6 +14,7 @@ const BY_STATE: Readonly<Record<string, Colour>> = {
   STALE: 'yellow',
   NACKED: 'red',
   quarantined: 'red',
+  drained: 'grey',
   NOT_SENT: 'grey',
 };
 
@@ -50,6 +51,8 @@ export function servicesView(): View<ServiceJson> {
     wide: [
       { title: 'POLICY', text: (s) => s.policy },
       { title: 'ALIASES', text: (s) => s.aliases.join(',') },
+      { title: 'EMPTY', text: (s) => s.emptiness ?? '' },
+      { title: 'CONFLICTS', text: (s) => String(s.conflicts.length) },
     ],
     none: 'No services.',
   };
@@ -86,6 +89,8 @@ export function endpointsView(nowMs: number): View<EndpointJson> {
             .map(([k, v]) => `${k}=${v}`)
             .join(','),
       },
+      { title: 'PRIORITY', text: (e) => (e.priority === null ? '' : String(e.priority)) },
+      { title: 'SIDE', text: (e) => e.side },
       { title: 'REASON', text: (e) => e.reason },
     ],
     none: 'No endpoints.',

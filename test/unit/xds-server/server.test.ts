@@ -222,7 +222,8 @@ describe.each(BOTH)('%s over a socket', (variant) => {
     expect(running.server.proxies()).toEqual([]);
     expect(clock.pending).toBe(0);
     await settled();
-  });
+    // Some seconds of work, on a machine that may be busy.
+  }, 120_000);
 });
 
 describe('T1: both variants', () => {
