@@ -16,14 +16,19 @@ export interface ControlPlaneProcess {
   stop(): Promise<void>;
 }
 
-/** @param folder where isthmus.yaml is written; the test removes it. Resolves when it is ready. */
+/**
+ * @param folder where isthmus.yaml is written; the test removes it. @param more fields of the config beside the
+ * sources and addresses. Resolves when it is ready.
+ */
 export async function startControlPlane(
   folder: string,
   sources: readonly object[],
+  more: object = {},
 ): Promise<ControlPlaneProcess> {
   const [xdsPort, adminPort] = [await freePort(), await freePort()];
   const config = join(folder, 'isthmus.yaml');
   const settings = {
+    ...more,
     sources,
     xds: { plaintext: `127.0.0.1:${xdsPort}` },
     admin: { listen: `127.0.0.1:${adminPort}` },
