@@ -1,5 +1,5 @@
-// The policies of docs/merge.md, rule 2, on the true Envoy: shares are counted in answers, and a policy is changed
-// by a file while traffic flows.
+// The policies of docs/merge.md, rule 2, on Envoy and on the bundled proxy: shares are counted in answers, and a
+// policy is changed by a file while traffic flows.
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,17 +10,23 @@ import type { Backend } from '../support/backends.ts';
 import { startControlPlane } from '../support/control-plane.ts';
 import type { ControlPlaneProcess } from '../support/control-plane.ts';
 import { startDataPlane } from '../support/data-plane.ts';
-import type { DataPlane } from '../support/data-plane.ts';
+import type { DataPlane, DataPlaneKind } from '../support/data-plane.ts';
 import { describePeers } from '../support/describe-peer.ts';
+import type { StartPeer } from '../support/describe-peer.ts';
 import { eventually } from '../support/eventually.ts';
 
 const ASKED = 1_000;
 const WITHIN = { withinMs: 60_000 };
 
-describePeers(['envoy'], 'policies on Envoy', (start) => {
+for (const kind of ['envoy', 'proxy'] as const) {
+  const needed = kind === 'envoy' ? (['envoy'] as const) : [];
+  describePeers(needed, `policies through ${kind}`, (start) => scenario(kind, start));
+}
+
+function scenario(kind: DataPlaneKind, start: StartPeer): void {
   let folder: string;
   let control: ControlPlaneProcess;
-  let envoy: DataPlane;
+  let plane: DataPlane;
   const backends: Backend[] = [];
 
   const setPolicy = (policy: unknown) =>
@@ -35,7 +41,7 @@ describePeers(['envoy'], 'policies on Envoy', (start) => {
     );
 
   const ask = async (service: string): Promise<string> => {
-    const response = await fetch(`http://127.0.0.1:${envoy.port}/`, { headers: { service } });
+    const response = await fetch(`http://127.0.0.1:${plane.port}/`, { headers: { service } });
     const text = await response.text();
     return response.status === 200 ? text : String(response.status);
   };
@@ -64,11 +70,11 @@ describePeers(['envoy'], 'policies on Envoy', (start) => {
     await setPolicy({ weighted: { old: 90, new: 10 } });
     const sources = ['old', 'new'].map((name) => ({ name, kind: 'file', path: `./${name}.json` }));
     control = await startControlPlane(folder, sources, { resources: ['./policies'] });
-    envoy = await startDataPlane('envoy', start, { xdsPort: control.xdsPort, service: 'caller' });
+    plane = await startDataPlane(kind, start, { xdsPort: control.xdsPort, service: 'caller' });
     await eventually(async () => (await ask('orders')) !== '404', WITHIN);
   });
   afterAll(async () => {
-    await envoy?.stop();
+    await plane?.stop();
     await control?.stop();
     await Promise.all(backends.map((backend) => backend.stop()));
     await rm(folder, { recursive: true, force: true });
@@ -101,4 +107,4 @@ describePeers(['envoy'], 'policies on Envoy', (start) => {
     expect(Object.keys(await parts('orders.default@old', 50)).sort()).toEqual(['old-1', 'old-2']);
     expect(Object.keys(await parts('orders@new', 50))).toEqual(['new-1']);
   });
-});
+}
