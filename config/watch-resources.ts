@@ -13,9 +13,9 @@ export interface WatchOptions {
   readonly context: ResourceContext;
   /** Between two looks. Default 1,000 ms. */
   readonly pollMs?: number;
-  onResources(resources: Resources): void;
+  readonly onResources: (resources: Resources) => void;
   /** ISTHMUS_RESOURCES_INVALID; told once per state of the files. */
-  onFault(error: Error): void;
+  readonly onFault: (error: Error) => void;
 }
 
 /** A file that is just being written may look torn: only the third bad look at it counts. */
