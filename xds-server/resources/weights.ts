@@ -13,7 +13,8 @@ interface Weighted {
 
 /** The weight to send for each of `all`; of one priority or of all, the ratios are the same. */
 export function wholeWeights(all: readonly Weighted[]): (one: Weighted) => number {
-  const capped = (weight: number): number => Math.min(Math.max(0, weight), MAX_WEIGHT);
+  // NaN is no more than 0.
+  const capped = (weight: number): number => (weight > 0 ? Math.min(weight, MAX_WEIGHT) : 0);
   const sum = all.reduce((total, { weight }) => total + Math.max(1, capped(weight)), 0);
   const wanted = scaleFor(all.map(({ weight }) => capped(weight)).filter((weight) => weight > 0));
   const scale = sum * wanted <= MAX_WEIGHT ? wanted : (MAX_WEIGHT - all.length) / sum;

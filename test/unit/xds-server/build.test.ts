@@ -261,6 +261,7 @@ describe('assignments', () => {
           expect(json.endpoints.map((l) => l.load_balancing_weight).reduce((a, b) => a + b, 0)).toBe(sum);
         },
       ),
+      { examples: [[[Number.NaN, 0]], [[Number.NaN, 0.5, 3]], [[Infinity, 1]]] },
     );
   });
 });
