@@ -1,5 +1,7 @@
 // "Leave me alone for so long": what HTTP servers say with 429 and 503 (RFC 9110 §10.2.3), carried from the
-// answer to the loop that waits. Does not wait itself.
+// answer to the loop that waits.
+import { sleep } from './clock.ts';
+import type { Clock } from './clock.ts';
 
 /** A question that was put off for so long is given up: the source shall say why it waits. */
 export const PATIENCE_MS = 20_000;
@@ -28,4 +30,25 @@ export function retryAfterOf(thrown: unknown): number {
     error = error.cause;
   }
   return 0;
+}
+
+/** Holds up all questions to one server; outlives the client that was told to wait. */
+export class Hold {
+  readonly #clock: Clock;
+  #until = Number.NEGATIVE_INFINITY;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** For `ms` from now on, at most MAX_RETRY_AFTER_MS; what was put before still holds. */
+  put(ms: number): void {
+    this.#until = Math.max(this.#until, this.#clock.monotonic() + Math.min(MAX_RETRY_AFTER_MS, ms));
+  }
+
+  /** Waits it out, and a little longer, so that what was held up does not come back all at once. */
+  async over(signal: AbortSignal): Promise<void> {
+    const ms = this.#until - this.#clock.monotonic();
+    if (ms > 0) await sleep(ms * (1 + 0.25 * Math.random()), signal, this.#clock);
+  }
 }

@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
 import type { ConsulSource } from '../../config/schema.ts';
 import type { Clock } from '../../lib/clock.ts';
+import type { Hold } from '../../lib/retry-after.ts';
 import type { ConsulAccess } from './access.ts';
 import { catalogAnswer, checksAnswer, datacentersAnswer, healthAnswer, leaderAnswer } from './answers.ts';
 import type { ConsulEntry, ConsulStateCheck } from './answers.ts';
@@ -26,6 +27,8 @@ export interface ConsulClient {
   /** All services the token may see. */
   services(ask: Ask): Promise<Answer<ConsulCatalog>>;
   health(service: string, ask: Ask): Promise<Answer<ConsulEntry[]>>;
+  /** Only the index that health() would have: it moves with the service's instances, their checks and nodes. */
+  index(service: string, ask: Ask): Promise<string>;
   /** Checks that do not pass, of all services and nodes: small, whatever the size of the catalog. */
   failing(ask: Ask): Promise<Answer<ConsulStateCheck[]>>;
   /** Names of all datacenters, this one and those joined over the WAN. */
@@ -42,9 +45,10 @@ export function createConsulClient(
   config: ClientConfig,
   access: ConsulAccess,
   clock: Clock,
+  hold?: Hold,
 ): ConsulClient {
   const npm = createNpmConsul(Consul, config, access);
-  const asker = new Asker(access, clock, config);
+  const asker = new Asker(access, clock, config, hold);
   const meta = Object.entries(config.nodeMeta).map(([key, value]) => `${key}:${value}`);
   const onNodes = meta.length === 0 ? {} : { 'node-meta': meta };
   const instances = {
@@ -84,6 +88,18 @@ export function createConsulClient(
       const entries = fit(healthAnswer, data, what);
       denyIfHidden(response, entries, what);
       return { index: indexOf(response, what), data: entries };
+    },
+    async index(service, ask) {
+      const what = `the index of service ${service}`;
+      // The index is that of the service, whatever passes the filter; this one lets nothing pass.
+      const filter = 'Service.ID == ""';
+      const { response, data } = await asker.ask(
+        what,
+        (o) => npm.health.service({ ...o, filter, service }),
+        ask,
+      );
+      fit(healthAnswer, data, what);
+      return indexOf(response, what);
     },
     async failing(ask) {
       const what = 'the failing checks';

@@ -13,7 +13,7 @@ export interface ConsulLimits {
   readonly minIntervalMs: number;
   /** Services watched at once; the others take turns. Default 64. */
   readonly maxWatches: number;
-  /** Least time from one round over the services that take turns to the next. Default 5,000 ms. */
+  /** Least time from one round over the services that take turns to the next. Default 1,000 ms. */
   readonly roundMs: number;
 }
 

@@ -30,17 +30,18 @@ export class Follower {
       tickMs: Math.min(limits.roundMs, limits.minIntervalMs),
       roundMs: limits.roundMs,
       fetch: async (name, signal) => {
-        const { data } = await client.health(name, askFrom(limits, '0', signal));
-        if (this.#turns.has(name)) told.now(name, data);
-        return data;
+        const answer = await client.health(name, askFrom(limits, '0', signal));
+        if (this.#turns.has(name)) told.now(name, answer.data);
+        return answer;
       },
+      index: (name, signal) => client.index(name, askFrom(limits, '0', signal)),
     });
   }
 
   /** @param from index and entries of what was told already. */
   add(name: string, from?: { readonly index: string; readonly data: readonly ConsulEntry[] }): void {
     if (this.#watched.size < this.#context.limits.maxWatches) this.#watch(name, from?.index ?? '0');
-    else this.#turns.add(name, from?.data);
+    else this.#turns.add(name, from?.data, from?.index);
   }
 
   /**

@@ -1,5 +1,6 @@
 // A Consul datacenter as a source (README.md). This file only puts the parts together.
 import type { ConsulSource } from '../../config/schema.ts';
+import { Hold } from '../../lib/retry-after.ts';
 import type { Discoverer } from '../../model/discovery.ts';
 import { supervisedSource } from '../source.ts';
 import type { SourceDeps, SourceTimings } from '../source.ts';
@@ -23,7 +24,7 @@ export async function createConsulSource(
     answerMs = 10_000,
     minIntervalMs = 500,
     maxWatches = config.maxWatches,
-    roundMs = 5_000,
+    roundMs = 1_000,
     ...supervised
   } = timings;
   const context: ConsulContext = {
@@ -33,13 +34,14 @@ export async function createConsulSource(
     log: deps.log.child({ source: config.name, kind: config.kind }),
     warned: new Set(),
   };
+  const hold = new Hold(deps.clock);
   return supervisedSource({
     ...deps,
     source: config.name,
     kind: config.kind,
     timings: supervised,
     async open() {
-      const client = createConsulClient(Consul, config, await readAccess(config), deps.clock);
+      const client = createConsulClient(Consul, config, await readAccess(config), deps.clock, hold);
       return {
         watch: (emit, signal) => watchConsul(context, client, emit, signal),
         probe: (signal) => client.leader({ signal, deadlineMs: answerMs }),

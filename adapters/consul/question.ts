@@ -5,10 +5,15 @@ import { EventEmitter } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { backoff } from '../../lib/backoff.ts';
 import type { Backoff } from '../../lib/backoff.ts';
-import { sleep } from '../../lib/clock.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { toError } from '../../lib/errors.ts';
-import { MAX_RETRY_AFTER_MS, PATIENCE_MS, readRetryAfter, withRetryAfter } from '../../lib/retry-after.ts';
+import {
+  Hold,
+  MAX_RETRY_AFTER_MS,
+  PATIENCE_MS,
+  readRetryAfter,
+  withRetryAfter,
+} from '../../lib/retry-after.ts';
 import type { ConsulAccess } from './access.ts';
 import { CONSUL_BUSY, explainAnswer } from './errors.ts';
 import type { Asked, NpmError } from './errors.ts';
@@ -38,12 +43,14 @@ export class Asker {
   readonly #clock: Clock;
   readonly #asked: Asked;
   readonly #backoff: Backoff = backoff({ baseMs: 1_000, maxMs: 15_000 });
-  #heldUntil = 0;
+  readonly #hold: Hold;
 
-  constructor(access: ConsulAccess, clock: Clock, asked: Asked) {
+  /** @param hold kept from client to client. */
+  constructor(access: ConsulAccess, clock: Clock, asked: Asked, hold = new Hold(clock)) {
     this.#access = access;
     this.#clock = clock;
     this.#asked = asked;
+    this.#hold = hold;
   }
 
   /**
@@ -57,7 +64,7 @@ export class Asker {
     let refused = '';
     for (;;) {
       ask.signal.throwIfAborted();
-      if (maxPutOff > 0) await this.#hold(ask.signal);
+      if (maxPutOff > 0) await this.#hold.over(ask.signal);
       const { token } = this.#access;
       try {
         const answer = await once(call, ask);
@@ -86,17 +93,11 @@ export class Asker {
     return (await this.#access.refresh()) || this.#access.token !== refused;
   }
 
-  async #hold(signal: AbortSignal): Promise<void> {
-    const ms = this.#heldUntil - this.#clock.monotonic();
-    // Spread, so that what was held up does not come back all at once.
-    if (ms > 0) await sleep(ms * (1 + 0.25 * Math.random()), signal, this.#clock);
-  }
-
   /** For how long: milliseconds. */
   #putOff(response: IncomingMessage | undefined): number {
     const said = readRetryAfter(response?.headers['retry-after'], this.#clock.now());
     const ms = Math.min(MAX_RETRY_AFTER_MS, said ?? this.#backoff.next());
-    this.#heldUntil = Math.max(this.#heldUntil, this.#clock.monotonic() + ms);
+    this.#hold.put(ms);
     return ms;
   }
 }

@@ -1,9 +1,11 @@
 // The services beyond `maxWatches`. Two coarse watches say that something moved; which of them to ask, and
 // when, is decided here: at once those that are named, in a round all of them when the catalog moved without
-// a name, and slowly each in turn even when nothing moved. Knows nothing of HTTP.
+// a name, and slowly each in turn even when nothing moved. In a round the cheap question comes first, whether
+// a service's index has moved; only then is it fetched. Knows nothing of HTTP.
 import { sleep } from '../../lib/clock.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { ConsulEntry, ConsulStateCheck } from './answers.ts';
+import type { Answer } from './client.ts';
 import { mapLimit } from '../tasks.ts';
 
 export interface TurnsOptions {
@@ -13,7 +15,9 @@ export interface TurnsOptions {
   /** Least time from one round over all to the next. */
   readonly roundMs: number;
   /** One question; its answer is told to whom it concerns. */
-  fetch(name: string, signal: AbortSignal): Promise<readonly ConsulEntry[]>;
+  fetch(name: string, signal: AbortSignal): Promise<Answer<readonly ConsulEntry[]>>;
+  /** The index that fetch() would have now: costs a few bytes. */
+  index(name: string, signal: AbortSignal): Promise<string>;
 }
 
 /** Questions at once. */
@@ -21,15 +25,17 @@ const AT_ONCE = 8;
 /** Each service is asked at least once in this time. */
 const RELIST_MS = 60_000;
 /** A round over N services counts as this long at least, so that rounds do not follow one another. */
-const ROUND_MS_PER_SERVICE = 10;
+const ROUND_MS_PER_SERVICE = 2;
 
 /** Questions in one tick, so that those that are named do not wait for the end of a round. */
-const BATCH = 400;
+const BATCH = 1_000;
 
 export class Turns {
   readonly #options: TurnsOptions;
   /** Nodes of each service, as it was last seen: a check of a node concerns them all. */
   readonly #nodes = new Map<string, ReadonlySet<string>>();
+  /** Index of each service when it was fetched last. */
+  readonly #indexes = new Map<string, string>();
   readonly #named = new Set<string>();
   /** What is left of the round or of the slow turn. */
   #queue: string[] = [];
@@ -54,14 +60,16 @@ export class Turns {
     return [...this.#nodes.keys()];
   }
 
-  /** @param entries what was told already; undefined: to be asked at once. */
-  add(name: string, entries?: readonly ConsulEntry[]): void {
+  /** @param entries what was told already, with its index; undefined: to be asked at once. */
+  add(name: string, entries?: readonly ConsulEntry[], index?: string): void {
+    if (index !== undefined) this.#indexes.set(name, index);
     this.#nodes.set(name, nodesOf(entries ?? []));
     if (entries === undefined) this.#named.add(name);
   }
 
   delete(name: string): boolean {
     this.#named.delete(name);
+    this.#indexes.delete(name);
     return this.#nodes.delete(name);
   }
 
@@ -91,23 +99,27 @@ export class Turns {
         this.#moved = false;
         this.#queue = this.names();
       } else this.#queue.push(...this.#slowTurn(tickMs));
-      await mapLimit([...this.#next()], AT_ONCE, (name) => this.#ask(name, signal));
+      await mapLimit([...this.#next()], AT_ONCE, ([name, named]) => this.#ask(name, named, signal));
     }
   }
 
   /** One tick's worth of questions; those that are named first. */
-  *#next(): Generator<string> {
-    const named = [...this.#named];
+  *#next(): Generator<readonly [name: string, named: boolean]> {
+    const named = new Set(this.#named);
     this.#named.clear();
-    yield* named;
+    for (const name of named) yield [name, true];
     const queue = this.#queue.splice(0, BATCH);
-    for (const name of queue) if (!named.includes(name)) yield name;
+    for (const name of queue) if (!named.has(name)) yield [name, false];
   }
 
-  async #ask(name: string, signal: AbortSignal): Promise<void> {
+  async #ask(name: string, named: boolean, signal: AbortSignal): Promise<void> {
     if (!this.has(name)) return;
-    const entries = await this.#options.fetch(name, signal);
-    if (this.has(name)) this.#nodes.set(name, nodesOf(entries));
+    const known = named ? undefined : this.#indexes.get(name);
+    if (known !== undefined && known === (await this.#options.index(name, signal))) return;
+    const { data, index } = await this.#options.fetch(name, signal);
+    if (!this.has(name)) return;
+    this.#nodes.set(name, nodesOf(data));
+    this.#indexes.set(name, index);
   }
 
   /** As many of the services as are due after `ms`, so that all have been asked within RELIST_MS. */

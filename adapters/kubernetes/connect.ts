@@ -7,6 +7,7 @@ import type { OutgoingHttpHeaders } from 'node:http';
 import type { RequestOptions } from 'node:https';
 import type { KubeConfig } from '@kubernetes/client-node';
 import type { KubernetesSource } from '../../config/schema.ts';
+import type { Hold } from '../../lib/retry-after.ts';
 import { importClient } from '../import-client.ts';
 import { KUBE_CONFIG } from './errors.ts';
 import { readToken, tokenFileOf } from './token-file.ts';
@@ -19,6 +20,7 @@ import type { KubeTransport } from './transport.ts';
  */
 export async function connect(
   config: Pick<KubernetesSource, 'kubeconfig' | 'context'>,
+  hold?: Hold,
 ): Promise<KubeTransport> {
   const client = await importClient(
     'kubernetes',
@@ -35,6 +37,7 @@ export async function connect(
   const server = chooseContext(kube, config.context);
   const tokenFile = await tokenFileOf(kube.getCurrentUser(), config.kubeconfig);
   return createTransport({
+    ...(hold ? { hold } : {}),
     server,
     request: server.protocol === 'http:' ? httpRequest : httpsRequest,
     // Anew for each request: tokens expire, exec plugins and files give new ones.

@@ -1,6 +1,7 @@
 // A Kubernetes cluster as a source: follows Services and EndpointSlices and tells what callers can reach;
 // Pods and Nodes add labels and places. Read-only.
 import type { KubernetesSource } from '../../config/schema.ts';
+import { Hold } from '../../lib/retry-after.ts';
 import type { Discoverer } from '../../model/discovery.ts';
 import { supervisedSource } from '../source.ts';
 import type { SourceDeps, SourceTimings } from '../source.ts';
@@ -25,6 +26,7 @@ export function createKubernetesSource(
   const { name: source, kind } = config;
   const decor = new KubeDecor();
   const readImports = new Set<string>();
+  const hold = new Hold(deps.clock);
   const notices = new Notices(deps.log.child({ source, kind }));
   const { clock } = deps;
   const parts = { config, clock, decor, notices, readImports, deniedRetryMs, absentRetryMs };
@@ -38,7 +40,7 @@ export function createKubernetesSource(
     timings,
     notice: () => notices.text,
     open: async () => {
-      const transport = await connect(config);
+      const transport = await connect(config, hold);
       return {
         watch: (emit, signal) => follow({ ...parts, transport }, emit, signal),
         probe: (signal) => transport.probe(question, signal),

@@ -2,9 +2,14 @@
 // that still works while the server no longer accepts new ones, and nothing is left open when it is over.
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { RequestOptions } from 'node:https';
-import { sleep } from '../../lib/clock.ts';
-import type { Clock } from '../../lib/clock.ts';
-import { MAX_RETRY_AFTER_MS, PATIENCE_MS, readRetryAfter, withRetryAfter } from '../../lib/retry-after.ts';
+import { systemClock } from '../../lib/clock.ts';
+import {
+  Hold,
+  MAX_RETRY_AFTER_MS,
+  PATIENCE_MS,
+  readRetryAfter,
+  withRetryAfter,
+} from '../../lib/retry-after.ts';
 import {
   KUBE_ABSENT,
   KUBE_ANSWER,
@@ -51,7 +56,8 @@ export interface TransportOptions {
   readonly credentials: () => Promise<RequestOptions>;
   /** Longest body that getJson() reads, bytes. Default 64,000,000. */
   readonly maxBytes?: number;
-  readonly clock?: Clock;
+  /** Kept from transport to transport. */
+  readonly hold?: Hold;
 }
 
 /** Times that a question is put off (429) before it counts as a fault. */
@@ -63,20 +69,20 @@ const PUT_OFF_MS = 1_000;
 const KEEP_ALIVE_MS = 15_000;
 
 export function createTransport(options: TransportOptions): KubeTransport {
-  const { server, maxBytes = 64_000_000 } = options;
+  const { server, maxBytes = 64_000_000, hold = new Hold(systemClock) } = options;
   const open = async (query: KubeQuery, signal: AbortSignal, patience = MAX_PUT_OFF) => {
     let waitedMs = 0;
     for (let tries = 1; ; tries += 1) {
+      if (patience > 0) await hold.over(signal);
       const response = await send(options, query, signal);
       if (response.statusCode === 200) return response;
       const text = await readText(response, 64 * 1024, query).catch(() => '');
       if (response.statusCode !== 429) throw refusal(server, query, response.statusCode ?? 0, text);
       const ms = putOffMs(response);
+      hold.put(ms);
       waitedMs += ms;
       if (tries > patience || waitedMs > PATIENCE_MS)
         throw withRetryAfter(KUBE_BUSY(whatOf(query), tries, messageOf(text)), ms);
-      // Spread, so that what was put off does not come back all at once.
-      await sleep(ms * (1 + 0.25 * Math.random()), signal, options.clock);
     }
   };
   const getJson = async (query: KubeQuery, signal: AbortSignal, patience?: number) =>

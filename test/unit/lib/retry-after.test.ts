@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { readRetryAfter, retryAfterOf, withRetryAfter } from '../../../lib/retry-after.ts';
+import { ManualClock } from '../../../lib/clock.ts';
+import { Hold, readRetryAfter, retryAfterOf, withRetryAfter } from '../../../lib/retry-after.ts';
 
 test.each([
   ['3', 3_000],
@@ -19,4 +20,28 @@ test('an error keeps it, also as the cause of another one, within bounds', () =>
   expect(retryAfterOf(withRetryAfter(new Error('busy'), 86_400_000))).toBe(30_000);
   expect(retryAfterOf(withRetryAfter(new Error('down'), undefined))).toBe(0);
   expect(retryAfterOf('text')).toBe(0);
+});
+
+test('a hold holds up until the longest is over, and ends with the signal', async () => {
+  const clock = new ManualClock();
+  const hold = new Hold(clock);
+  const stop = new AbortController();
+  await hold.over(stop.signal);
+  hold.put(2_000);
+  hold.put(1_000);
+  let over = false;
+  const waiting = hold.over(stop.signal).then(() => {
+    over = true;
+  });
+  clock.advance(1_999);
+  await Promise.resolve();
+  expect(over).toBe(false);
+  clock.advance(501);
+  await waiting;
+  await hold.over(stop.signal);
+  hold.put(1_000);
+  const cut = hold.over(stop.signal);
+  stop.abort(new Error('enough'));
+  await expect(cut).rejects.toThrow('enough');
+  expect(clock.pending).toBe(0);
 });

@@ -17,6 +17,9 @@ const check = (over: Partial<ConsulStateCheck>): ConsulStateCheck => ({
 function make(names: readonly string[]) {
   const clock = new ManualClock();
   const asked: string[] = [];
+  const looked: string[] = [];
+  const indexes = new Map<string, string>();
+  const indexOf = (name: string) => indexes.get(name) ?? '1';
   const stop = new AbortController();
   const turns = new Turns({
     clock,
@@ -24,7 +27,11 @@ function make(names: readonly string[]) {
     roundMs: 5_000,
     fetch: (name) => {
       asked.push(name);
-      return Promise.resolve(on(`node-of-${name}`));
+      return Promise.resolve({ index: indexOf(name), data: on(`node-of-${name}`) });
+    },
+    index: (name) => {
+      looked.push(name);
+      return Promise.resolve(indexOf(name));
     },
   });
   names.forEach((name) => turns.add(name, on(`node-of-${name}`)));
@@ -42,7 +49,7 @@ function make(names: readonly string[]) {
     await expect(loop).rejects.toThrow('over');
     expect(clock.pending).toBe(0);
   };
-  return { turns, pass, end };
+  return { turns, pass, end, looked, indexes };
 }
 
 const names = Array.from({ length: 30 }, (_, n) => `s${n}`);
@@ -56,12 +63,32 @@ test('when nothing moves each is asked once a minute, spread', async () => {
 });
 
 test('when the catalog moved all are asked, and not again before the round is over', async () => {
-  const { turns, pass, end } = make(names);
+  const { turns, pass, end, looked } = make(names);
   turns.catalogMoved();
   expect((await pass(500)).length).toBe(30);
   turns.catalogMoved();
-  expect((await pass(4_500)).length).toBeLessThan(5);
+  await pass(4_500);
+  expect(looked.length).toBeLessThan(5);
+  await pass(500);
+  expect(looked.length).toBeGreaterThanOrEqual(30);
+  await end();
+});
+
+test('in a round only those are fetched whose index has moved', async () => {
+  const { turns, pass, end, looked, indexes } = make(names);
+  turns.catalogMoved();
   expect((await pass(500)).length).toBe(30);
+  expect(looked).toEqual([]);
+  indexes.set('s3', '2').set('s29', '2');
+  turns.catalogMoved();
+  expect((await pass(5_000)).sort()).toEqual(['s29', 's3']);
+  expect(new Set(looked)).toEqual(new Set(names));
+  // What is named is fetched without looking.
+  looked.length = 0;
+  turns.failingNow([]);
+  turns.failingNow([check({ ServiceName: 's7' })]);
+  expect(await pass(500)).toEqual(['s7']);
+  expect(looked).not.toContain('s7');
   await end();
 });
 
