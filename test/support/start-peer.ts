@@ -24,7 +24,7 @@ export interface StartOptions {
   readonly args?: readonly string[];
 }
 
-const READY_WITHIN_MS = 60_000;
+const READY_WITHIN_MS = 100_000;
 
 /** Resolves when the peer is ready; a peer that does not come up is stopped, and the error has its log. */
 export async function startPeer<N extends PeerName>(
