@@ -221,12 +221,9 @@ describe('429', () => {
     return at;
   };
 
-  test('is waited out for as long as it says, and holds up the other questions too', async () => {
+  test('is waited out for as long as it says', async () => {
     const at = busyFor(1, { 'retry-after': '1' });
-    const first = client.services(ask());
-    await vi.waitFor(() => expect(at).toHaveLength(1));
-    const answers = await Promise.all([first, client.services(ask())]);
-    expect(answers.map(({ data }) => data)).toEqual([{ consul: [] }, { consul: [] }]);
+    expect((await client.services(ask())).data).toEqual({ consul: [] });
     expect((at[1] ?? 0) - (at[0] ?? 0)).toBeGreaterThanOrEqual(990);
   });
 
