@@ -9,10 +9,13 @@ import type { EndpointGroup } from './endpoint.ts';
 export type DiscoveryUpdate =
   /** The whole source: a service that is not listed is gone. Also says "the source is live". */
   | { readonly type: 'sync'; readonly groups: readonly EndpointGroup[] }
-  /** One service. No endpoints: known and empty. */
-  | { readonly type: 'group'; readonly group: EndpointGroup }
+  /**
+   * One service. No endpoints: known and empty. `intended`: somebody meant the endpoints to go that are no
+   * longer listed, such as by deleting the service; never said of what a list does not show.
+   */
+  | { readonly type: 'group'; readonly group: EndpointGroup; readonly intended?: true }
   /** One service that the source no longer lists at all. */
-  | { readonly type: 'gone'; readonly service: string }
+  | { readonly type: 'gone'; readonly service: string; readonly intended?: true }
   /** The source does not answer, or answers nonsense. Keep everything it said. */
   | { readonly type: 'stale'; readonly cause: Error }
   /**

@@ -1,0 +1,382 @@
+// Watches over one source: takes its words and the time, and decides what callers get of it: rules 1, 7, 9 and 10
+// of docs/merge.md, flap damping and warm-up. A deterministic machine without clock, timer or socket: equal words
+// at equal times give equal shards. Words are judged in batches: what is said between two calls of settle() counts
+// as said at once, whether by service or as one whole list. Costs what changed, never the size of the catalogue.
+import { Deadlines } from '../../lib/deadlines.ts';
+import type { DiscoveryUpdate } from '../../model/discovery.ts';
+import { endpointKey } from '../../model/endpoint.ts';
+import type { EndpointGroup } from '../../model/endpoint.ts';
+import { NO_MARKS } from '../../model/shard.ts';
+import type { Shard } from '../../model/shard.ts';
+import { dampingFactor, flapped, isSuppressed } from './damping.ts';
+import type { Flaps } from './damping.ts';
+import { isSpent, newEntry, note } from './entry.ts';
+import type { Entry } from './entry.ts';
+import { baseOf, isNothingLeft, isTooMuch } from './guard.ts';
+import type { Balance } from './guard.ts';
+import { earlier, hold } from './hold.ts';
+import type { Facts } from './hold.ts';
+import { proven } from './proof.ts';
+import type { Pinger, Verdict } from './proof.ts';
+import type { KeeperReport } from './reports.ts';
+import { restored } from './restore.ts';
+import type { KeeperSettings } from './settings.ts';
+import { viewOf } from './view.ts';
+import { takeWord } from './word.ts';
+
+export interface Settled {
+  /** undefined: the source offers nothing of this service any more. */
+  readonly shards: ReadonlyMap<string, Shard | undefined>;
+  readonly reports: readonly KeeperReport[];
+}
+
+/** Services looked at in one call because their time came; the others' turn is at once after it. */
+const DUE_AT_ONCE = 1_000;
+
+export class Keeper {
+  readonly #settings: KeeperSettings;
+  readonly #hasOtherReady: (service: string) => boolean;
+  readonly #entries = new Map<string, Entry>();
+  readonly #deadlines = new Deadlines();
+  /** Services whose shards have to be made anew. */
+  readonly #dirty = new Set<string>();
+  /** Services that lost endpoints without intent since the last judgement. */
+  readonly #lost = new Set<string>();
+  /** Services with endpoints that are kept. */
+  readonly #keeping = new Set<string>();
+  /** Services in whose shards the end of a hold shows. */
+  readonly #overdue = new Set<string>();
+  /** Departures in the order of time, until the guard's window has passed. */
+  #departures: { readonly at: number; readonly service: string; readonly key: string }[] = [];
+  #reports: KeeperReport[] = [];
+  #darkSince: number | undefined;
+  #liveSince = 0;
+  #hasListed = false;
+  /** The end of the hold was not seen yet. */
+  #holdPending = false;
+  #flaps: Flaps | undefined;
+  #keys = 0;
+  #fresh = 0;
+  #missing = 0;
+  #doubted = 0;
+
+  /** @param hasOtherReady does another source have an endpoint of this service that is ready and beyond doubt? */
+  constructor(settings: KeeperSettings, hasOtherReady: (service: string) => boolean) {
+    this.#settings = settings;
+    this.#hasOtherReady = hasOtherReady;
+  }
+
+  /** True when settle() would do something now, whatever the time. */
+  get hasNews(): boolean {
+    return this.#dirty.size > 0;
+  }
+
+  /** Endpoints that are offered though they are doubted. */
+  get doubted(): number {
+    return this.#doubted;
+  }
+
+  /** When settle() has to be called though the source says nothing; milliseconds since the epoch. */
+  get nextDeadline(): number | undefined {
+    const holdEnd =
+      this.#holdPending && this.#darkSince !== undefined
+        ? this.#darkSince + this.#settings.holdForMs
+        : undefined;
+    return earlier(this.#deadlines.next, holdEnd);
+  }
+
+  /** What was known when the process that wrote it ended: dark since then. Before anything is heard. */
+  restore(shards: Iterable<Shard>, writtenAt: number): void {
+    for (const shard of shards) {
+      const entry = restored(shard);
+      this.#entries.set(entry.service, entry);
+      this.#keys += entry.keys;
+      this.#keptChanged(entry, entry.kept?.size ?? 0);
+      this.#dirty.add(entry.service);
+    }
+    this.#goDark(writtenAt);
+  }
+
+  /** @param now milliseconds since the epoch; never less than at the call before. */
+  hear(update: DiscoveryUpdate, now: number): void {
+    switch (update.type) {
+      case 'stale':
+        return this.#goDark(now);
+      case 'alive':
+        return;
+      case 'sync':
+        return this.#takeList(update.groups, now);
+      case 'group':
+        this.#comeLive(now);
+        return this.#take(update.group.service, update.group, update.intended === true, now);
+      case 'gone':
+        this.#comeLive(now);
+        return this.#take(update.service, undefined, update.intended === true, now);
+    }
+  }
+
+  /** What a ping of one endpoint said; of one that is not known, nothing is kept. */
+  prove(service: string, key: string, verdict: Verdict, by: Pinger, now: number): void {
+    const entry = this.#entries.get(service);
+    if (!entry?.shard?.group.endpoints.some((endpoint) => endpointKey(endpoint) === key)) return;
+    // What a live source lists, silence never makes unhealthy, then or later.
+    const isHeld = this.#darkSince !== undefined || entry.kept?.has(key) === true;
+    if (verdict.kind === 'refused' && !isHeld) return;
+    const before = entry.ledger?.get(key)?.proof;
+    const proof = proven(before, verdict, by, now, this.#settings.fall);
+    note(entry, key, { proof });
+    if (proof.quarantined && !before?.quarantined) {
+      this.#reports.push({ type: 'quarantined', service, key, answeredAs: proof.quarantined.answeredAs });
+    }
+    this.#dirty.add(service);
+  }
+
+  /** Judges what was said since the last call, and what is due by now. */
+  settle(now: number): Settled {
+    this.#wakeDue(now);
+    this.#forgetDepartures(now);
+    this.#judge(now);
+    const shards = new Map<string, Shard | undefined>();
+    const facts: Facts = {
+      now,
+      darkSince: this.#darkSince,
+      liveSince: this.#liveSince,
+      settings: this.#settings,
+      hasOtherReady: this.#hasOtherReady,
+    };
+    for (const service of this.#dirty) {
+      const entry = this.#entries.get(service);
+      if (entry) this.#settleOne(entry, facts, shards);
+    }
+    this.#dirty.clear();
+    this.#fresh = 0;
+    const reports = this.#reports;
+    this.#reports = [];
+    return { shards, reports };
+  }
+
+  #goDark(now: number): void {
+    if (this.#darkSince !== undefined) return;
+    this.#darkSince = now;
+    this.#holdPending = true;
+    if (this.#settings.onLost !== 'hold') this.#markAll();
+    if (this.#settings.onLost === 'drop') this.#dropAll();
+  }
+
+  /** As if nothing had ever been said. */
+  #dropAll(): void {
+    for (const entry of this.#entries.values()) {
+      entry.group = undefined;
+      entry.kept = undefined;
+      entry.ledger = undefined;
+      entry.keys = 0;
+    }
+    this.#departures = [];
+    for (const set of [this.#keeping, this.#overdue, this.#lost]) set.clear();
+    this.#keys = 0;
+    this.#missing = 0;
+    this.#hasListed = false;
+  }
+
+  #comeLive(now: number): void {
+    if (this.#darkSince === undefined && this.#hasListed) return;
+    if (this.#darkSince !== undefined && this.#hasListed) {
+      this.#flaps = flapped(this.#flaps, now, this.#settings.damping);
+    }
+    this.#darkSince = undefined;
+    this.#holdPending = false;
+    this.#hasListed = true;
+    this.#liveSince = now;
+    if (this.#settings.onLost !== 'hold') this.#markAll();
+    for (const service of [...this.#keeping, ...this.#overdue]) this.#dirty.add(service);
+  }
+
+  #markAll(): void {
+    for (const service of this.#entries.keys()) this.#dirty.add(service);
+  }
+
+  #takeList(groups: readonly EndpointGroup[], now: number): void {
+    const isFirst = !this.#hasListed;
+    this.#comeLive(now);
+    const listed = new Set<string>();
+    for (const group of groups) {
+      listed.add(group.service);
+      this.#take(group.service, group, false, now, isFirst);
+    }
+    for (const [service, { group }] of this.#entries) {
+      if (group && !listed.has(service)) this.#take(service, undefined, false, now);
+    }
+    this.#relist(now);
+  }
+
+  /** What had left at the end of its hold, or refuted by pings, and is listed by a live source, is back. */
+  #relist(now: number): void {
+    for (const service of this.#overdue) {
+      const entry = this.#entries.get(service);
+      for (const [key, { left, proof }] of entry?.ledger ?? []) {
+        const isNew = left !== undefined && this.#settings.warmUpMs > 0;
+        const kept = proof?.quarantined && proof;
+        if (entry) note(entry, key, { left: undefined, proof: kept, ...(isNew && { newSince: now }) });
+      }
+    }
+    this.#overdue.clear();
+  }
+
+  #take(
+    service: string,
+    group: EndpointGroup | undefined,
+    intended: boolean,
+    now: number,
+    isFirst = false,
+  ): void {
+    const entry = this.#entries.get(service) ?? newEntry(service);
+    const hadAny = entry.keys > 0 || (entry.kept?.size ?? 0) > 0;
+    const doubted = new Set([...(entry.kept ?? [])].flatMap(([key, k]) => (k.doubtedAt === undefined ? [] : key)));
+    const freshBefore = entry.fresh?.size ?? 0;
+    const difference = takeWord(entry, group, intended, now);
+    if (!difference) return;
+    this.#entries.set(service, entry);
+    this.#dirty.add(service);
+    this.#keys += difference.grown;
+    this.#fresh += (entry.fresh?.size ?? 0) - freshBefore;
+    this.#keptChanged(entry, difference.keptMore);
+    if (difference.lost.length > 0) this.#lost.add(service);
+    for (const key of difference.lost) this.#departures.push({ at: now, service, key });
+    const relisted = difference.returned.filter((key) => doubted.has(key));
+    if (relisted.length > 0) this.#reports.push({ type: 'relisted', service, keys: relisted });
+    for (const key of difference.returned) if (!doubted.has(key)) this.#flap(entry, key, now);
+    for (const key of difference.failing) this.#flap(entry, key, now);
+    if (!isFirst && this.#settings.warmUpMs > 0 && (hadAny || this.#hasOtherReady(service))) {
+      for (const key of difference.added) note(entry, key, { newSince: now });
+    }
+  }
+
+  #flap(entry: Entry, key: string, now: number): void {
+    const { damping } = this.#settings;
+    if (!damping.enabled) return;
+    const before = entry.ledger?.get(key)?.flaps;
+    const flaps = flapped(before, now, damping);
+    note(entry, key, { flaps });
+    const factor = dampingFactor(flaps, now, damping);
+    if (factor === (before ? dampingFactor(before, now, damping) : 1)) return;
+    this.#reports.push({ type: 'damped', service: entry.service, key, factor, shadow: damping.shadow });
+  }
+
+  #wakeDue(now: number): void {
+    if (this.#holdPending && this.#darkSince !== undefined) {
+      const holdEnd = this.#darkSince + this.#settings.holdForMs;
+      if (now >= holdEnd) {
+        this.#holdPending = false;
+        for (const entry of this.#entries.values()) this.#wake(entry, holdEnd);
+      }
+    }
+    for (let turns = 0; turns < DUE_AT_ONCE; turns += 1) {
+      const service = this.#deadlines.takeDue(now);
+      if (service === undefined) break;
+      const entry = this.#entries.get(service);
+      if (entry?.wakeAt === undefined || entry.wakeAt > now) continue;
+      entry.wakeAt = undefined;
+      this.#dirty.add(service);
+    }
+  }
+
+  #wake(entry: Entry, at: number): void {
+    if (entry.wakeAt !== undefined && entry.wakeAt <= at) return;
+    entry.wakeAt = at;
+    this.#deadlines.add(at, entry.service);
+  }
+
+  /** What left longer ago than the window and was believed is forgotten. */
+  #forgetDepartures(now: number): void {
+    const until = now - this.#settings.guard.windowMs;
+    let count = 0;
+    for (const { at, service, key } of this.#departures) {
+      if (at > until) break;
+      count += 1;
+      const entry = this.#entries.get(service);
+      const kept = entry?.kept?.get(key);
+      if (!entry || kept?.goneAt !== at || kept.doubtedAt !== undefined) continue;
+      entry.kept?.delete(key);
+      this.#keptChanged(entry, -1);
+      if (isSpent(entry)) this.#entries.delete(service);
+    }
+    if (count > 0) this.#departures = this.#departures.slice(count);
+  }
+
+  #judge(now: number): void {
+    if (this.#lost.size === 0) return;
+    const { guard, damping } = this.#settings;
+    const ofSource: Balance = { missing: this.#missing, listed: this.#keys, fresh: this.#fresh };
+    const isFlapping = this.#flaps !== undefined && damping.enabled && isSuppressed(this.#flaps, now, damping);
+    if (isNothingLeft(ofSource) || isTooMuch(ofSource, guard) || (isFlapping && !damping.shadow)) {
+      this.#guarded(undefined, ofSource);
+      if (!guard.shadow) for (const service of this.#keeping) this.#doubt(service, now);
+    } else {
+      for (const service of this.#lost) {
+        const entry = this.#entries.get(service);
+        if (!entry) continue;
+        const balance = { missing: entry.kept?.size ?? 0, listed: entry.keys, fresh: entry.fresh?.size ?? 0 };
+        if (!isTooMuch(balance, guard)) continue;
+        this.#guarded(service, balance);
+        if (!guard.shadow) this.#doubt(service, now);
+      }
+    }
+    this.#lost.clear();
+  }
+
+  #guarded(service: string | undefined, balance: Balance): void {
+    const { missing } = balance;
+    const { shadow } = this.#settings.guard;
+    this.#reports.push({ type: 'guarded', service, missing, of: baseOf(balance), shadow });
+  }
+
+  #doubt(service: string, now: number): void {
+    const entry = this.#entries.get(service);
+    for (const [key, kept] of entry?.kept ?? []) {
+      if (kept.doubtedAt === undefined) entry?.kept?.set(key, { ...kept, doubtedAt: now });
+    }
+    this.#dirty.add(service);
+  }
+
+  #settleOne(entry: Entry, facts: Facts, shards: Map<string, Shard | undefined>): void {
+    const { service } = entry;
+    const keptBefore = entry.kept?.size ?? 0;
+    const held = hold(entry, facts);
+    this.#reports.push(...held.reports);
+    this.#keptChanged(entry, (entry.kept?.size ?? 0) - keptBefore);
+    const { shard, wakeAt } = viewOf(entry, facts, held);
+    this.#reportOverdue(entry, shard);
+    if (shard !== entry.shard) {
+      shards.set(service, shard);
+      this.#doubted += doubtedIn(shard) - doubtedIn(entry.shard);
+    }
+    entry.shard = shard;
+    entry.fresh = undefined;
+    if (wakeAt !== undefined) this.#wake(entry, wakeAt);
+    if (isSpent(entry)) this.#entries.delete(service);
+  }
+
+  #reportOverdue(entry: Entry, shard: Shard | undefined): void {
+    const { service } = entry;
+    const isOver = (marks: Shard['marks'], key: string) => marks.get(key)?.doubted?.cause === 'hold-over';
+    const marks = shard?.marks ?? NO_MARKS;
+    const before = entry.shard?.marks ?? NO_MARKS;
+    const over = [...marks.keys()].filter((key) => isOver(marks, key));
+    const fresh = over.filter((key) => !isOver(before, key));
+    if (fresh.length > 0) this.#reports.push({ type: 'held-over', service, keys: fresh });
+    const isPinged = [...(entry.ledger?.values() ?? [])].some(({ left, proof }) => left !== undefined || proof);
+    if (over.length > 0 || isPinged) this.#overdue.add(service);
+  }
+
+  #keptChanged(entry: Entry, more: number): void {
+    this.#missing += more;
+    if (entry.kept?.size) this.#keeping.add(entry.service);
+    else this.#keeping.delete(entry.service);
+  }
+}
+
+function doubtedIn(shard: Shard | undefined): number {
+  let count = 0;
+  for (const mark of shard?.marks.values() ?? []) if (mark.doubted) count += 1;
+  return count;
+}
