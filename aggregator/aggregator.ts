@@ -3,17 +3,23 @@
 // that does not answer keeps all it said; only its own word, or detaching it on purpose, removes.
 import type { Discoverer, DiscoveryUpdate } from '../model/discovery.ts';
 import { EMPTY_SNAPSHOT } from '../model/snapshot.ts';
-import type { EndpointGroup } from '../model/endpoint.ts';
 import type { RuleBook } from '../model/rules.ts';
+import type { Shard } from '../model/shard.ts';
 import type { FederationSnapshot, SourceState } from '../model/snapshot.ts';
 import type { Clock } from '../lib/clock.ts';
 import { coalesce } from '../lib/coalesce.ts';
-import { describeError, toError } from '../lib/errors.ts';
+import { toError } from '../lib/errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { conflictAlarm } from './alarms.ts';
-import { told } from './keeper.ts';
+import { Keepers } from './keepers.ts';
+import type { Pinger, Verdict } from './keeper/proof.ts';
+import { DEFAULT_KEEPING } from './keeper/settings.ts';
+import type { KeeperSettings } from './keeper/settings.ts';
+import { logReports } from './report-log.ts';
 import { ShardStore } from './shards.ts';
+import { forgetSource, showSource, showStaleness } from './source-gauges.ts';
+import { initialState, restoredState, stateAfter } from './status.ts';
 
 export interface AggregatorOptions {
   /** Source names in the order of the config: the first wins where two speak of one address. */
@@ -23,17 +29,31 @@ export interface AggregatorOptions {
   readonly metrics: Metrics;
   /** True for a source that lists an address under several services on purpose. Default: none does. */
   readonly knowsOwners?: (source: string) => boolean;
+  /** How each source's endpoints are kept; read once, when the source is first heard. Default DEFAULT_KEEPING. */
+  readonly keeping?: (source: string) => KeeperSettings;
   /** A burst of updates becomes one snapshot: after this much quiet. Default 10 ms. */
   readonly quietMs?: number;
   /** … and never later than this after the first. Default 250 ms. */
   readonly maxMs?: number;
 }
 
+export interface LastKnown {
+  readonly source: string;
+  readonly kind: string;
+  /** Milliseconds since the epoch. */
+  readonly writtenAt: number;
+  readonly shards: Iterable<Shard>;
+}
+
 export interface Aggregator {
   readonly current: FederationSnapshot;
   /** Follows a source until `signal` aborts; its shards stay, also when the source ends or fails. */
   attach(discoverer: Discoverer, signal: AbortSignal): Promise<void>;
-  /** Removes a source and its shards on purpose. */
+  /** What a source was known to say when the last process ended; before the source is attached. */
+  restore(known: LastKnown): void;
+  /** What a ping of an endpoint said; `key` is its endpointKey(). */
+  prove(source: string, service: string, key: string, verdict: Verdict, by: Pinger): void;
+  /** Removes a source and its shards on purpose: what others vouch for stays. */
   detach(source: string): void;
   /** What is configured beyond what sources say; services whose rules stay the same are not touched. */
   setRules(rules: RuleBook): void;
@@ -46,6 +66,7 @@ export interface Aggregator {
 
 export function createAggregator(options: AggregatorOptions): Aggregator {
   const { clock, log, metrics } = options;
+  const now = steadyTime(clock);
   const store = new ShardStore(options.order, {
     knowsOwners: options.knowsOwners ?? (() => false),
     onConflicts: conflictAlarm(log, metrics),
@@ -55,65 +76,35 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
   let current = EMPTY_SNAPSHOT;
   let closed = false;
 
+  const keepers = new Keepers({
+    store,
+    clock,
+    now,
+    settingsOf: options.keeping ?? (() => DEFAULT_KEEPING),
+    onDue: () => pending.trigger(),
+    onReports: (source, reports) => logReports(log, metrics, source, reports),
+  });
   const publish = () => {
+    keepers.settle();
+    for (const state of sources.values()) {
+      const counted = { ...state, ...store.counts(state.name), doubted: keepers.doubted(state.name) };
+      sources.set(state.name, counted);
+      showSource(metrics, counted);
+    }
     current = { version: current.version + 1, services: store.services(), sources: new Map(sources) };
     for (const listener of listeners) tell(listener, current, log);
   };
   const pending = coalesce(publish, { quietMs: options.quietMs ?? 10, maxMs: options.maxMs ?? 250, clock });
-
-  const age = () => {
-    const now = clock.now();
-    for (const { name, staleSince } of sources.values()) {
-      const seconds = staleSince === undefined ? 0 : Math.max(0, now - staleSince) / 1_000;
-      metrics.source.staleness.set({ source: name }, seconds);
-    }
-  };
-  const stopAge = metrics.beforeScrape(age);
+  const stopAge = metrics.beforeScrape(() => showStaleness(metrics, sources.values(), now()));
 
   const setSource = (state: SourceState) => {
     sources.set(state.name, state);
-    const labels = { source: state.name };
-    metrics.source.up.set(labels, state.state === 'live' ? 1 : 0);
-    metrics.source.services.set(labels, state.services);
-    metrics.source.endpoints.set(labels, state.endpoints);
-    if (state.lastSuccess !== undefined) metrics.source.lastSuccess.set(labels, state.lastSuccess / 1000);
+    showSource(metrics, state);
     if (!closed) pending.trigger();
   };
-
-  const put = (source: string, group: EndpointGroup) =>
-    store.put(source, told(store.get(source, group.service), group, clock.now()));
-  /** The whole truth of a source: what is not in `groups` goes. */
-  const replace = (source: string, groups: readonly EndpointGroup[]) => {
-    const listed = new Set(groups.map((group) => group.service));
-    for (const service of store.of(source).keys()) if (!listed.has(service)) store.remove(source, service);
-    for (const group of groups) put(source, group);
-  };
-
-  const apply = (source: SourceState, update: DiscoveryUpdate): SourceState => {
-    if (update.type === 'stale') {
-      store.setDark(source.name, source.staleSince ?? clock.now());
-      return {
-        ...source,
-        state: source.lastSuccess === undefined ? 'syncing' : 'stale',
-        staleSince: source.staleSince ?? clock.now(),
-        cause: describeError(update.cause),
-      };
-    }
-    // A sign of life does not end an outage: only a list does, since what was missed is not known.
-    if (update.type === 'alive' && source.state !== 'live') return source;
-    if (update.type === 'sync') replace(source.name, update.groups);
-    if (update.type === 'group') put(source.name, update.group);
-    if (update.type === 'gone') store.remove(source.name, update.service);
-    store.setDark(source.name, undefined);
-    return {
-      ...source,
-      ...store.counts(source.name),
-      state: 'live',
-      lastSuccess: clock.now(),
-      staleSince: undefined,
-      // Only signs of life say what is missing; news in between do not take it back.
-      cause: update.type === 'alive' ? (update.notice ?? '') : noticeOf(source),
-    };
+  const hear = (name: string, kind: string, update: DiscoveryUpdate) => {
+    keepers.hear(name, update);
+    setSource(stateAfter(sources.get(name) ?? initialState(name, kind), update, now()));
   };
 
   return {
@@ -122,13 +113,11 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
     },
     async attach(discoverer, signal) {
       const { source: name, kind } = discoverer;
-      let state = sources.get(name) ?? initialState(name, kind);
-      setSource(state);
+      setSource(sources.get(name) ?? initialState(name, kind));
       try {
         for await (const update of discoverer.discover(signal)) {
           if (signal.aborted) break;
-          state = apply(state, update);
-          setSource(state);
+          hear(name, kind, update);
         }
         if (signal.aborted) return;
         throw new Error('the watch ended by itself');
@@ -136,15 +125,22 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
         if (signal.aborted) return;
         // A discoverer promises to watch until it is told to stop; should it not, its shards still stay.
         log.error({ source: name, err: thrown }, 'source ended unexpectedly');
-        setSource(apply(state, { type: 'stale', cause: toError(thrown) }));
+        hear(name, kind, { type: 'stale', cause: toError(thrown) });
       }
     },
+    restore({ source, kind, writtenAt, shards }) {
+      const at = Math.min(writtenAt, now());
+      keepers.restore(source, shards, at);
+      setSource(restoredState(source, kind, at));
+    },
+    prove(source, service, key, verdict, by) {
+      keepers.prove(source, service, key, verdict, by);
+      if (!closed) pending.trigger();
+    },
     detach(source) {
-      replace(source, []);
-      store.setDark(source, undefined);
+      keepers.remove(source);
       sources.delete(source);
-      const { up, services, endpoints, lastSuccess, staleness } = metrics.source;
-      for (const gauge of [up, services, endpoints, lastSuccess, staleness]) gauge.remove({ source });
+      forgetSource(metrics, source);
       if (!closed) pending.trigger();
     },
     setRules(rules) {
@@ -159,8 +155,15 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
       closed = true;
       stopAge();
       pending.cancel();
+      keepers.close();
     },
   };
+}
+
+/** Milliseconds since the epoch by the monotonic clock: a wall clock that is set must not end a hold. */
+function steadyTime(clock: Clock): () => number {
+  const offset = clock.now() - clock.monotonic();
+  return () => Math.floor(offset + clock.monotonic());
 }
 
 /** A listener's fault is its own: the others still hear the news, and the timer that brought it survives. */
@@ -174,22 +177,4 @@ function tell(
   } catch (thrown) {
     log.error({ err: thrown }, 'a listener failed on a snapshot');
   }
-}
-
-/** What a live source was said to do without. */
-function noticeOf(source: SourceState): string {
-  return source.state === 'live' ? source.cause : '';
-}
-
-function initialState(name: string, kind: string): SourceState {
-  return {
-    name,
-    kind,
-    state: 'syncing',
-    lastSuccess: undefined,
-    staleSince: undefined,
-    cause: 'waiting for the first answer',
-    services: 0,
-    endpoints: 0,
-  };
 }

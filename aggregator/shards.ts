@@ -80,7 +80,7 @@ export class ShardStore {
     if (before === shard) return;
     own.set(service, shard);
     this.#count(source, shard.group.endpoints.length - (before?.group.endpoints.length ?? 0));
-    const shards = new Map(this.#slice(service)?.shards);
+    const shards = new Map(this.slice(service)?.shards);
     shards.set(source, shard);
     this.#claim(source, service, before, shard);
     this.#write(service, shards);
@@ -92,7 +92,7 @@ export class ShardStore {
     if (!own || !before) return;
     own.delete(service);
     this.#count(source, -before.group.endpoints.length);
-    const shards = new Map(this.#slice(service)?.shards);
+    const shards = new Map(this.slice(service)?.shards);
     shards.delete(source);
     this.#claim(source, service, before, undefined);
     this.#write(service, shards);
@@ -122,7 +122,7 @@ export class ShardStore {
 
   /** Writes a slice again because of something other than its shards; the same object when nothing is new. */
   #again(service: string): void {
-    const slice = this.#slice(service);
+    const slice = this.slice(service);
     if (slice) this.#write(service, slice.shards, slice);
   }
 
@@ -136,7 +136,8 @@ export class ShardStore {
     return this.#rules.services.get(service) ?? this.#rules.base;
   }
 
-  #slice(service: string): ServiceShards | undefined {
+  /** The newest view of one service. */
+  slice(service: string): ServiceShards | undefined {
     return this.#written.has(service) ? this.#written.get(service) : this.#services.get(service);
   }
 
@@ -145,7 +146,7 @@ export class ShardStore {
   }
 
   #write(service: string, shards: ReadonlyMap<string, Shard>, same?: ServiceShards): void {
-    const before = this.#slice(service)?.conflicts ?? NOTHING_MORE.conflicts;
+    const before = this.slice(service)?.conflicts ?? NOTHING_MORE.conflicts;
     const rules = this.#rulesOf(service);
     const conflicts =
       shards.size === 0

@@ -155,7 +155,12 @@ function resolvePaths(config: Config, base: string): Config {
     }
     return source;
   });
-  return { ...config, sources, resources: config.resources.map((path) => resolve(base, path)) };
+  return {
+    ...config,
+    sources,
+    resources: config.resources.map((path) => resolve(base, path)),
+    dataDir: resolveFile(config.dataDir, base),
+  };
 }
 
 type TlsFiles = Readonly<Record<'ca' | 'cert' | 'key', string>>;

@@ -18,7 +18,10 @@ export interface SourceState {
   /** Why it is stale or still syncing; while live, what it must do without, or ''. */
   readonly cause: string;
   readonly services: number;
+  /** Offered, those in doubt included. */
   readonly endpoints: number;
+  /** Of the endpoints: kept though the source does not list them, or past the end of their hold. */
+  readonly doubted: number;
 }
 
 /**

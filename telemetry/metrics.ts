@@ -62,6 +62,18 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
         labelNames: ['source'],
         registers,
       }),
+      doubted: new Gauge({
+        name: 'isthmus_source_doubted_endpoints',
+        help: 'Endpoints kept in doubt: no longer listed, or past the end of their hold',
+        labelNames: ['source'],
+        registers,
+      }),
+      decisions: new Counter({
+        name: 'isthmus_source_decisions_total',
+        help: 'Endpoints that were doubted, let go, damped or quarantined, by type of the decision',
+        labelNames: ['source', 'type'],
+        registers,
+      }),
       events: new Counter({
         name: 'isthmus_source_events_total',
         help: 'Updates received from the source by type',

@@ -32,7 +32,8 @@ export interface Held {
 const NOTHING: Held = { over: new Map(), expired: new Map(), wakeAt: undefined, reports: [] };
 
 export function hold(entry: Entry, facts: Facts): Held {
-  if (facts.darkSince === undefined) return entry.kept?.size || entry.ledger?.size ? confirm(entry, facts) : NOTHING;
+  if (facts.darkSince === undefined)
+    return entry.kept?.size || entry.ledger?.size ? confirm(entry, facts) : NOTHING;
   return outlive(entry, facts, facts.darkSince);
 }
 
@@ -114,7 +115,9 @@ function isRefuted(entry: Entry, key: string): boolean {
 }
 
 function isTrusted(entry: Entry, key: string, listing: Listing | Kept): boolean {
-  return !('doubtedAt' in listing) && !isRefuted(entry, key) && listing.endpoints.some((e: Endpoint) => isReady(e));
+  return (
+    !('doubtedAt' in listing) && !isRefuted(entry, key) && listing.endpoints.some((e: Endpoint) => isReady(e))
+  );
 }
 
 /** Of what is kept; false when the key is not among that. */

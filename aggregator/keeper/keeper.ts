@@ -16,7 +16,7 @@ import { baseOf, isNothingLeft, isTooMuch } from './guard.ts';
 import type { Balance } from './guard.ts';
 import { earlier, hold } from './hold.ts';
 import type { Facts } from './hold.ts';
-import { proven } from './proof.ts';
+import { proven, relisted } from './proof.ts';
 import type { Pinger, Verdict } from './proof.ts';
 import type { KeeperReport } from './reports.ts';
 import { restored } from './restore.ts';
@@ -215,7 +215,7 @@ export class Keeper {
       const entry = this.#entries.get(service);
       for (const [key, { left, proof }] of entry?.ledger ?? []) {
         const isNew = left !== undefined && this.#settings.warmUpMs > 0;
-        const kept = proof?.quarantined && proof;
+        const kept = proof && relisted(proof);
         if (entry) note(entry, key, { left: undefined, proof: kept, ...(isNew && { newSince: now }) });
       }
     }
@@ -231,7 +231,9 @@ export class Keeper {
   ): void {
     const entry = this.#entries.get(service) ?? newEntry(service);
     const hadAny = entry.keys > 0 || (entry.kept?.size ?? 0) > 0;
-    const doubted = new Set([...(entry.kept ?? [])].flatMap(([key, k]) => (k.doubtedAt === undefined ? [] : key)));
+    const doubted = new Set(
+      [...(entry.kept ?? [])].flatMap(([key, k]) => (k.doubtedAt === undefined ? [] : key)),
+    );
     const freshBefore = entry.fresh?.size ?? 0;
     const difference = takeWord(entry, group, intended, now);
     if (!difference) return;
@@ -242,8 +244,8 @@ export class Keeper {
     this.#keptChanged(entry, difference.keptMore);
     if (difference.lost.length > 0) this.#lost.add(service);
     for (const key of difference.lost) this.#departures.push({ at: now, service, key });
-    const relisted = difference.returned.filter((key) => doubted.has(key));
-    if (relisted.length > 0) this.#reports.push({ type: 'relisted', service, keys: relisted });
+    const keys = difference.returned.filter((key) => doubted.has(key));
+    if (keys.length > 0) this.#reports.push({ type: 'relisted', service, keys });
     for (const key of difference.returned) if (!doubted.has(key)) this.#flap(entry, key, now);
     for (const key of difference.failing) this.#flap(entry, key, now);
     if (!isFirst && this.#settings.warmUpMs > 0 && (hadAny || this.#hasOtherReady(service))) {
@@ -307,7 +309,8 @@ export class Keeper {
     if (this.#lost.size === 0) return;
     const { guard, damping } = this.#settings;
     const ofSource: Balance = { missing: this.#missing, listed: this.#keys, fresh: this.#fresh };
-    const isFlapping = this.#flaps !== undefined && damping.enabled && isSuppressed(this.#flaps, now, damping);
+    const isFlapping =
+      this.#flaps !== undefined && damping.enabled && isSuppressed(this.#flaps, now, damping);
     if (isNothingLeft(ofSource) || isTooMuch(ofSource, guard) || (isFlapping && !damping.shadow)) {
       this.#guarded(undefined, ofSource);
       if (!guard.shadow) for (const service of this.#keeping) this.#doubt(service, now);
@@ -364,7 +367,9 @@ export class Keeper {
     const over = [...marks.keys()].filter((key) => isOver(marks, key));
     const fresh = over.filter((key) => !isOver(before, key));
     if (fresh.length > 0) this.#reports.push({ type: 'held-over', service, keys: fresh });
-    const isPinged = [...(entry.ledger?.values() ?? [])].some(({ left, proof }) => left !== undefined || proof);
+    const isPinged = [...(entry.ledger?.values() ?? [])].some(
+      ({ left, proof }) => left !== undefined || proof,
+    );
     if (over.length > 0 || isPinged) this.#overdue.add(service);
   }
 

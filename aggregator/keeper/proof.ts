@@ -17,6 +17,8 @@ export interface Pinger {
 export interface Proof {
   /** Milliseconds since the epoch of the last proof of life; undefined: never. */
   readonly aliveAt: number | undefined;
+  /** Of the first one in a row of proofs; undefined: its last word was another. */
+  readonly provenSince: number | undefined;
   /** Failures in a row. */
   readonly byProber: number;
   readonly bySidecars: number;
@@ -24,8 +26,9 @@ export interface Proof {
   readonly quarantined: { readonly since: number; readonly answeredAs: string } | undefined;
 }
 
-const NOTHING: Proof = {
+export const NO_PROOF: Proof = {
   aliveAt: undefined,
+  provenSince: undefined,
   byProber: 0,
   bySidecars: 0,
   refuted: false,
@@ -42,15 +45,24 @@ export function proven(
   now: number,
   fall: number,
 ): Proof {
-  const was = before ?? NOTHING;
-  if (verdict.kind === 'alive') return { ...NOTHING, aliveAt: now };
+  const was = before ?? NO_PROOF;
+  if (verdict.kind === 'alive') return { ...NO_PROOF, aliveAt: now, provenSince: was.provenSince ?? now };
   if (verdict.kind === 'answeredAs') {
     const same = was.quarantined?.answeredAs === verdict.service ? was.quarantined : undefined;
-    return { ...was, quarantined: same ?? { since: now, answeredAs: verdict.service } };
+    return {
+      ...was,
+      provenSince: undefined,
+      quarantined: same ?? { since: now, answeredAs: verdict.service },
+    };
   }
   const byProber = was.byProber + Number(by.kind === 'prober');
   const bySidecars = was.bySidecars + Number(by.kind === 'sidecar');
   const alone = by.kind === 'prober' && by.failing < TRUSTED_BELOW;
   const refuted = was.refuted || (byProber >= fall && (bySidecars >= fall || alone));
   return { ...was, byProber, bySidecars, refuted };
+}
+
+/** A live source lists it again: failed pings of its hold count no more. */
+export function relisted(proof: Proof): Proof {
+  return { ...proof, byProber: 0, bySidecars: 0, refuted: false };
 }

@@ -4,6 +4,7 @@ import { endpointKey } from '../../model/endpoint.ts';
 import type { Shard } from '../../model/shard.ts';
 import { byKey, newEntry, note } from './entry.ts';
 import type { Entry } from './entry.ts';
+import { NO_PROOF } from './proof.ts';
 
 export function restored(shard: Shard): Entry {
   const entry = newEntry(shard.group.service);
@@ -31,8 +32,7 @@ export function restored(shard: Shard): Entry {
   }
   for (const [key, { quarantined }] of shard.marks) {
     if (!quarantined) continue;
-    const proof = { aliveAt: undefined, byProber: 0, bySidecars: 0, refuted: false, quarantined };
-    note(entry, key, { proof });
+    note(entry, key, { proof: { ...NO_PROOF, quarantined } });
   }
   return entry;
 }

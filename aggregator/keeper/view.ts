@@ -60,7 +60,8 @@ function contentOf(entry: Entry): Content | undefined {
   };
 }
 
-const spoken = ({ endpoints, since }: Kept) => endpoints.map((endpoint, n) => ({ endpoint, at: since[n] ?? 0 }));
+const spoken = ({ endpoints, since }: Kept) =>
+  endpoints.map((endpoint, n) => ({ endpoint, at: since[n] ?? 0 }));
 
 /** With the ports of those that are kept: a registry without endpoints may not know its ports any more. */
 function framed(frame: EndpointGroup, entry: Entry, doubted: readonly Kept[]): EndpointGroup {
@@ -111,7 +112,9 @@ function weightFactors(entry: Entry, { now, settings, hasOtherReady }: Facts): F
 const LEAST_FACTOR = 0.1;
 
 function isLast(entry: Entry, isOut: (key: string) => boolean): boolean {
-  return !(entry.group?.endpoints ?? []).some((endpoint) => isReady(endpoint) && !isOut(endpointKey(endpoint)));
+  return !(entry.group?.endpoints ?? []).some(
+    (endpoint) => isReady(endpoint) && !isOut(endpointKey(endpoint)),
+  );
 }
 
 function marksOf(
@@ -133,6 +136,7 @@ function marksOf(
   for (const [key, since] of held.expired) mark(key, { expired: { since } });
   for (const [key, { proof }] of entry.ledger ?? []) {
     if (proof?.quarantined) mark(key, { quarantined: proof.quarantined });
+    else if (proof?.provenSince !== undefined) mark(key, { proven: { since: proof.provenSince } });
   }
   for (const [key, factor] of damping) mark(key, { damping: factor });
   for (const [key, factor] of warmUp) mark(key, { warmUp: factor });

@@ -43,6 +43,7 @@ export function source(name: string, over: Partial<SourceState> = {}): SourceSta
     cause: '',
     services: 1,
     endpoints: 1,
+    doubted: 0,
     ...over,
   };
 }

@@ -98,6 +98,10 @@ describe('shards', () => {
     clock.advance(60_000);
     await a.say(DARK);
     await b.say({ type: 'sync', groups: [] });
+    // A source that is left with nothing is believed when it has said so for a while.
+    expect(addresses('orders.default')).toEqual(['10.0.0.1', '10.1.0.1']);
+    expect(now().sources.get('b')).toMatchObject({ state: 'live', endpoints: 1, doubted: 1 });
+    clock.advance(31_000);
     expect(addresses('orders.default')).toEqual(['10.0.0.1']);
     expect(addresses('web.default')).toEqual(['10.0.0.9']);
     expect(now().sources.get('a')).toMatchObject({
@@ -111,7 +115,7 @@ describe('shards', () => {
   });
 
   it('go by the own word of their source: not listed, gone, or empty', async () => {
-    const { a, b, now, addresses, end } = setup('a', 'b');
+    const { clock, a, b, now, addresses, end } = setup('a', 'b');
     await a.say({ type: 'sync', groups: ['x', 'y', 'z'].map((name) => group(name, '10.0.0.1')) });
     await b.say({ type: 'sync', groups: [group('z', '10.1.0.1')] });
     await a.say({ type: 'gone', service: 'x' });
@@ -119,6 +123,7 @@ describe('shards', () => {
     expect([...now().services.keys()].sort()).toEqual(['y', 'z']);
     expect(addresses('y')).toEqual([]);
     await a.say({ type: 'sync', groups: [] });
+    clock.advance(31_000);
     expect([...now().services.keys()]).toEqual(['z']);
     expect(addresses('z')).toEqual(['10.1.0.1']);
     await end();

@@ -1,0 +1,119 @@
+// One keeper for each source, fed with the source's words and with time: one timer per source, for the nearest
+// of its deadlines. Writes what the keepers decide into the store, and tells what they did and why.
+import type { Clock } from '../lib/clock.ts';
+import type { DiscoveryUpdate } from '../model/discovery.ts';
+import type { Shard } from '../model/shard.ts';
+import { Keeper } from './keeper/keeper.ts';
+import type { Pinger, Verdict } from './keeper/proof.ts';
+import type { KeeperReport } from './keeper/reports.ts';
+import type { KeeperSettings } from './keeper/settings.ts';
+import { hasOtherReady } from './other-ready.ts';
+import type { ShardStore } from './shards.ts';
+
+export interface KeepersOptions {
+  readonly store: ShardStore;
+  readonly clock: Clock;
+  /** Milliseconds since the epoch that never go back nor jump. */
+  readonly now: () => number;
+  readonly settingsOf: (source: string) => KeeperSettings;
+  /** Called when settle() has something to do. */
+  readonly onDue: () => void;
+  readonly onReports: (source: string, reports: readonly KeeperReport[]) => void;
+}
+
+interface Kept {
+  readonly keeper: Keeper;
+  /** The running timer, and when it ends. */
+  timer?: { readonly at: number; readonly cancel: () => void } | undefined;
+}
+
+/** A timer of Node's cannot wait longer than 24 days; one that ends early is only set again. */
+const LONGEST_MS = 86_400_000;
+
+export class Keepers {
+  readonly #options: KeepersOptions;
+  readonly #bySource = new Map<string, Kept>();
+
+  constructor(options: KeepersOptions) {
+    this.#options = options;
+  }
+
+  hear(source: string, update: DiscoveryUpdate): void {
+    const { store, now } = this.#options;
+    const at = now();
+    this.#of(source).keeper.hear(update, at);
+    if (update.type === 'stale') store.setDark(source, at);
+    else if (update.type !== 'alive') store.setDark(source, undefined);
+  }
+
+  restore(source: string, shards: Iterable<Shard>, writtenAt: number): void {
+    this.#of(source).keeper.restore(shards, writtenAt);
+    this.#options.store.setDark(source, writtenAt);
+  }
+
+  prove(source: string, service: string, key: string, verdict: Verdict, by: Pinger): void {
+    this.#bySource.get(source)?.keeper.prove(service, key, verdict, by, this.#options.now());
+  }
+
+  doubted(source: string): number {
+    return this.#bySource.get(source)?.keeper.doubted ?? 0;
+  }
+
+  /** Lets every keeper judge what it heard and what is due, and stores the outcome. */
+  settle(): void {
+    for (const [source, kept] of this.#bySource) this.#settleOne(source, kept);
+  }
+
+  /** Forgets a source and removes all it said. */
+  remove(source: string): void {
+    const { store } = this.#options;
+    this.#bySource.get(source)?.timer?.cancel();
+    this.#bySource.delete(source);
+    for (const service of [...store.of(source).keys()]) store.remove(source, service);
+    store.setDark(source, undefined);
+  }
+
+  close(): void {
+    for (const { timer } of this.#bySource.values()) timer?.cancel();
+    this.#bySource.clear();
+  }
+
+  #of(source: string): Kept {
+    const { settingsOf, store } = this.#options;
+    const known = this.#bySource.get(source);
+    if (known) return known;
+    const keeper = new Keeper(settingsOf(source), (service) => hasOtherReady(store.slice(service), source));
+    const kept: Kept = { keeper };
+    this.#bySource.set(source, kept);
+    return kept;
+  }
+
+  #settleOne(source: string, kept: Kept): void {
+    const { store, now, onReports } = this.#options;
+    const { keeper } = kept;
+    const at = now();
+    if (keeper.hasNews || (keeper.nextDeadline ?? Infinity) <= at) {
+      const { shards, reports } = keeper.settle(at);
+      for (const [service, shard] of shards) {
+        if (shard) store.put(source, shard);
+        else store.remove(source, service);
+      }
+      if (reports.length > 0) onReports(source, reports);
+    }
+    this.#arm(kept);
+  }
+
+  #arm(kept: Kept): void {
+    const { clock, now, onDue } = this.#options;
+    const at = kept.keeper.nextDeadline;
+    if (at === kept.timer?.at) return;
+    kept.timer?.cancel();
+    kept.timer = undefined;
+    if (at === undefined) return;
+    const cancel = clock.after(Math.min(LONGEST_MS, Math.max(0, at - now())), () => {
+      kept.timer = undefined;
+      onDue();
+    });
+    kept.timer = { at, cancel };
+  }
+}

@@ -1,0 +1,197 @@
+// Rules 1, 7 and 10: a dark source changes nothing, and its hold is bounded by proof.
+import { describe, expect, it } from 'vitest';
+import { DARK, MINUTE, SECOND, World, group, numbered } from './world.ts';
+
+const s = 's.default';
+const PROBER = { kind: 'prober', failing: 0 } as const;
+const SHAKY_PROBER = { kind: 'prober', failing: 0.5 } as const;
+const SIDECAR = { kind: 'sidecar', failing: 0 } as const;
+
+describe('a dark source', () => {
+  it('changes no shard until its hold is over', () => {
+    const world = new World();
+    world.sync({ [s]: numbered(1, 3) });
+    const { writes } = world;
+    world.say(DARK);
+    world.advance(29 * MINUTE);
+    expect(world.writes).toBe(writes);
+  });
+
+  it('is doubted after its hold, and leaves while the service has others', () => {
+    const world = new World();
+    world.elsewhere.add(s);
+    world.sync({ [s]: ['10.0.0.1'], only: ['10.0.0.2'] });
+    world.say(DARK);
+    world.advance(30 * MINUTE);
+    expect([world.of(s), world.of('only')]).toEqual([['10.0.0.1?'], ['10.0.0.2?']]);
+    world.advance(30 * SECOND);
+    expect([world.of(s), world.of('only')]).toEqual([[], ['10.0.0.2?!']]);
+    world.advance(60 * MINUTE);
+    expect(world.of('only')).toEqual(['10.0.0.2?!']);
+    expect(world.reported()).toEqual(['held-over', 'held-over', 'left', 'expired']);
+    world.elsewhere.add('only');
+    world.advance(30 * SECOND);
+    expect(world.of('only')).toEqual([]);
+  });
+
+  it('is believed again at once when it is back, with what had left', () => {
+    const world = new World();
+    world.elsewhere.add(s);
+    world.sync({ [s]: ['10.0.0.1'], only: ['10.0.0.2'] });
+    world.say(DARK);
+    world.advance(40 * MINUTE);
+    world.sync({ [s]: ['10.0.0.1'], only: ['10.0.0.2'] });
+    expect([world.of(s), world.of('only')]).toEqual([['10.0.0.1'], ['10.0.0.2']]);
+  });
+
+  it('whose last endpoints shall go, goes', () => {
+    const world = new World({ onHoldEnd: 'remove' });
+    world.sync({ [s]: ['10.0.0.1'] });
+    world.say(DARK);
+    world.advance(30 * MINUTE + 30 * SECOND);
+    expect(world.of(s)).toEqual([]);
+  });
+
+  it('drains or drops when it is told to, and comes back', () => {
+    const drained = new World({ onLost: 'drain' });
+    drained.sync({ [s]: ['10.0.0.1'] });
+    drained.say(DARK);
+    expect(drained.shards.get(s)?.lost).toBe('drain');
+    drained.sync({ [s]: ['10.0.0.1'] });
+    expect(drained.shards.get(s)?.lost).toBeUndefined();
+    const dropped = new World({ onLost: 'drop' });
+    dropped.sync({ [s]: numbered(1, 10) });
+    dropped.say(DARK);
+    expect(dropped.shards.size).toBe(0);
+    dropped.sync({ [s]: ['10.0.0.1'] });
+    expect(dropped.of(s)).toEqual(['10.0.0.1']);
+    expect(dropped.reports).toEqual([]);
+  });
+
+  it('takes thousands of services in turns', () => {
+    const world = new World();
+    const services = Object.fromEntries(Array.from({ length: 2_500 }, (_, n) => [`s${n}`, ['10.0.0.1']]));
+    world.sync(services);
+    world.say(DARK);
+    world.now += 30 * MINUTE;
+    world.settle();
+    expect(world.keeper.doubted).toBe(1_000);
+    expect(world.keeper.nextDeadline).toBeLessThanOrEqual(world.now);
+    world.advance(0);
+    expect(world.keeper.doubted).toBe(2_500);
+  });
+});
+
+describe('pings', () => {
+  it('that prove life extend the hold of this endpoint', () => {
+    const world = new World();
+    world.sync({ [s]: ['10.0.0.1', '10.0.0.2'] });
+    world.say(DARK);
+    world.advance(20 * MINUTE);
+    world.keeper.prove(s, '10.0.0.1:80', { kind: 'alive' }, PROBER, world.now);
+    world.advance(11 * MINUTE);
+    expect(world.of(s)).toEqual(['10.0.0.1']);
+    world.advance(20 * MINUTE);
+    expect(world.of(s)).toEqual(['10.0.0.1?!']);
+    world.keeper.prove(s, '10.0.0.1:80', { kind: 'alive' }, PROBER, world.now);
+    world.settle();
+    expect(world.of(s)).toEqual(['10.0.0.1']);
+    expect(world.shards.get(s)?.marks.get('10.0.0.1:80')).toEqual({
+      proven: { since: 1_000_000 + 20 * MINUTE },
+    });
+  });
+
+  it('that meet another service quarantine, until one meets the right one', () => {
+    const world = new World();
+    world.sync({ [s]: ['10.0.0.1', '10.0.0.2'] });
+    const answeredAs = { kind: 'answeredAs', service: 'web.default' } as const;
+    world.keeper.prove(s, '10.0.0.1:80', answeredAs, SIDECAR, world.now);
+    world.settle();
+    expect(world.of(s)).toEqual(['10.0.0.1x', '10.0.0.2']);
+    world.keeper.prove(s, '10.0.0.1:80', { kind: 'alive' }, SIDECAR, world.now);
+    world.settle();
+    expect(world.of(s)).toEqual(['10.0.0.1', '10.0.0.2']);
+    expect(world.reports).toMatchObject([
+      { type: 'quarantined', key: '10.0.0.1:80', answeredAs: 'web.default' },
+    ]);
+  });
+
+  it('that fail refute what is held: three by the prober and three by sidecars', () => {
+    const world = new World();
+    world.sync({ [s]: ['10.0.0.1', '10.0.0.2'] });
+    world.say(DARK);
+    const fail = (by: typeof PROBER | typeof SHAKY_PROBER | typeof SIDECAR) => {
+      world.keeper.prove(s, '10.0.0.1:80', { kind: 'refused' }, by, world.now);
+      world.settle();
+    };
+    for (let n = 0; n < 9; n += 1) fail(SHAKY_PROBER);
+    for (let n = 0; n < 2; n += 1) fail(SIDECAR);
+    expect(world.of(s)).toEqual(['10.0.0.1', '10.0.0.2']);
+    fail(SIDECAR);
+    expect(world.of(s)).toEqual(['10.0.0.2']);
+  });
+
+  it('of a prober whose own pings succeed refute alone; never what is live, nor the last one', () => {
+    const world = new World();
+    world.sync({ [s]: ['10.0.0.1', '10.0.0.2'] });
+    const fail = (key: string) => {
+      for (let n = 0; n < 3; n += 1) world.keeper.prove(s, key, { kind: 'refused' }, PROBER, world.now);
+      world.settle();
+    };
+    fail('10.0.0.1:80');
+    expect(world.of(s)).toEqual(['10.0.0.1', '10.0.0.2']);
+    world.say(DARK);
+    expect(world.of(s)).toEqual(['10.0.0.1', '10.0.0.2']);
+    fail('10.0.0.1:80');
+    expect(world.of(s)).toEqual(['10.0.0.2']);
+    fail('10.0.0.2:80');
+    expect(world.of(s)).toEqual(['10.0.0.2?!']);
+    world.sync({ [s]: ['10.0.0.1', '10.0.0.2'] });
+    expect(world.of(s)).toEqual(['10.0.0.1', '10.0.0.2']);
+  });
+
+  it('end a doubt one by one', () => {
+    const world = new World();
+    world.sync({ [s]: ['10.0.0.1', '10.0.0.2'] });
+    world.say({ type: 'sync', groups: [group(s, [])] });
+    expect(world.of(s)).toEqual(['10.0.0.1?', '10.0.0.2?']);
+    for (let n = 0; n < 3; n += 1)
+      world.keeper.prove(s, '10.0.0.1:80', { kind: 'refused' }, PROBER, world.now);
+    world.settle();
+    expect(world.of(s)).toEqual(['10.0.0.2?']);
+  });
+
+  it('of what nobody knows are not kept', () => {
+    const world = new World();
+    world.sync({ [s]: ['10.0.0.1'] });
+    world.keeper.prove(s, '10.9.9.9:80', { kind: 'alive' }, PROBER, world.now);
+    world.keeper.prove('other', '10.0.0.1:80', { kind: 'alive' }, PROBER, world.now);
+    expect(world.keeper.hasNews).toBe(false);
+  });
+});
+
+describe('what was known when the last process ended', () => {
+  it('is dark since it was written: held, then bounded like any other', () => {
+    const before = new World();
+    before.sync({ [s]: numbered(1, 10), t: ['10.0.0.20'] });
+    before.sync({ [s]: numbered(1, 2), t: ['10.0.0.20'] });
+    const world = new World();
+    world.keeper.restore(before.shards.values(), world.now - 10 * MINUTE);
+    world.settle();
+    expect([...world.shards]).toEqual([...before.shards]);
+    world.advance(20 * MINUTE);
+    expect(world.of('t')).toEqual(['10.0.0.20?']);
+  });
+
+  it('is compared with the first answer as any word before: what is missing is doubted', () => {
+    const before = new World();
+    before.sync({ [s]: numbered(1, 10) });
+    const world = new World({ warmUpMs: 30 * SECOND });
+    world.keeper.restore(before.shards.values(), world.now - 10 * MINUTE);
+    world.settle();
+    world.sync({ [s]: ['10.0.0.1', '10.0.0.2'] });
+    expect(world.of(s).filter((text) => text.endsWith('?'))).toHaveLength(8);
+    expect(world.of(s).slice(0, 1)).toEqual(['10.0.0.1']);
+    expect(world.shards.get(s)?.since[0]).toBe(before.shards.get(s)?.since[0]);
+  });
+});
