@@ -69,7 +69,7 @@ export class Keepers {
     const { store } = this.#options;
     this.#bySource.get(source)?.timer?.cancel();
     this.#bySource.delete(source);
-    for (const service of [...store.of(source).keys()]) store.remove(source, service);
+    for (const service of store.of(source).keys()) store.remove(source, service);
     store.setDark(source, undefined);
   }
 

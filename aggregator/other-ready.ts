@@ -1,6 +1,5 @@
 // Whether a service could do without one of its sources. Pure.
-import { endpointKey } from '../model/endpoint.ts';
-import { isReady } from '../model/merge.ts';
+import { endpointKey, isReady } from '../model/endpoint.ts';
 import type { ServiceShards } from '../model/snapshot.ts';
 
 /** True when a source other than `except` has an endpoint that gets traffic and that nobody doubts. */

@@ -14,6 +14,7 @@ import type { Discoverer } from '../model/discovery.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createXdsServer } from '../xds-server/server.ts';
+import { keepingBySource } from './wire-keeping.ts';
 import { startResources } from './wire-resources.ts';
 
 export interface ControlPlaneDeps {
@@ -63,6 +64,7 @@ export async function startControlPlane(
       log,
       metrics,
       knowsOwners: (source) => owners.includes(source),
+      keeping: keepingBySource(config.sources),
     });
     closers.push(() => aggregator.close());
     const xds = createXdsServer({ log, clock, metrics });

@@ -10,10 +10,6 @@ export class Deadlines {
   /** A binary heap: no entry is before its parent, which stands at (index − 1) / 2. */
   readonly #heap: Entry[] = [];
 
-  get size(): number {
-    return this.#heap.length;
-  }
-
   /** The time of the nearest entry. */
   get next(): number | undefined {
     return this.#heap[0]?.at;

@@ -116,3 +116,11 @@ export function note(
 export function wasLeaving(listing: Listing): boolean {
   return listing.endpoints.every(({ health, weight }) => health === 'draining' || weight === 0);
 }
+
+const NO_KEYS: ReadonlySet<string> = new Set();
+
+/** Of what is kept, that which callers still get. */
+export function doubtedKeys({ kept }: Entry): ReadonlySet<string> {
+  if (!kept?.size) return NO_KEYS;
+  return new Set([...kept].flatMap(([key, { doubtedAt }]) => (doubtedAt === undefined ? [] : [key])));
+}

@@ -1,6 +1,6 @@
 // Rules 7, 9 and 10 for the endpoints of one service: which are trusted, which are doubted, and which leave now.
 // Changes the entry only by letting go what has to leave. Reads no clock.
-import { isReady } from '../../model/merge.ts';
+import { isReady } from '../../model/endpoint.ts';
 import type { Endpoint } from '../../model/endpoint.ts';
 import { byKey, note } from './entry.ts';
 import type { Entry, Kept, Listing } from './entry.ts';
@@ -61,16 +61,12 @@ function confirm(entry: Entry, facts: Facts): Held {
 /** A dark source's endpoints are trusted until their hold is over, and leave while there are others. */
 function outlive(entry: Entry, facts: Facts, darkSince: number): Held {
   const { now, settings } = facts;
-  const listings: [string, Listing | Kept][] = [...byKey(entry.group?.endpoints, entry.since)];
-  for (const [key, kept] of entry.kept ?? []) if (kept.doubtedAt !== undefined) listings.push([key, kept]);
   const over = new Map<string, number>();
   const leaving = new Map<string, number>();
   let wakeAt: number | undefined;
   let trusted = false;
-  for (const [key, listing] of listings) {
-    const ledger = entry.ledger?.get(key);
-    if (ledger?.left !== undefined) continue;
-    const overAt = Math.max(darkSince, ledger?.proof?.aliveAt ?? 0) + settings.holdForMs;
+  for (const [key, listing] of offered(entry)) {
+    const overAt = Math.max(darkSince, entry.ledger?.get(key)?.proof?.aliveAt ?? 0) + settings.holdForMs;
     const leavesAt = overAt + settings.guard.confirmAfterMs;
     if (now >= leavesAt || isRefuted(entry, key)) leaving.set(key, Math.min(now, leavesAt));
     else wakeAt = earlier(wakeAt, now >= overAt ? leavesAt : overAt);
@@ -79,6 +75,13 @@ function outlive(entry: Entry, facts: Facts, darkSince: number): Held {
   }
   if (leaving.size === 0) return { ...NOTHING, over, wakeAt };
   return depart(entry, facts, { over, leaving, trusted, wakeAt });
+}
+
+/** What callers get of it, by key. */
+function offered(entry: Entry): [string, Listing | Kept][] {
+  const listings: [string, Listing | Kept][] = [...byKey(entry.group?.endpoints, entry.since)];
+  for (const [key, kept] of entry.kept ?? []) if (kept.doubtedAt !== undefined) listings.push([key, kept]);
+  return listings.filter(([key]) => entry.ledger?.get(key)?.left === undefined);
 }
 
 interface Leaving {

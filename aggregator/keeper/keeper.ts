@@ -8,9 +8,10 @@ import { endpointKey } from '../../model/endpoint.ts';
 import type { EndpointGroup } from '../../model/endpoint.ts';
 import { NO_MARKS } from '../../model/shard.ts';
 import type { Shard } from '../../model/shard.ts';
+import { Absences } from './absences.ts';
 import { dampingFactor, flapped, isSuppressed } from './damping.ts';
 import type { Flaps } from './damping.ts';
-import { isSpent, newEntry, note } from './entry.ts';
+import { doubtedKeys, isSpent, newEntry, note } from './entry.ts';
 import type { Entry } from './entry.ts';
 import { baseOf, isNothingLeft, isTooMuch } from './guard.ts';
 import type { Balance } from './guard.ts';
@@ -23,6 +24,7 @@ import { restored } from './restore.ts';
 import type { KeeperSettings } from './settings.ts';
 import { viewOf } from './view.ts';
 import { takeWord } from './word.ts';
+import type { Difference } from './word.ts';
 
 export interface Settled {
   /** undefined: the source offers nothing of this service any more. */
@@ -40,14 +42,9 @@ export class Keeper {
   readonly #deadlines = new Deadlines();
   /** Services whose shards have to be made anew. */
   readonly #dirty = new Set<string>();
-  /** Services that lost endpoints without intent since the last judgement. */
-  readonly #lost = new Set<string>();
-  /** Services with endpoints that are kept. */
-  readonly #keeping = new Set<string>();
+  readonly #absences = new Absences();
   /** Services in whose shards the end of a hold shows. */
   readonly #overdue = new Set<string>();
-  /** Departures in the order of time, until the guard's window has passed. */
-  #departures: { readonly at: number; readonly service: string; readonly key: string }[] = [];
   #reports: KeeperReport[] = [];
   #darkSince: number | undefined;
   #liveSince = 0;
@@ -57,7 +54,6 @@ export class Keeper {
   #flaps: Flaps | undefined;
   #keys = 0;
   #fresh = 0;
-  #missing = 0;
   #doubted = 0;
 
   /** @param hasOtherReady does another source have an endpoint of this service that is ready and beyond doubt? */
@@ -91,7 +87,7 @@ export class Keeper {
       const entry = restored(shard);
       this.#entries.set(entry.service, entry);
       this.#keys += entry.keys;
-      this.#keptChanged(entry, entry.kept?.size ?? 0);
+      this.#absences.changed(entry, entry.kept?.size ?? 0);
       this.#dirty.add(entry.service);
     }
     this.#goDark(writtenAt);
@@ -134,7 +130,7 @@ export class Keeper {
   /** Judges what was said since the last call, and what is due by now. */
   settle(now: number): Settled {
     this.#wakeDue(now);
-    this.#forgetDepartures(now);
+    this.#absences.forget(now - this.#settings.guard.windowMs, this.#entries);
     this.#judge(now);
     const shards = new Map<string, Shard | undefined>();
     const facts: Facts = {
@@ -171,10 +167,9 @@ export class Keeper {
       entry.ledger = undefined;
       entry.keys = 0;
     }
-    this.#departures = [];
-    for (const set of [this.#keeping, this.#overdue, this.#lost]) set.clear();
+    this.#absences.clear();
+    this.#overdue.clear();
     this.#keys = 0;
-    this.#missing = 0;
     this.#hasListed = false;
   }
 
@@ -188,7 +183,7 @@ export class Keeper {
     this.#hasListed = true;
     this.#liveSince = now;
     if (this.#settings.onLost !== 'hold') this.#markAll();
-    for (const service of [...this.#keeping, ...this.#overdue]) this.#dirty.add(service);
+    for (const service of [...this.#absences.keeping, ...this.#overdue]) this.#dirty.add(service);
   }
 
   #markAll(): void {
@@ -231,9 +226,7 @@ export class Keeper {
   ): void {
     const entry = this.#entries.get(service) ?? newEntry(service);
     const hadAny = entry.keys > 0 || (entry.kept?.size ?? 0) > 0;
-    const doubted = new Set(
-      [...(entry.kept ?? [])].flatMap(([key, k]) => (k.doubtedAt === undefined ? [] : key)),
-    );
+    const doubted = doubtedKeys(entry);
     const freshBefore = entry.fresh?.size ?? 0;
     const difference = takeWord(entry, group, intended, now);
     if (!difference) return;
@@ -241,16 +234,30 @@ export class Keeper {
     this.#dirty.add(service);
     this.#keys += difference.grown;
     this.#fresh += (entry.fresh?.size ?? 0) - freshBefore;
-    this.#keptChanged(entry, difference.keptMore);
-    if (difference.lost.length > 0) this.#lost.add(service);
-    for (const key of difference.lost) this.#departures.push({ at: now, service, key });
-    const keys = difference.returned.filter((key) => doubted.has(key));
-    if (keys.length > 0) this.#reports.push({ type: 'relisted', service, keys });
-    for (const key of difference.returned) if (!doubted.has(key)) this.#flap(entry, key, now);
-    for (const key of difference.failing) this.#flap(entry, key, now);
-    if (!isFirst && this.#settings.warmUpMs > 0 && (hadAny || this.#hasOtherReady(service))) {
+    this.#absences.changed(entry, difference.keptMore);
+    this.#absences.lose(service, difference.lost, now);
+    this.#noteFlaps(entry, difference, doubted, now);
+    if (!isFirst && this.#warmsUp(service, hadAny)) {
       for (const key of difference.added) note(entry, key, { newSince: now });
     }
+  }
+
+  /** Where others can carry the load meanwhile. */
+  #warmsUp(service: string, hadAny: boolean): boolean {
+    return this.#settings.warmUpMs > 0 && (hadAny || this.#hasOtherReady(service));
+  }
+
+  /** What was doubted and is listed again was its source's fault. */
+  #noteFlaps(
+    entry: Entry,
+    { returned, failing }: Difference,
+    doubted: ReadonlySet<string>,
+    now: number,
+  ): void {
+    const keys = returned.filter((key) => doubted.has(key));
+    if (keys.length > 0) this.#reports.push({ type: 'relisted', service: entry.service, keys });
+    for (const key of returned) if (!doubted.has(key)) this.#flap(entry, key, now);
+    for (const key of failing) this.#flap(entry, key, now);
   }
 
   #flap(entry: Entry, key: string, now: number): void {
@@ -288,34 +295,17 @@ export class Keeper {
     this.#deadlines.add(at, entry.service);
   }
 
-  /** What left longer ago than the window and was believed is forgotten. */
-  #forgetDepartures(now: number): void {
-    const until = now - this.#settings.guard.windowMs;
-    let count = 0;
-    for (const { at, service, key } of this.#departures) {
-      if (at > until) break;
-      count += 1;
-      const entry = this.#entries.get(service);
-      const kept = entry?.kept?.get(key);
-      if (!entry || kept?.goneAt !== at || kept.doubtedAt !== undefined) continue;
-      entry.kept?.delete(key);
-      this.#keptChanged(entry, -1);
-      if (isSpent(entry)) this.#entries.delete(service);
-    }
-    if (count > 0) this.#departures = this.#departures.slice(count);
-  }
-
   #judge(now: number): void {
-    if (this.#lost.size === 0) return;
+    if (this.#absences.lost.size === 0) return;
     const { guard, damping } = this.#settings;
-    const ofSource: Balance = { missing: this.#missing, listed: this.#keys, fresh: this.#fresh };
+    const ofSource: Balance = { missing: this.#absences.missing, listed: this.#keys, fresh: this.#fresh };
     const isFlapping =
       this.#flaps !== undefined && damping.enabled && isSuppressed(this.#flaps, now, damping);
     if (isNothingLeft(ofSource) || isTooMuch(ofSource, guard) || (isFlapping && !damping.shadow)) {
       this.#guarded(undefined, ofSource);
-      if (!guard.shadow) for (const service of this.#keeping) this.#doubt(service, now);
+      if (!guard.shadow) for (const service of this.#absences.keeping) this.#doubt(service, now);
     } else {
-      for (const service of this.#lost) {
+      for (const service of this.#absences.lost) {
         const entry = this.#entries.get(service);
         if (!entry) continue;
         const balance = { missing: entry.kept?.size ?? 0, listed: entry.keys, fresh: entry.fresh?.size ?? 0 };
@@ -324,7 +314,7 @@ export class Keeper {
         if (!guard.shadow) this.#doubt(service, now);
       }
     }
-    this.#lost.clear();
+    this.#absences.lost.clear();
   }
 
   #guarded(service: string | undefined, balance: Balance): void {
@@ -346,7 +336,7 @@ export class Keeper {
     const keptBefore = entry.kept?.size ?? 0;
     const held = hold(entry, facts);
     this.#reports.push(...held.reports);
-    this.#keptChanged(entry, (entry.kept?.size ?? 0) - keptBefore);
+    this.#absences.changed(entry, (entry.kept?.size ?? 0) - keptBefore);
     const { shard, wakeAt } = viewOf(entry, facts, held);
     this.#reportOverdue(entry, shard);
     if (shard !== entry.shard) {
@@ -371,12 +361,6 @@ export class Keeper {
       ({ left, proof }) => left !== undefined || proof,
     );
     if (over.length > 0 || isPinged) this.#overdue.add(service);
-  }
-
-  #keptChanged(entry: Entry, more: number): void {
-    this.#missing += more;
-    if (entry.kept?.size) this.#keeping.add(entry.service);
-    else this.#keeping.delete(entry.service);
   }
 }
 

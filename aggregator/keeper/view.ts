@@ -1,8 +1,7 @@
 // The shard that follows from what a keeper knows of one service: what is listed and what is kept in doubt, with
 // its marks. Equal knowledge gives an equal shard, and no news gives the same object.
-import { compareEndpoints, endpointKey } from '../../model/endpoint.ts';
+import { compareEndpoints, endpointKey, isReady } from '../../model/endpoint.ts';
 import type { Endpoint, EndpointGroup, ServicePort } from '../../model/endpoint.ts';
-import { isReady } from '../../model/merge.ts';
 import { NO_MARKS } from '../../model/shard.ts';
 import type { EndpointMark, Shard } from '../../model/shard.ts';
 import { dampingFactor, nextDampingStep } from './damping.ts';
@@ -10,6 +9,7 @@ import { note } from './entry.ts';
 import type { Entry, Kept } from './entry.ts';
 import { earlier } from './hold.ts';
 import type { Facts, Held } from './hold.ts';
+import type { Proof } from './proof.ts';
 import { same } from './same.ts';
 import { warmUpAt } from './warm-up.ts';
 
@@ -123,22 +123,25 @@ function marksOf(
   held: Held,
   { damping, warmUp }: Factors,
 ): ReadonlyMap<string, EndpointMark> {
-  if (!entry.ledger?.size && !entry.kept?.size && held.over.size + held.expired.size === 0) return NO_MARKS;
+  const isPlain = !entry.ledger?.size && !entry.kept?.size;
+  if (isPlain && held.over.size === 0) return NO_MARKS;
   const marks = new Map<string, EndpointMark>();
   const known = new Set(shown.endpoints.map(endpointKey));
   const mark = (key: string, more: EndpointMark) => {
-    if (known.has(key)) marks.set(key, { ...marks.get(key), ...more });
+    if (known.has(key) && Object.keys(more).length > 0) marks.set(key, { ...marks.get(key), ...more });
   };
   for (const [key, since] of held.over) mark(key, { doubted: { since, cause: 'hold-over' } });
-  for (const [key, { doubtedAt }] of entry.kept ?? []) {
-    if (doubtedAt !== undefined) mark(key, { doubted: { since: doubtedAt, cause: 'removed-at-once' } });
+  for (const [key, { doubtedAt: since }] of entry.kept ?? []) {
+    if (since !== undefined) mark(key, { doubted: { since, cause: 'removed-at-once' } });
   }
   for (const [key, since] of held.expired) mark(key, { expired: { since } });
-  for (const [key, { proof }] of entry.ledger ?? []) {
-    if (proof?.quarantined) mark(key, { quarantined: proof.quarantined });
-    else if (proof?.provenSince !== undefined) mark(key, { proven: { since: proof.provenSince } });
-  }
+  for (const [key, { proof }] of entry.ledger ?? []) if (proof) mark(key, markOfProof(proof));
   for (const [key, factor] of damping) mark(key, { damping: factor });
   for (const [key, factor] of warmUp) mark(key, { warmUp: factor });
   return marks.size === 0 ? NO_MARKS : marks;
+}
+
+function markOfProof({ quarantined, provenSince }: Proof): EndpointMark {
+  if (quarantined) return { quarantined };
+  return provenSince === undefined ? {} : { proven: { since: provenSince } };
 }
