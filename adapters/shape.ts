@@ -54,13 +54,13 @@ export function createShaper(config: Shaping): (update: DiscoveryUpdate) => Disc
       }
       case 'group': {
         const service = keep(update.group);
-        return service === undefined ? undefined : told(service, united);
+        return service === undefined ? undefined : told(service, united, update.intended);
       }
       case 'gone': {
         const service = names.nameOf(update.service);
         if (service === undefined) return undefined;
         united.get(service)?.delete(update.service);
-        return told(service, united);
+        return told(service, united, update.intended);
       }
       case 'stale':
       case 'alive':
@@ -69,11 +69,16 @@ export function createShaper(config: Shaping): (update: DiscoveryUpdate) => Disc
   };
 }
 
-function told(service: string, united: Map<string, Map<string, EndpointGroup>>): DiscoveryUpdate {
+function told(
+  service: string,
+  united: Map<string, Map<string, EndpointGroup>>,
+  meant: true | undefined,
+): DiscoveryUpdate {
   const members = united.get(service);
-  if (members && members.size > 0) return { type: 'group', group: unite(service, members) };
+  const intended = meant ? { intended: meant } : {};
+  if (members && members.size > 0) return { type: 'group', group: unite(service, members), ...intended };
   united.delete(service);
-  return { type: 'gone', service };
+  return { type: 'gone', service, ...intended };
 }
 
 /** Several services under one name are merged as several sources are, in the order of their old names. */

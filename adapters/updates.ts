@@ -21,6 +21,8 @@ export class UpdateQueue implements AsyncIterable<DiscoveryUpdate> {
   /** When such a service may be told again, monotonic; in the order of that time. */
   readonly #heldUntil = new Map<string, number>();
   readonly #hold: Hold | undefined;
+  /** Services whose unread news was meant; news after it that was not says so of all of it. */
+  readonly #intended = new Set<string>();
   #stale: Error | undefined;
   #alive: Extract<DiscoveryUpdate, { type: 'alive' }> | undefined;
   #closed = false;
@@ -38,16 +40,17 @@ export class UpdateQueue implements AsyncIterable<DiscoveryUpdate> {
         this.#groups.clear();
         this.#held.clear();
         this.#heldUntil.clear();
+        this.#intended.clear();
         this.#stale = undefined;
         break;
       case 'group':
         if (this.#sync) this.#sync.set(update.group.service, update.group);
-        else this.#change(update.group.service, update.group);
+        else this.#change(update.group.service, update.group, update.intended);
         this.#stale = undefined;
         break;
       case 'gone':
         if (this.#sync) this.#sync.delete(update.service);
-        else this.#change(update.service, undefined);
+        else this.#change(update.service, undefined, update.intended);
         this.#stale = undefined;
         break;
       case 'stale':
@@ -78,7 +81,9 @@ export class UpdateQueue implements AsyncIterable<DiscoveryUpdate> {
     }
   }
 
-  #change(service: string, group: EndpointGroup | undefined): void {
+  #change(service: string, group: EndpointGroup | undefined, intended: true | undefined): void {
+    if (intended) this.#intended.add(service);
+    else this.#intended.delete(service);
     (this.#heldUntil.has(service) ? this.#held : this.#groups).set(service, group);
   }
 
@@ -118,7 +123,8 @@ export class UpdateQueue implements AsyncIterable<DiscoveryUpdate> {
     for (const [service, group] of this.#groups) {
       this.#groups.delete(service);
       if (this.#hold && !this.#stale) this.#heldUntil.set(service, now + this.#hold.ms);
-      return group ? { type: 'group', group } : { type: 'gone', service };
+      const intended = this.#intended.delete(service) ? { intended: true as const } : {};
+      return group ? { type: 'group', group, ...intended } : { type: 'gone', service, ...intended };
     }
     if (this.#stale) {
       const cause = this.#stale;

@@ -1,4 +1,4 @@
-// Ready: every required source has answered once. A source that goes dark later does not take readiness
+// Ready: every required source has answered once, or its last known good is loaded. A source that goes dark later does not take readiness
 // away, because what it said is still served. Pure.
 import type { FederationSnapshot, SourceState } from '../model/snapshot.ts';
 

@@ -12,6 +12,7 @@ interface ServeFlags {
   readonly config: string;
   readonly xds?: string;
   readonly admin?: string;
+  readonly dataDir?: string;
   readonly logLevel?: string;
 }
 
@@ -34,11 +35,12 @@ program
   .option('-c, --config <file>', 'the config', 'isthmus.yaml')
   .option('--xds <host:port>', 'xDS address, instead of xds.plaintext')
   .option('--admin <host:port>', 'admin API address, instead of admin.listen')
+  .option('--data-dir <folder>', 'where the last known good is kept')
   .option('--log-level <level>', 'debug, info, warn, error or silent')
   .action(async (flags: ServeFlags) => {
-    const { config, xds, admin, logLevel } = flags;
+    const { config, xds, admin, dataDir, logLevel } = flags;
     const { serve } = await import('./commands/serve.ts');
-    await serve(config, { 'xds.plaintext': xds, 'admin.listen': admin, logLevel });
+    await serve(config, { 'xds.plaintext': xds, 'admin.listen': admin, dataDir, logLevel });
   });
 
 withNode(program.command('proxy'))

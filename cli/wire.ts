@@ -15,6 +15,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createXdsServer } from '../xds-server/server.ts';
 import { keepingBySource } from './wire-keeping.ts';
+import { followLastKnownGood, restoreLastKnownGood } from './wire-known.ts';
 import { startResources } from './wire-resources.ts';
 
 export interface ControlPlaneDeps {
@@ -53,7 +54,9 @@ export async function startControlPlane(
     const fixed = config.sources.filter((source) => !isTemplate(source));
     const discoverers = await Promise.all(fixed.map((source) => createDiscoverer(source, sourceDeps)));
     // A template waits for itself until it has found what it stands for.
-    const expected = new Map(config.sources.map((source) => [source.name, [source]]));
+    const expected = new Map<string, readonly Expected[]>(
+      config.sources.map((source) => [source.name, [source]]),
+    );
 
     // 2. The stages, each knowing the next only by a function.
     const order = config.sources.map((source) => source.name);
@@ -67,6 +70,7 @@ export async function startControlPlane(
       keeping: keepingBySource(config.sources),
     });
     closers.push(() => aggregator.close());
+    closers.push(followLastKnownGood(config, aggregator, sourceDeps));
     const xds = createXdsServer({ log, clock, metrics });
     closers.push(() => xds.close({ drainMs: deps.drainMs }));
     const ready = () => readiness(aggregator.current, [...expected.values()].flat());
@@ -83,7 +87,17 @@ export async function startControlPlane(
       await resources.ended;
     });
 
-    // 3. Addresses: xDS, then the API that tells how xDS is doing.
+    // 3. What was known when the last process ended, held until its sources answer.
+    const restored = await restoreLastKnownGood(config, aggregator, sourceDeps, isTemplate);
+    for (const [{ name, required }, names] of restored) {
+      expected.set(
+        name,
+        names.map((each) => ({ name: each, required })),
+      );
+    }
+    aggregator.flush();
+
+    // 4. Addresses: xDS, then the API that tells how xDS is doing.
     const { port: xdsPort } = await xds.listen(config.xds.plaintext);
     const admin = createAdmin({
       listen: config.admin.listen,
@@ -98,7 +112,7 @@ export async function startControlPlane(
     const { port: adminPort } = await admin.listen();
     closers.push(() => admin.close());
 
-    // 4. The sources, last: what they say has somewhere to go.
+    // 5. The sources, last: what they say has somewhere to go.
     const watching = discoverers.map((discoverer) => aggregator.attach(discoverer, controller.signal));
     const taken = new Set(fixed.map(({ name }) => name));
     watching.push(
@@ -123,6 +137,9 @@ export async function startControlPlane(
     throw thrown;
   }
 }
+
+/** What readiness waits for. */
+type Expected = Pick<SourceConfig, 'name' | 'required'>;
 
 /** Kubernetes gives an address to one pod only, and lists it under each Service that selects the pod. */
 function knowsOwners(source: SourceConfig): boolean {

@@ -159,6 +159,7 @@ function resolvePaths(config: Config, base: string): Config {
     ...config,
     sources,
     resources: config.resources.map((path) => resolve(base, path)),
+    dataDir: resolveFile(config.dataDir, base),
   };
 }
 

@@ -7,7 +7,7 @@ import type { Env, Override } from './neighbours.ts';
 /** Values of flags by field, such as `{ 'xds.plaintext': '127.0.0.1:0' }`; undefined: not given. */
 export type Flags = Readonly<Partial<Record<ScalarField, string | undefined>>>;
 
-export type ScalarField = 'xds.plaintext' | 'admin.listen' | 'logLevel';
+export type ScalarField = 'xds.plaintext' | 'admin.listen' | 'dataDir' | 'logLevel';
 
 interface Scalar {
   readonly field: ScalarField;
@@ -19,6 +19,7 @@ interface Scalar {
 export const SCALARS: readonly Scalar[] = [
   { field: 'xds.plaintext', flag: '--xds', variable: 'ISTHMUS_XDS_PLAINTEXT' },
   { field: 'admin.listen', flag: '--admin', variable: 'ISTHMUS_ADMIN_LISTEN' },
+  { field: 'dataDir', flag: '--data-dir', variable: 'ISTHMUS_DATA_DIR' },
   { field: 'logLevel', flag: '--log-level', variable: 'ISTHMUS_LOG_LEVEL' },
 ];
 

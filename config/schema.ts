@@ -1,6 +1,7 @@
 // The static config file (isthmus.yaml): its shape, defaults and types. Unknown fields are errors; where
 // they stand in the file is found by config/load.ts.
 import { z } from 'zod';
+import { duration } from './duration.ts';
 import { keepingFields } from './keeping.ts';
 import { ruleFields } from './policy.ts';
 import { shapingFields } from './shaping.ts';
@@ -293,6 +294,16 @@ export const configSchema = z.strictObject({
   resources: z.array(z.string().min(1)).default([]),
   xds: z.strictObject({ plaintext: listenAddress.default('127.0.0.1:15010') }).prefault({}),
   admin: z.strictObject({ listen: listenAddress.default('127.0.0.1:15080') }).prefault({}),
+  /** Where the last known good of every source is written; empty: nowhere. */
+  dataDir: z.string().default('./isthmus-data'),
+  lastKnownGood: z
+    .strictObject({
+      /** An older one is not used. */
+      maxAge: duration('7d'),
+      /** From one writing of a source to the next. */
+      writeEvery: duration('1s'),
+    })
+    .prefault({}),
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 });
 

@@ -108,6 +108,26 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
         registers,
       }),
     },
+    lastKnownGood: {
+      written: new Gauge({
+        name: 'isthmus_last_known_good_written_timestamp_seconds',
+        help: 'When what the source says was last written to disk',
+        labelNames: ['source'],
+        registers,
+      }),
+      bytes: new Gauge({
+        name: 'isthmus_last_known_good_bytes',
+        help: 'Size of what was written last',
+        labelNames: ['source'],
+        registers,
+      }),
+      faults: new Counter({
+        name: 'isthmus_last_known_good_faults_total',
+        help: 'Times that it could not be written',
+        labelNames: ['source'],
+        registers,
+      }),
+    },
     xds: {
       clients: new Gauge({ name: 'isthmus_xds_clients', help: 'Connected xDS streams', registers }),
       pushes: new Counter({

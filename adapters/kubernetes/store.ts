@@ -29,6 +29,8 @@ export class KubeStore {
   #namespaces: Set<string> | undefined;
   /** By canonical service name. */
   readonly #entries = new Map<string, Entry>();
+  /** Services that were deleted while they were watched, until they are put again. */
+  readonly #deleted = new Set<string>();
   /** Slice key → the service it belonged to when it was last seen. */
   readonly #owners = new Map<string, string>();
 
@@ -86,11 +88,18 @@ export class KubeStore {
     return [name];
   }
 
+  /** Somebody deleted it, unlike a list that does not show it: its slices follow, and that is meant. */
   deleteService(service: KubeService): string[] {
     const name = nameOfService(service);
     if (name === undefined || this.#entries.get(name)?.service === undefined) return [];
     this.#setService(name, undefined);
+    this.#deleted.add(name);
     return [name];
+  }
+
+  /** True while what leaves a service leaves because the service was deleted. `isLast`: nothing of it is left. */
+  wasDeleted(service: string, isLast: boolean): boolean {
+    return isLast ? this.#deleted.delete(service) : this.#deleted.has(service);
   }
 
   putSlice(slice: KubeEndpointSlice): string[] {
@@ -204,6 +213,7 @@ export class KubeStore {
   }
 
   #setService(name: string, service: KubeService | undefined): void {
+    this.#deleted.delete(name);
     this.#entryOf(name).service = service;
     this.#dropIfEmpty(name);
   }

@@ -27,7 +27,8 @@ export function tellerOf(store: KubeStore, emit: (update: DiscoveryUpdate) => vo
   const tell = (services: Iterable<string>) => {
     for (const service of services) {
       const group = store.group(service);
-      emit(group ? { type: 'group', group } : { type: 'gone', service });
+      const intended = store.wasDeleted(service, group === undefined) ? { intended: true as const } : {};
+      emit(group ? { type: 'group', group, ...intended } : { type: 'gone', service, ...intended });
     }
   };
   const tellAll = async () => {

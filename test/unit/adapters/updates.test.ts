@@ -174,3 +174,23 @@ describe('a service that changes all the time', () => {
     expect(clock.pending).toBe(0);
   });
 });
+
+test('what was meant is told so, unless news that was not is told with it', async () => {
+  const queue = new UpdateQueue();
+  const told: DiscoveryUpdate[] = [];
+  const reading = (async () => {
+    for await (const update of queue) told.push(update);
+  })();
+  queue.put({ type: 'gone', service: 'a', intended: true });
+  queue.put({ type: 'gone', service: 'b', intended: true });
+  queue.put({ type: 'group', group: groupOf('b', 1) });
+  queue.put({ type: 'group', group: groupOf('c', 1), intended: true });
+  await settle();
+  expect(told).toEqual([
+    { type: 'gone', service: 'a', intended: true },
+    { type: 'group', group: groupOf('b', 1) },
+    { type: 'group', group: groupOf('c', 1), intended: true },
+  ]);
+  queue.close();
+  await reading;
+});

@@ -67,3 +67,22 @@ it('tells nothing once it is called off', async () => {
   for (let i = 0; i < 20; i += 1) await nextTurn();
   expect(types()).toEqual([]);
 });
+
+it('says that it was meant when a service that somebody deleted leaves, not when a list does not show it', async () => {
+  const { store, told, teller, types } = large();
+  store.putService({ metadata: { name: 'svc-9', namespace: 'shop' } });
+  teller.begin();
+  await eventually(() => types().join() === 'sync');
+  teller.changed(store.deleteService({ metadata: { name: 'svc-9', namespace: 'shop' } }));
+  teller.changed(store.deleteSlice(slice('svc-9', 0)));
+  teller.changed(store.deleteSlice(slice('svc-8', 0)));
+  expect(told.slice(1)).toMatchObject([
+    { type: 'group', intended: true },
+    { type: 'gone', service: 'svc-9.shop', intended: true },
+    { type: 'gone', service: 'svc-8.shop' },
+  ]);
+  expect(told[3]).not.toHaveProperty('intended');
+  teller.changed(store.putSlice(slice('svc-9', 0)));
+  teller.changed(store.deleteSlice(slice('svc-9', 0)));
+  expect(told.at(-1)).toEqual({ type: 'gone', service: 'svc-9.shop' });
+});

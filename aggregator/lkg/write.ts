@@ -1,0 +1,89 @@
+// Writes one file so that whoever reads it finds the old content or the new, whole, whenever the process or the
+// machine ends: a temporary file beside it, fsync, rename, fsync of the folder. In slices of a few milliseconds.
+import { createHash } from 'node:crypto';
+import { open, rename, rm, utimes } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Shard } from '../../model/shard.ts';
+import { FORMAT, VERSION, lineOf, shardLine } from './format.ts';
+
+export interface Content {
+  readonly source: string;
+  readonly kind: string;
+  /** When the source was last known to live, milliseconds since the epoch; the file's own time, too. */
+  readonly writtenAt: number;
+  readonly shards: Iterable<Shard>;
+}
+
+/** The source still lives and says the same: the file is as good as one that was written now. */
+export async function confirmWhole(file: string, now: number): Promise<void> {
+  await utimes(file, now / 1_000, now / 1_000);
+}
+
+/** Some 5 ms of work before others get their turn. */
+const SLICE_ENDPOINTS = 1_000;
+
+/**
+ * @returns bytes written.
+ * @throws what the file system throws, and when more than `maxBytes` would be needed; the file is as it was then.
+ */
+export async function writeWhole(file: string, content: Content, maxBytes: number): Promise<number> {
+  const temporary = `${file}.tmp`;
+  try {
+    const handle = await open(temporary, 'w', 0o600);
+    let bytes: number;
+    try {
+      bytes = await writeLines(handle, content, maxBytes);
+      await handle.utimes(content.writtenAt / 1_000, content.writtenAt / 1_000);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, file);
+    await syncFolder(dirname(file));
+    return bytes;
+  } catch (thrown) {
+    // A full disk must not stay full of what cannot be used.
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw thrown;
+  }
+}
+
+async function writeLines(handle: FileHandle, content: Content, maxBytes: number): Promise<number> {
+  const { source, kind, writtenAt } = content;
+  const hash = createHash('sha256');
+  let total = 0;
+  const put = async (text: string) => {
+    total += Buffer.byteLength(text);
+    if (total > maxBytes) throw new Error(`more than ${maxBytes} bytes`);
+    hash.update(text);
+    await handle.writeFile(text);
+  };
+  let slice = lineOf({ format: FORMAT, version: VERSION, source, kind, writtenAt });
+  let shards = 0;
+  let work = 0;
+  for (const shard of content.shards) {
+    slice += shardLine(shard);
+    shards += 1;
+    work += 1 + shard.group.endpoints.length;
+    if (work < SLICE_ENDPOINTS) continue;
+    work = 0;
+    await put(slice);
+    slice = '';
+    await nextTurn();
+  }
+  await put(slice);
+  await handle.writeFile(lineOf({ shards, sha256: hash.digest('hex') }));
+  return total;
+}
+
+/** So that the rename itself survives a power cut. Not every file system lets a folder be synced. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync().catch(() => undefined);
+  } finally {
+    await handle.close();
+  }
+}
