@@ -22,6 +22,10 @@ export interface SourceJson {
   readonly cause: string;
   readonly services: number;
   readonly endpoints: number;
+  /** Of the endpoints: those that the source does not vouch for now, because it is dark or no longer lists them. */
+  readonly held: number;
+  /** Of those held: the ones that get traffic only when others cannot take it. */
+  readonly doubted: number;
 }
 
 export interface ServiceJson {

@@ -21,6 +21,8 @@ export function sourceJson(source: SourceState, now: number): SourceJson {
     cause: source.cause,
     services: source.services,
     endpoints: source.endpoints,
+    held: source.state === 'live' ? source.doubted : source.endpoints,
+    doubted: source.doubted,
   };
 }
 

@@ -3,6 +3,19 @@
 import { z } from 'zod';
 import { duration } from './duration.ts';
 
+/** A source that suddenly lists much less is not believed at once. */
+export const guardFields = (confirmAfter: string) =>
+  z
+    .strictObject({
+      maxRemovalRatio: z.number().min(0).max(1).default(0.5),
+      window: duration('30s'),
+      confirmAfter: duration(confirmAfter),
+      minEndpoints: z.int().min(1).default(5),
+      /** Only report. */
+      shadow: z.boolean().default(false),
+    })
+    .prefault({});
+
 export const keepingFields = {
   /** What callers get of a source that does not answer. */
   onLost: z.enum(['hold', 'drain', 'drop']).default('hold'),
@@ -10,17 +23,7 @@ export const keepingFields = {
   holdFor: duration('30m'),
   /** What then becomes of the last endpoints of a service. */
   onHoldEnd: z.enum(['keep-last', 'remove']).default('keep-last'),
-  /** A source that suddenly lists much less is not believed at once. */
-  guard: z
-    .strictObject({
-      maxRemovalRatio: z.number().min(0).max(1).default(0.5),
-      window: duration('30s'),
-      confirmAfter: duration('30s'),
-      minEndpoints: z.int().min(1).default(5),
-      /** Only report. */
-      shadow: z.boolean().default(false),
-    })
-    .prefault({}),
+  guard: guardFields('30s'),
   /** The weight of endpoints that flap is lowered. */
   damping: z
     .strictObject({

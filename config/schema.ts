@@ -2,7 +2,7 @@
 // they stand in the file is found by config/load.ts.
 import { z } from 'zod';
 import { duration } from './duration.ts';
-import { keepingFields } from './keeping.ts';
+import { guardFields, keepingFields } from './keeping.ts';
 import { ruleFields } from './policy.ts';
 import { shapingFields } from './shaping.ts';
 
@@ -208,6 +208,8 @@ export const zookeeperSource = z.strictObject({
 export const eurekaSource = z.strictObject({
   ...sourceBase,
   kind: z.literal('eureka'),
+  /** Instances come back to a server that lost them with their next heartbeat, 30 s, and its cache hides that for 30 more. */
+  guard: guardFields('2m'),
   /** Servers of one cluster, each up to where /apps begins. USER:PASSWORD@ in a URL is that server's own. */
   urls: listOf(httpUrl).default(['http://127.0.0.1:8761/eureka']),
   username: z.string().default(''),

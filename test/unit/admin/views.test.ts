@@ -20,7 +20,10 @@ describe('sources', () => {
       cause: 'connection refused',
       services: 1,
       endpoints: 1,
+      held: 1,
+      doubted: 0,
     });
+    expect(sourceJson(source('a', { doubted: 1 }), NOW)).toMatchObject({ held: 1, doubted: 1 });
   });
 
   it('one that never answered has no last success', () => {

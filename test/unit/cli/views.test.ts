@@ -17,6 +17,8 @@ const LIVE: SourceJson = {
   cause: '',
   services: 3,
   endpoints: 7,
+  held: 0,
+  doubted: 0,
 };
 const STALE: SourceJson = {
   ...LIVE,
