@@ -7,6 +7,8 @@ import { request as httpsRequest } from 'node:https';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { toError } from '../lib/errors.ts';
+import { parseJsonInTurns } from '../lib/json-turns.ts';
+import type { JsonTurnsOptions } from '../lib/json-turns.ts';
 import { readRetryAfter, withRetryAfter } from '../lib/retry-after.ts';
 
 export interface JsonQuestion {
@@ -24,6 +26,8 @@ export interface JsonQuestion {
   /** Bytes, packed or not. */
   readonly maxBytes: number;
   readonly signal: AbortSignal;
+  /** Members of a list that are to be read as they are parsed. */
+  readonly each?: JsonTurnsOptions['each'];
   /** A piece of a good answer came. */
   onProgress?(): void;
 }
@@ -49,7 +53,7 @@ export async function askJson(question: JsonQuestion): Promise<unknown> {
       const wrong = new WrongAnswer(status, describeStatus(status, body.toString('utf8')));
       throw withRetryAfter(wrong, retryAfterMs);
     }
-    return parse(body.toString('utf8'));
+    return await parse(body, question);
   } catch (thrown) {
     signal.throwIfAborted();
     if (late.aborted) throw new Error(`no whole answer within ${deadlineMs / 1000} s`, { cause: thrown });
@@ -134,12 +138,13 @@ function refuseMarkup(start: Buffer): void {
   if (text.trimStart().startsWith('<')) throw new WrongAnswer(200, `not JSON but "${excerpt(text)}"`);
 }
 
-function parse(text: string): unknown {
-  if (text.trim() === '') throw new WrongAnswer(200, 'an empty answer');
+async function parse(body: Buffer, { signal, each }: JsonQuestion): Promise<unknown> {
+  if (body.toString('utf8', 0, 1_000).trim() === '') throw new WrongAnswer(200, 'an empty answer');
   try {
-    return JSON.parse(text);
+    return await parseJsonInTurns(body, { signal, ...(each ? { each } : {}) });
   } catch (thrown) {
-    throw new WrongAnswer(200, `not JSON: ${toError(thrown).message.slice(0, 100)}`);
+    if (!(thrown instanceof SyntaxError)) throw thrown;
+    throw new WrongAnswer(200, `not JSON: ${thrown.message.slice(0, 100)}`);
   }
 }
 

@@ -5,6 +5,7 @@ import { choosePrimaryPort, compareEndpoints, endpointKey } from '../model/endpo
 import type { Endpoint, EndpointGroup, Health, Labels, Locality, ServicePort } from '../model/endpoint.ts';
 import { DEFAULT_NAMESPACE, serviceName } from '../model/names.ts';
 import { isPort, readHost } from './address.ts';
+import { sharedLabels, sharedLocality, sharedPorts, sharedText } from './share.ts';
 
 export interface InstanceOptions {
   /** The source's own; what an instance says of itself replaces it. */
@@ -79,25 +80,34 @@ export function readInstance(draft: InstanceDraft, options: InstanceOptions): Re
   if (at === undefined) return bad(`"${clip(host)}" is no address`);
   const { primary = '' } = draft;
   const asked = draft.ports.find((port) => port.name === primary || String(port.port) === primary);
-  const common = {
-    network: options.network,
-    health: draft.health ?? 'unknown',
-    weight: wholeWeight(draft.weight ?? 1),
-    labels: draft.labels ?? {},
-    locality: {
-      region: draft.region || options.locality.region,
-      zone: draft.zone || options.locality.zone,
-      subZone: options.locality.subZone,
-    },
-  };
+  const { network } = options;
+  const health = draft.health ?? 'unknown';
+  const weight = wholeWeight(draft.weight ?? 1);
+  const labels = sharedLabels(draft.labels ?? {});
+  const locality = sharedLocality({
+    region: draft.region || options.locality.region,
+    zone: draft.zone || options.locality.zone,
+    subZone: options.locality.subZone,
+  });
+  const { address } = at;
   const hostname = at.hostname ?? draft.hostname;
-  const where = hostname === undefined ? at : { ...at, hostname };
+  const named = hostname === undefined ? undefined : { hostname };
+  const ports = draft.ports.map(({ name, protocol }) => ({
+    name,
+    port: 0,
+    protocol: protocol.toLowerCase(),
+  }));
+  // Written out: an object put together by spreading others is twice as large.
+  const endpointAt = (port: number, portName: string): Endpoint =>
+    named
+      ? { address, port, portName, network, health, weight, labels, locality, ...named }
+      : { address, port, portName, network, health, weight, labels, locality };
   return {
     type: 'instance',
     instance: {
-      ports: draft.ports.map(({ name, protocol }) => ({ name, port: 0, protocol: protocol.toLowerCase() })),
+      ports: sharedPorts(ports),
       primary: primary === '' ? '' : (asked?.name ?? ''),
-      endpoints: draft.ports.map(({ name, port }) => ({ ...where, port, portName: name, ...common })),
+      endpoints: draft.ports.map(({ name, port }) => endpointAt(port, sharedText(name))),
     },
   };
 }

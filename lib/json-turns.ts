@@ -1,7 +1,7 @@
 // JSON.parse() for answers of many megabytes: the text is cut at commas into pieces, each piece is parsed by
 // itself, and between pieces the event loop gets its turn. The result is what JSON.parse() gives, and so are
 // the refusals. Why no worker thread: docs/adr/0008. Bounds no size: whoever reads the bytes does.
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { takeTurns } from './turns.ts';
 
 export interface JsonTurnsOptions {
   readonly signal: AbortSignal;
@@ -14,20 +14,13 @@ export interface JsonTurnsOptions {
   readonly pieceBytes?: number;
 }
 
-/** Others get their turn after so long: short against a beat of 50 ms, long against the cost of a turn. */
-const TURN_MS = 8;
 const DEFAULT_PIECE = 64 * 1024;
 
 /** @throws SyntaxError, what `map` throws, or the signal's reason. */
 export async function parseJsonInTurns(bytes: Buffer, options: JsonTurnsOptions): Promise<unknown> {
   const parser = new Pieces(bytes, options);
-  let began = performance.now();
-  while (!parser.step()) {
-    if (performance.now() - began < TURN_MS) continue;
-    await nextTurn();
-    options.signal.throwIfAborted();
-    began = performance.now();
-  }
+  const turns = takeTurns(options.signal);
+  while (!parser.step()) if (turns.due) await turns.next();
   return parser.value();
 }
 

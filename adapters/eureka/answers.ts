@@ -38,10 +38,12 @@ const instance = z.object({
     .transform((said) => Number(said ?? 0) || 0),
 });
 
+const application = z.object({ name: z.string().min(1), instance: asArray(instance) });
+
 const applications = z.object({
   /** `DOWN_1_UP_2_`: number of instances by status. Of servers that only speak like Eureka: absent. */
   apps__hashcode: z.string().optional(),
-  application: asArray(z.object({ name: z.string().min(1), instance: asArray(instance) })),
+  application: asArray(z.unknown().refine((said) => said !== undefined && said !== null)),
 });
 
 const answer = z.object({
@@ -56,7 +58,31 @@ export type EurekaInstance = z.output<typeof instance>;
 export interface EurekaAnswer {
   /** undefined when the server does not say. */
   readonly hash: string | undefined;
-  readonly apps: readonly { readonly name: string; readonly instance: readonly EurekaInstance[] }[];
+  readonly apps: readonly EurekaApp[];
+}
+
+export type EurekaApp = z.output<typeof application>;
+
+/** Where the applications are: each is read by itself, as an answer may have ten thousand. */
+export const APPLICATIONS = ['applications', 'application'] as const;
+
+class ReadApp {
+  readonly app: EurekaApp;
+
+  constructor(app: EurekaApp) {
+    this.app = app;
+  }
+}
+
+/**
+ * For members of APPLICATIONS, while the answer is parsed; readAnswer() takes them as they are.
+ * @throws ISTHMUS_EUREKA_ANSWER
+ */
+export function readApp(said: unknown, url: string): ReadApp {
+  if (said instanceof ReadApp) return said;
+  const parsed = application.safeParse(said);
+  if (parsed.success) return new ReadApp(parsed.data);
+  throw notApplications(parsed.error, url);
 }
 
 /**
@@ -67,11 +93,15 @@ export function readAnswer(data: unknown, url: string): EurekaAnswer {
   const parsed = answer.safeParse(data);
   if (parsed.success) {
     const { apps__hashcode: hash, application: apps } = parsed.data.applications;
-    return { hash, apps };
+    return { hash, apps: apps.map((said) => readApp(said, url).app) };
   }
-  const issue = parsed.error.issues[0];
+  throw notApplications(parsed.error, url);
+}
+
+function notApplications(error: z.ZodError, url: string): Error {
+  const issue = error.issues[0];
   const at = issue && issue.path.length > 0 ? `${issue.path.map(String).join('.')}: ` : '';
-  throw EUREKA_ANSWER(url, `not a list of applications: ${at}${issue?.message ?? 'wrong shape'}`);
+  return EUREKA_ANSWER(url, `not a list of applications: ${at}${issue?.message ?? 'wrong shape'}`);
 }
 
 /** undefined: the port is switched off. NaN or another odd number: not a port at all. */

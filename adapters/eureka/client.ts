@@ -9,7 +9,7 @@ import { describeError, toError } from '../../lib/errors.ts';
 import { SOURCE_SILENT } from '../../lib/supervisor.ts';
 import { WrongAnswer, askJson } from '../http-json.ts';
 import { plainError } from '../plain-words.ts';
-import { readAnswer } from './answers.ts';
+import { APPLICATIONS, readAnswer, readApp } from './answers.ts';
 import type { EurekaAnswer } from './answers.ts';
 import { EUREKA_ANSWER, EUREKA_DENIED, EUREKA_TLS, EUREKA_UNREACHABLE } from './errors.ts';
 
@@ -73,6 +73,7 @@ export function createEurekaClient(
       silenceMs: limits.answerMs,
       maxBytes: limits.maxBytes,
       signal,
+      each: { path: APPLICATIONS, map: (said) => readApp(said, server.base) },
       onProgress: heard,
     });
     return readAnswer(data, server.base);

@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { EndpointGroup } from '../../model/endpoint.ts';
 import { canonicalName, groupFromInstances } from '../instance.ts';
 import type { Instance, InstanceOptions } from '../instance.ts';
-import type { EurekaAnswer, EurekaInstance } from './answers.ts';
+import type { EurekaApp, EurekaInstance } from './answers.ts';
 import { aliasesOf, instanceId, readEurekaInstance } from './map.ts';
 
 export interface CopyOptions extends InstanceOptions {
@@ -38,33 +38,27 @@ export class RegistryCopy {
   /** When an instance that is gone was last heard of, by APP/ID. */
   readonly #gone = new Map<string, number>();
 
-  /** @param before its values stand in for instances that are bad in `full`. */
-  static fromFull(full: EurekaAnswer, options: CopyOptions, before?: RegistryCopy): RegistryCopy {
-    const copy = new RegistryCopy(options);
-    for (const { name, instance } of full.apps) {
-      for (const said of instance) copy.#put(name, said, before);
-    }
-    if (before) copy.#remember(before);
-    return copy;
-  }
-
-  private constructor(options: CopyOptions) {
+  constructor(options: CopyOptions) {
     this.#options = options;
   }
 
-  /** In the order of the answer, which is that of the changes. Returns the services that changed. */
-  apply(delta: EurekaAnswer): Set<string> {
-    const changed = new Set<string>();
-    for (const { name, instance } of delta.apps) {
-      for (const said of instance) {
-        if (this.#isOld(name, said)) continue;
-        const isGone = said.actionType === 'DELETED';
-        if (isGone ? this.#delete(name, said) : this.#put(name, said, this)) {
-          changed.add(this.#service(name));
-        }
-      }
+  /**
+   * A part of a full list.
+   * @param before its values stand in for instances that are bad here.
+   */
+  add({ name, instance }: EurekaApp, before?: RegistryCopy): void {
+    for (const said of instance) this.#put(name, said, before);
+  }
+
+  /** A part of a delta; they must come in order, which is that of the changes. The service if it changed. */
+  apply({ name, instance }: EurekaApp): string[] {
+    let changed = false;
+    for (const said of instance) {
+      if (this.#isOld(name, said)) continue;
+      const isGone = said.actionType === 'DELETED';
+      if (isGone ? this.#delete(name, said) : this.#put(name, said, this)) changed = true;
     }
-    return changed;
+    return changed ? [this.#service(name)] : [];
   }
 
   /** As Eureka writes it: `DOWN_1_UP_2_`, '' for none. */
@@ -96,8 +90,8 @@ export class RegistryCopy {
     return groupFromInstances({ name: apps[0] ?? service, namespace: '', aliases }, instances, this.#options);
   }
 
-  /** A list is believed whatever its age; it is only remembered what it does not have any more. */
-  #remember(before: RegistryCopy): void {
+  /** After the last part. A list is believed whatever its age; remembered is what it does not have any more. */
+  remember(before: RegistryCopy): void {
     for (const [key, at] of before.#gone) this.#bury(key, at);
     for (const [service, entries] of before.#services) {
       for (const [key, { at }] of entries) if (!this.#services.get(service)?.has(key)) this.#bury(key, at);

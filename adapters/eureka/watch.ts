@@ -4,6 +4,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { sleep } from '../../lib/clock.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { takeTurns } from '../../lib/turns.ts';
 import type { DiscoveryUpdate } from '../../model/discovery.ts';
 import type { EndpointGroup } from '../../model/endpoint.ts';
 import type { Warner } from '../warn-once.ts';
@@ -40,7 +41,11 @@ export async function watchEureka(
 ): Promise<never> {
   const told = new Map<string, EndpointGroup>();
   const polls = new Polls(context, client);
-  for (const service of (await polls.first(signal)).services()) tell(context, told, service);
+  const turns = takeTurns(signal);
+  for (const service of (await polls.first(signal)).services()) {
+    tell(context, told, service);
+    if (turns.due) await turns.next();
+  }
   signal.throwIfAborted();
   emit({ type: 'sync', groups: [...told.values()] });
   for (;;) {
@@ -48,6 +53,7 @@ export async function watchEureka(
     for (const service of await polls.next(signal)) {
       const update = tell(context, told, service);
       if (update) emit(update);
+      if (turns.due) await turns.next();
     }
   }
 }
@@ -81,7 +87,7 @@ class Polls {
   }
 
   async first(signal: AbortSignal): Promise<RegistryCopy> {
-    return this.#take(await this.#client.full(signal));
+    return this.#take(await this.#client.full(signal), signal);
   }
 
   /** Services that may have changed. */
@@ -93,7 +99,12 @@ class Polls {
       return this.#full(signal);
     }
     if (!known || delta.server !== this.#server) return this.#full(signal);
-    const changed = known.apply(delta.answer);
+    const changed = new Set<string>();
+    const turns = takeTurns(signal);
+    for (const app of delta.answer.apps) {
+      for (const service of known.apply(app)) changed.add(service);
+      if (turns.due) await turns.next();
+    }
     this.#check(known);
     const { hash } = delta.answer;
     if (hash === known.hash()) {
@@ -109,13 +120,19 @@ class Polls {
 
   async #full(signal: AbortSignal): Promise<string[]> {
     const before = this.#context.known?.services() ?? [];
-    const copy = this.#take(await this.#client.full(signal));
+    const copy = await this.#take(await this.#client.full(signal), signal);
     return [...new Set([...before, ...copy.services()])];
   }
 
-  #take({ answer, server }: Heard): RegistryCopy {
+  async #take({ answer, server }: Heard, signal: AbortSignal): Promise<RegistryCopy> {
     const { copy: options, urls, known } = this.#context;
-    const copy = RegistryCopy.fromFull(answer, options, known);
+    const copy = new RegistryCopy(options);
+    const turns = takeTurns(signal);
+    for (const app of answer.apps) {
+      copy.add(app, known);
+      if (turns.due) await turns.next();
+    }
+    if (known) copy.remember(known);
     const { hash = '' } = answer;
     if (hash !== '' && copy.hash() === '') {
       throw EUREKA_ANSWER(urlForPeople(urls[server]), `it lists nothing and says that it has ${hash}`);
