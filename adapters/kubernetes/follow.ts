@@ -5,6 +5,8 @@ import { aborted, childController } from '../../lib/abort.ts';
 import { sleep } from '../../lib/clock.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { KubernetesSource } from '../../config/schema.ts';
+import { takeTurns } from '../../lib/turns.ts';
+import type { Turns } from '../../lib/turns.ts';
 import type { DiscoveryUpdate } from '../../model/discovery.ts';
 import { serviceFilter } from '../filter.ts';
 import type { KubeEndpointSlice, KubeService } from '../kube-map.ts';
@@ -49,7 +51,7 @@ interface Part<T> {
   readonly resource: KubeResource<T>;
   readonly namespace: string;
   readonly decorates?: string;
-  list(objects: readonly T[]): Iterable<string>;
+  list(objects: readonly T[], turns: Turns): Iterable<string> | Promise<Iterable<string>>;
   change(change: KubeChange<T>): Iterable<string>;
 }
 
@@ -102,8 +104,8 @@ function reflectPart<T>(
   signal: AbortSignal,
 ): Promise<never> {
   const { resource, namespace, decorates } = part;
-  const onList = (objects: readonly T[]) => {
-    const touched = part.list(objects);
+  const onList = async (objects: readonly T[]) => {
+    const touched = await part.list(objects, takeTurns(signal));
     notices.clear(resource.name, namespace);
     // A list that comes later (after a 410) is a new truth about all of its namespace.
     if (!teller.hasListedAll) teller.listed(part);
@@ -176,7 +178,8 @@ async function followImports(
       release();
       await Promise.allSettled(running);
     }
-    const touched = [...store.replaceImports(namespace, []), ...store.replaceSlices(namespace, [], true)];
+    const left = await store.replaceSlices(namespace, [], takeTurns(parent), true);
+    const touched = [...store.replaceImports(namespace, []), ...left];
     for (const part of [services, slices]) teller.listed(part);
     teller.changed(touched);
     await sleep(absentRetryMs, parent, clock);
@@ -199,7 +202,7 @@ function importedSlices(store: KubeStore, namespace: string) {
   return {
     resource: IMPORTED_SLICES,
     namespace,
-    list: (objects) => store.replaceSlices(namespace, objects, true),
+    list: (objects, turns) => store.replaceSlices(namespace, objects, turns, true),
     change: ({ type, object }) => (type === 'put' ? store.putSlice(object) : store.deleteSlice(object)),
   } satisfies Part<KubeEndpointSlice>;
 }
@@ -208,8 +211,8 @@ function services(store: KubeStore, namespace: string) {
   return {
     resource: SERVICES,
     namespace,
-    list: (objects) => {
-      store.replaceServices(namespace, objects);
+    list: async (objects, turns) => {
+      await store.replaceServices(namespace, objects, turns);
       return [];
     },
     change: ({ type, object }) => (type === 'put' ? store.putService(object) : store.deleteService(object)),
@@ -220,8 +223,8 @@ function slices(store: KubeStore, namespace: string, decor: KubeDecor) {
   return {
     resource: ENDPOINT_SLICES,
     namespace,
-    list: (objects) => {
-      store.replaceSlices(namespace, objects);
+    list: async (objects, turns) => {
+      await store.replaceSlices(namespace, objects, turns);
       return [];
     },
     change: ({ type, object }) => {

@@ -45,8 +45,13 @@ async function listOnce<T>(
       limit: String(resource.page),
       ...(next === '' ? {} : { continue: next }),
     });
-    const page = readPage(await transport.getJson(query, signal), query, resource);
-    objects.push(...page.objects);
+    const map = (item: unknown) => read(item, resource);
+    const page = readPage<T>(
+      await transport.getJson(query, signal, { path: ['items'], map }),
+      query,
+      resource,
+    );
+    for (const object of page.objects) objects.push(object);
     if (page.next === '') return { objects, resourceVersion: page.resourceVersion };
     if (page.next === next) throw KUBE_ANSWER(whatOf(query), 'the same page again');
     next = page.next;
@@ -63,14 +68,30 @@ function readPage<T>(answer: unknown, query: KubeQuery, resource: KubeResource<T
   // Go writes an empty list as null.
   if (items !== null && !Array.isArray(items)) throw bad('a list without items');
   const next = metadata['continue'];
+  const objects = (items ?? []) as (T | Misfit)[];
+  const misfit = objects.find((object) => object instanceof Misfit);
+  if (misfit) throw bad('an object that cannot be understood', misfit.why);
+  return {
+    objects: objects as T[],
+    resourceVersion: metadata['resourceVersion'],
+    next: typeof next === 'string' ? next : '',
+  };
+}
+
+/** An object that is none: a fault, unless the whole answer is about something else. */
+class Misfit {
+  readonly why: unknown;
+
+  constructor(why: unknown) {
+    this.why = why;
+  }
+}
+
+function read<T>(item: unknown, resource: KubeResource<T>): T | Misfit {
   try {
-    return {
-      objects: (items ?? []).map((item: unknown) => resource.slim(item)),
-      resourceVersion: metadata['resourceVersion'],
-      next: typeof next === 'string' ? next : '',
-    };
+    return resource.slim(item);
   } catch (thrown) {
-    throw bad('an object that cannot be understood', thrown);
+    return new Misfit(thrown);
   }
 }
 

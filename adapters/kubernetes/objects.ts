@@ -3,6 +3,7 @@
 import { CONSUL_ANNOTATIONS } from '../consul-annotations.ts';
 import { PRIMARY_PORT_ANNOTATION, SERVICE_NAME_LABEL } from '../kube-map.ts';
 import type { KubeEndpoint, KubeEndpointSlice, KubePort, KubeService, PodFacts } from '../kube-map.ts';
+import { sharedText } from '../share.ts';
 import type { Locality } from '../../model/endpoint.ts';
 
 export type JsonRecord = Readonly<Record<string, unknown>>;
@@ -179,17 +180,9 @@ function conditionsOf(...flags: readonly (boolean | undefined)[]): Conditions | 
   return CONDITIONS[flags.reduce((index, value) => index * 3 + FLAGS.indexOf(value), 0)];
 }
 
-const MOST_SHARED = 20_000;
-/** Names of nodes and zones: each stands in many endpoints, and JSON.parse() makes a new string each time. */
-const sharedTexts = new Map<string, string>();
-
+/** Names of nodes and zones stand in many endpoints, and JSON.parse() makes a new string each time. */
 function shared(value: string | undefined): string | undefined {
-  if (value === undefined) return undefined;
-  const known = sharedTexts.get(value);
-  if (known !== undefined) return known;
-  if (sharedTexts.size >= MOST_SHARED) sharedTexts.clear();
-  sharedTexts.set(value, value);
-  return value;
+  return value === undefined ? undefined : sharedText(value);
 }
 
 function record(value: unknown, what: string): JsonRecord {

@@ -19,8 +19,8 @@ export interface ReflectorOptions<T> {
   readonly resource: KubeResource<T>;
   /** `*` for all. */
   readonly namespace: string;
-  /** The whole truth: what is not in it is gone. */
-  onList(objects: readonly T[]): void;
+  /** The whole truth: what is not in it is gone. The watch begins when it is done. */
+  onList(objects: readonly T[]): void | Promise<void>;
   onChanges(changes: readonly KubeChange<T>[]): void;
   readonly clock: Clock;
   readonly random?: () => number;
@@ -44,7 +44,7 @@ export async function reflect<T>(o: ReflectorOptions<T>, signal: AbortSignal): P
   });
   for (;;) {
     const { objects, resourceVersion } = await listAll(o.transport, o.resource, o.namespace, signal);
-    o.onList(objects);
+    await o.onList(objects);
     const position: Position = { resourceVersion };
     try {
       for (;;) {

@@ -29,7 +29,7 @@ export interface KubeResource<T> {
   readonly label: string;
   /** Only objects that match this field selector, or ''. */
   readonly field: string;
-  /** Objects a page. Parsing a page blocks the event loop: some 2 MB of JSON at most. */
+  /** Objects a page. Neither side should hold more than some 5 MB of it as text. */
   readonly page: number;
   slim(object: unknown): T;
 }
@@ -53,7 +53,7 @@ export const ENDPOINT_SLICES: KubeResource<KubeEndpointSlice> = {
   name: 'endpointslices.discovery.k8s.io',
   label: SERVICE_NAME_LABEL,
   field: '',
-  page: 100,
+  page: 200,
   slim: slimSlice,
 };
 
@@ -65,7 +65,7 @@ export const PODS: KubeResource<KubePod> = {
   name: 'pods',
   label: '',
   field: 'spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed',
-  page: 200,
+  page: 300,
   slim: slimPod,
 };
 

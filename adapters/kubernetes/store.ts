@@ -1,6 +1,7 @@
 // What the API server has said so far, indexed by service: which slices belong to it, and which services a
 // change touches. Plain data; it neither asks nor tells anybody.
 import { isDeepStrictEqual } from 'node:util';
+import type { Turns } from '../../lib/turns.ts';
 import type { EndpointGroup } from '../../model/endpoint.ts';
 import { splitServiceName } from '../../model/names.ts';
 import { groupFromKubernetes, isLeftOut, nameOfService, podNameOf, serviceOfSlice } from '../kube-map.ts';
@@ -41,23 +42,39 @@ export class KubeStore {
   }
 
   /** All Services of a namespace (`*`: of the cluster). */
-  replaceServices(namespace: string, services: readonly KubeService[]): void {
-    for (const [name, entry] of this.#entries) {
-      if (entry.service && isIn(entry.service, namespace)) this.#setService(name, undefined);
+  async replaceServices(namespace: string, services: readonly KubeService[], turns: Turns): Promise<void> {
+    for (const service of services) {
+      this.putService(service);
+      if (turns.due) await turns.next();
     }
-    for (const service of services) this.putService(service);
+    const listed = new Set(services.map(nameOfService));
+    for (const [name, entry] of this.#entries) {
+      if (entry.service && isIn(entry.service, namespace) && !listed.has(name)) {
+        this.#setService(name, undefined);
+      }
+    }
   }
 
   /** @param imported whether it is those of ServiceImports; the others stay. Returns the services concerned. */
-  replaceSlices(namespace: string, slices: readonly KubeEndpointSlice[], imported = false): string[] {
+  async replaceSlices(
+    namespace: string,
+    slices: readonly KubeEndpointSlice[],
+    turns: Turns,
+    imported = false,
+  ): Promise<string[]> {
     const touched: string[] = [];
+    for (const slice of slices) {
+      touched.push(...this.putSlice(slice));
+      if (turns.due) await turns.next();
+    }
+    const listed = new Set(slices.map(keyOf));
     for (const entry of this.#entries.values()) {
-      for (const slice of entry.slices.values()) {
+      for (const [key, slice] of entry.slices) {
         const isOurs = isIn(slice, namespace) && (slice.imported ?? false) === imported;
-        if (isOurs) touched.push(...this.deleteSlice(slice));
+        if (isOurs && !listed.has(key)) touched.push(...this.deleteSlice(slice));
       }
     }
-    return [...touched, ...slices.flatMap((slice) => this.putSlice(slice))];
+    return touched;
   }
 
   /** The same of ServiceImports. */

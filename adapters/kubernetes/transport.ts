@@ -3,6 +3,8 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { RequestOptions } from 'node:https';
 import { systemClock } from '../../lib/clock.ts';
+import { parseJsonInTurns } from '../../lib/json-turns.ts';
+import type { JsonTurnsOptions } from '../../lib/json-turns.ts';
 import {
   Hold,
   MAX_RETRY_AFTER_MS,
@@ -43,8 +45,8 @@ export interface KubeTransport {
    * @throws ISTHMUS_KUBE_… for everything else
    */
   open(query: KubeQuery, signal: AbortSignal): Promise<IncomingMessage>;
-  /** The whole answer, parsed. */
-  getJson(query: KubeQuery, signal: AbortSignal): Promise<unknown>;
+  /** The whole answer, parsed; the members of a list as `each` has them. */
+  getJson(query: KubeQuery, signal: AbortSignal, each?: JsonTurnsOptions['each']): Promise<unknown>;
   /** The same for a question whose answer does not matter: a server that is busy is there. Asks once. */
   probe(query: KubeQuery, signal: AbortSignal): Promise<void>;
 }
@@ -76,7 +78,8 @@ export function createTransport(options: TransportOptions): KubeTransport {
       if (patience > 0) await hold.over(signal);
       const response = await send(options, query, signal);
       if (response.statusCode === 200) return response;
-      const text = await readText(response, 64 * 1024, query).catch(() => '');
+      const bytes = await readBytes(response, 64 * 1024, query).catch(() => Buffer.alloc(0));
+      const text = bytes.toString('utf8');
       if (response.statusCode !== 429) throw refusal(server, query, response.statusCode ?? 0, text);
       const ms = putOffMs(response);
       hold.put(ms);
@@ -85,16 +88,26 @@ export function createTransport(options: TransportOptions): KubeTransport {
         throw withRetryAfter(KUBE_BUSY(whatOf(query), tries, messageOf(text)), ms);
     }
   };
-  const getJson = async (query: KubeQuery, signal: AbortSignal, patience?: number) =>
-    parseJson(await readText(await open(query, signal, patience), maxBytes, query), query);
+  const getBytes = async (query: KubeQuery, signal: AbortSignal, patience?: number) =>
+    readBytes(await open(query, signal, patience), maxBytes, query);
   return {
     server: server.origin,
     open: (query, signal) => open(query, signal),
-    getJson: (query, signal) => getJson(query, signal),
+    async getJson(query, signal, each) {
+      const bytes = await getBytes(query, signal);
+      try {
+        return await parseJsonInTurns(bytes, { signal, ...(each ? { each } : {}) });
+      } catch (thrown) {
+        if (!(thrown instanceof SyntaxError)) throw thrown;
+        throw notJson(thrown, bytes.toString('utf8', 0, 2_000), query);
+      }
+    },
     async probe(query, signal) {
-      await getJson(query, signal, 0).catch((thrown: unknown) => {
-        if (!isBusy(thrown)) throw thrown;
-      });
+      await getBytes(query, signal, 0)
+        .then((bytes) => parseJson(bytes.toString('utf8'), query))
+        .catch((thrown: unknown) => {
+          if (!isBusy(thrown)) throw thrown;
+        });
     },
   };
 }
@@ -131,7 +144,7 @@ async function send(
   });
 }
 
-async function readText(response: IncomingMessage, maxBytes: number, query: KubeQuery): Promise<string> {
+async function readBytes(response: IncomingMessage, maxBytes: number, query: KubeQuery): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
@@ -144,7 +157,7 @@ async function readText(response: IncomingMessage, maxBytes: number, query: Kube
   } finally {
     response.destroy();
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }
 
 /** `list of services in namespace shop` */
@@ -156,8 +169,12 @@ export function parseJson(text: string, query: KubeQuery): unknown {
   try {
     return JSON.parse(text);
   } catch (thrown) {
-    throw KUBE_ANSWER.from(thrown, whatOf(query), `not JSON: ${excerpt(text)}`);
+    throw notJson(thrown, text, query);
   }
+}
+
+function notJson(thrown: unknown, text: string, query: KubeQuery): Error {
+  return KUBE_ANSWER.from(thrown, whatOf(query), `not JSON: ${excerpt(text)}`);
 }
 
 function refusal(server: URL, query: KubeQuery, status: number, text: string): Error {

@@ -220,7 +220,7 @@ describePeers(['kubernetes'], 'the kubernetes source', (start) => {
         resource: SERVICES,
         namespace: 'shop',
         clock: systemClock,
-        onList: (objects) => lists.push(objects.map((o) => o.metadata?.name ?? '')),
+        onList: (objects) => void lists.push(objects.map((o) => o.metadata?.name ?? '')),
         onChanges: () => undefined,
       },
       controller.signal,

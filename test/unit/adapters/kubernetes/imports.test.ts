@@ -3,8 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { slimImportedSlice, slimService, slimSlice } from '../../../../adapters/kubernetes/objects.ts';
 import { namespacesWith } from '../../../../adapters/kubernetes/resources.ts';
 import { KubeStore } from '../../../../adapters/kubernetes/store.ts';
+import { takeTurns } from '../../../../lib/turns.ts';
 import { NO_LOCALITY } from '../../../../model/endpoint.ts';
 
+const turns = takeTurns(new AbortController().signal);
 const NAME = 'orders.shop';
 const options = { locality: NO_LOCALITY, network: '' };
 const named = (name: string, namespace = 'shop') =>
@@ -35,24 +37,25 @@ describe('a ServiceImport', () => {
     expect(store.group(NAME)?.ports).toEqual([{ name: 'http', port: 80, protocol: 'http' }]);
   });
 
-  it('unites with the Service of its name; each list leaves the slices of the other alone', () => {
+  it('unites with the Service of its name; each list leaves the slices of the other alone', async () => {
     const store = new KubeStore(options, () => true);
-    store.replaceServices('*', [named('orders')]);
+    await store.replaceServices('*', [named('orders')], turns);
     store.replaceImports('*', [named('orders')]);
     const both = slice('x', '10.9.0.1', 'orders', 'orders');
-    store.replaceSlices('*', [slimSlice(both), slimSlice(slice('l', '10.0.0.1', 'orders'))]);
-    store.replaceSlices(
+    await store.replaceSlices('*', [slimSlice(both), slimSlice(slice('l', '10.0.0.1', 'orders'))], turns);
+    await store.replaceSlices(
       '*',
       [slimImportedSlice(both), slimImportedSlice(slice('r', '10.9.0.2', '', 'orders'))],
+      turns,
       true,
     );
     expect(addresses(store)).toEqual(['10.0.0.1', '10.9.0.1', '10.9.0.2']);
-    store.replaceSlices('*', []);
+    await store.replaceSlices('*', [], turns);
     expect(addresses(store)).toEqual(['10.9.0.1', '10.9.0.2']);
-    expect(store.replaceSlices('*', [], true)).toEqual([NAME, NAME]);
+    expect(await store.replaceSlices('*', [], turns, true)).toEqual([NAME, NAME]);
     expect(store.replaceImports('*', [])).toEqual([NAME]);
     expect(store.group(NAME)?.aliases).not.toContain('orders.shop.svc.clusterset.local');
-    store.replaceServices('*', []);
+    await store.replaceServices('*', [], turns);
     expect(store.names()).toEqual([]);
   });
 

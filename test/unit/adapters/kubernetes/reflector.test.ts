@@ -19,7 +19,7 @@ async function start(answer: Answer) {
       namespace: '*',
       clock,
       random: () => 0,
-      onList: (objects) => told.push(`list ${objects.map((o) => o.metadata?.name).join(' ')}`),
+      onList: (objects) => void told.push(`list ${objects.map((o) => o.metadata?.name).join(' ')}`),
       onChanges: (changes) =>
         changes.forEach(({ type, object }) => told.push(`${type} ${object.metadata?.name}`)),
     },

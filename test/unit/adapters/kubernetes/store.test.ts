@@ -1,7 +1,10 @@
+import { takeTurns } from '../../../../lib/turns.ts';
 import { describe, expect, it } from 'vitest';
 import { slimService, slimSlice } from '../../../../adapters/kubernetes/objects.ts';
 import { KubeStore } from '../../../../adapters/kubernetes/store.ts';
 import { NO_LOCALITY } from '../../../../model/endpoint.ts';
+
+const turns = takeTurns(new AbortController().signal);
 
 const store = (include: (service: string) => boolean = () => true) =>
   new KubeStore({ locality: NO_LOCALITY, network: '' }, include);
@@ -20,10 +23,14 @@ const slice = (name: string, owner: string, addresses: readonly string[], namesp
 const addresses = (s: KubeStore, name: string) => s.group(name)?.endpoints.map((e) => e.address);
 
 describe('KubeStore', () => {
-  it('joins the slices of a service, and names only the service that a change touches', () => {
+  it('joins the slices of a service, and names only the service that a change touches', async () => {
     const s = store();
-    s.replaceServices('*', [service('orders'), service('cart')]);
-    s.replaceSlices('*', [slice('o1', 'orders', ['10.0.0.1']), slice('c1', 'cart', ['10.0.0.9'])]);
+    await s.replaceServices('*', [service('orders'), service('cart')], turns);
+    await s.replaceSlices(
+      '*',
+      [slice('o1', 'orders', ['10.0.0.1']), slice('c1', 'cart', ['10.0.0.9'])],
+      turns,
+    );
     expect(s.putSlice(slice('o2', 'orders', ['10.0.0.2']))).toEqual(['orders.shop']);
     expect(addresses(s, 'orders.shop')).toEqual(['10.0.0.1', '10.0.0.2']);
     expect(s.groups().map((g) => g.service)).toEqual(['cart.shop', 'orders.shop']);
@@ -39,9 +46,9 @@ describe('KubeStore', () => {
     expect(s.deleteService(service('nobody'))).toEqual([]);
   });
 
-  it('touches both services when a slice moves from one to the other', () => {
+  it('touches both services when a slice moves from one to the other', async () => {
     const s = store();
-    s.replaceServices('*', [service('orders'), service('cart')]);
+    await s.replaceServices('*', [service('orders'), service('cart')], turns);
     s.putSlice(slice('x', 'orders', ['10.0.0.1']));
     expect(s.putSlice(slice('x', 'cart', ['10.0.0.1'])).sort()).toEqual(['cart.shop', 'orders.shop']);
     expect(addresses(s, 'orders.shop')).toEqual([]);
@@ -65,14 +72,14 @@ describe('KubeStore', () => {
     expect(addresses(s, 'orders.shop')).toEqual([]);
   });
 
-  it('replaces one namespace and leaves the others', () => {
+  it('replaces one namespace and leaves the others', async () => {
     const s = store();
-    s.replaceServices('shop', [service('orders'), service('cart')]);
-    s.replaceServices('pay', [service('ledger', undefined, 'pay')]);
-    s.replaceSlices('shop', [slice('o1', 'orders', ['10.0.0.1'])]);
-    s.replaceSlices('pay', [slice('l1', 'ledger', ['10.0.0.5'], 'pay')]);
-    s.replaceServices('shop', [service('orders')]);
-    s.replaceSlices('shop', [slice('o2', 'orders', ['10.0.0.2'])]);
+    await s.replaceServices('shop', [service('orders'), service('cart')], turns);
+    await s.replaceServices('pay', [service('ledger', undefined, 'pay')], turns);
+    await s.replaceSlices('shop', [slice('o1', 'orders', ['10.0.0.1'])], turns);
+    await s.replaceSlices('pay', [slice('l1', 'ledger', ['10.0.0.5'], 'pay')], turns);
+    await s.replaceServices('shop', [service('orders')], turns);
+    await s.replaceSlices('shop', [slice('o2', 'orders', ['10.0.0.2'])], turns);
     expect(s.groups().map((g) => g.service)).toEqual(['ledger.pay', 'orders.shop']);
     expect(addresses(s, 'orders.shop')).toEqual(['10.0.0.2']);
     expect(addresses(s, 'ledger.pay')).toEqual(['10.0.0.5']);

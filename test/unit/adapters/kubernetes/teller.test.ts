@@ -1,3 +1,4 @@
+import { takeTurns } from '../../../../lib/turns.ts';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { slimSlice } from '../../../../adapters/kubernetes/objects.ts';
@@ -54,7 +55,7 @@ it('starts over when a new list comes meanwhile: one sync, with what it says', a
   const { store, told, teller, types } = large();
   teller.begin();
   await nextTurn();
-  store.replaceSlices('*', [slice('only', 1)]);
+  await store.replaceSlices('*', [slice('only', 1)], takeTurns(new AbortController().signal));
   teller.sync();
   await eventually(() => types().length > 0);
   expect(told).toMatchObject([{ type: 'sync', groups: [{ service: 'only.shop' }] }]);
