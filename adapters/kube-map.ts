@@ -7,6 +7,7 @@ import { DEFAULT_NAMESPACE, serviceName } from '../model/names.ts';
 import { isPort, readHost } from './address.ts';
 import { consulSays } from './consul-annotations.ts';
 import type { ConsulSays } from './consul-annotations.ts';
+import { sharedLocality } from './share.ts';
 
 interface KubeMetadata {
   readonly name?: string | undefined;
@@ -268,7 +269,6 @@ function externalEndpoints(service: KubeService, options: KubeMapOptions): Endpo
 function* endpointsOf(slice: KubeEndpointSlice, options: KubeMapOptions): Generator<Endpoint> {
   const ports = (slice.ports ?? []).filter(isTcp);
   const namespace = slice.metadata?.namespace || DEFAULT_NAMESPACE;
-  let { locality } = options;
   for (const endpoint of slice.endpoints ?? []) {
     // The addresses of one endpoint are interchangeable; like kube-proxy, take the first.
     const host = readHost(endpoint.addresses?.[0] ?? '');
@@ -276,7 +276,7 @@ function* endpointsOf(slice: KubeEndpointSlice, options: KubeMapOptions): Genera
     const pod = podNameOf(endpoint);
     const facts = pod === undefined ? undefined : options.podOf?.(namespace, pod);
     const labels = labelsOf(endpoint, facts);
-    locality = sameOr(locality, localityOf(endpoint, facts, options));
+    const locality = sharedLocality(localityOf(endpoint, facts, options));
     for (const port of ports) {
       if (!isPort(port.port)) continue;
       yield {
@@ -321,12 +321,6 @@ function labelsOf(endpoint: KubeEndpoint, facts: PodFacts | undefined): Labels {
   if (endpoint.hintedZones) labels['hintedZones'] = endpoint.hintedZones;
   if (endpoint.hostname) labels['hostname'] = endpoint.hostname;
   return labels;
-}
-
-/** Neighbours in a slice are mostly in one place: they share one object. */
-function sameOr(known: Locality, next: Locality): Locality {
-  const { region, zone, subZone } = known;
-  return region === next.region && zone === next.zone && subZone === next.subZone ? known : next;
 }
 
 /** Part by part, the first that is said: by the endpoint, its node, its pod, the source's own locality. */

@@ -1,7 +1,6 @@
 // Who is watched and who takes turns, from one catalog to the next. Up to `maxWatches` services have a
 // blocking query each; the others share the two coarse watches (turns.ts).
 import { childController } from '../../lib/abort.ts';
-import type { ConsulEntry } from './answers.ts';
 import { blockingLoop } from './blocking.ts';
 import type { ConsulCatalog, ConsulClient } from './client.ts';
 import { askFrom } from './context.ts';
@@ -38,10 +37,10 @@ export class Follower {
     });
   }
 
-  /** @param from index and entries of what was told already. */
-  add(name: string, from?: { readonly index: string; readonly data: readonly ConsulEntry[] }): void {
+  /** @param from index and nodes of what was told already. */
+  add(name: string, from?: { readonly index: string; readonly nodes: readonly string[] }): void {
     if (this.#watched.size < this.#context.limits.maxWatches) this.#watch(name, from?.index ?? '0');
-    else this.#turns.add(name, from?.data, from?.index);
+    else this.#turns.add(name, from?.nodes, from?.index);
   }
 
   /**

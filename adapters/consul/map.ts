@@ -3,6 +3,7 @@ import { choosePrimaryPort, compareEndpoints, endpointKey } from '../../model/en
 import type { Endpoint, EndpointGroup, Labels, Locality, ServicePort } from '../../model/endpoint.ts';
 import { serviceName } from '../../model/names.ts';
 import { isPort, readHost } from '../address.ts';
+import { sharedLabels, sharedLocality, sharedText } from '../share.ts';
 import type { ConsulEntry } from './answers.ts';
 import { statusOf, verdictOf } from './status.ts';
 
@@ -114,15 +115,16 @@ function endpointOf(
   options: ConsulMapOptions,
 ): Endpoint {
   const { Service, Checks } = entry;
-  return {
-    ...host,
-    port: port.port,
-    portName: port.name,
-    network: options.network,
-    ...verdictOf(statusOf(Checks), Service.Weights),
-    labels: labelsOf(Service),
-    locality: localityOf(entry, options.locality),
-  };
+  const { address, hostname } = host;
+  const { network } = options;
+  const portName = sharedText(port.name);
+  const { health, weight } = verdictOf(statusOf(Checks), Service.Weights);
+  const labels = sharedLabels(labelsOf(Service));
+  const locality = sharedLocality(localityOf(entry, options.locality));
+  // Written out: an object put together by spreading others is twice as large.
+  return hostname === undefined
+    ? { address, port: port.port, portName, network, health, weight, labels, locality }
+    : { address, port: port.port, portName, network, health, weight, labels, locality, hostname };
 }
 
 function labelsOf({ Meta, Tags }: ConsulEntry['Service']): Labels {

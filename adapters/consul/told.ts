@@ -12,6 +12,8 @@ export class Told {
   readonly #context: ConsulContext;
   readonly #emit: (update: DiscoveryUpdate) => void;
   readonly #groups = new Map<string, EndpointGroup>();
+  /** Of the first list, those without instances. */
+  readonly #empty = new Set<string>();
   #datacenter: string;
 
   constructor(context: ConsulContext, emit: (update: DiscoveryUpdate) => void) {
@@ -20,10 +22,19 @@ export class Told {
     this.#datacenter = context.config.datacenter;
   }
 
-  sync(services: readonly (readonly [string, readonly ConsulEntry[]])[]): void {
-    this.#datacenter ||= services.flatMap(([, entries]) => entries)[0]?.Node.Datacenter ?? '';
-    for (const [name, entries] of services) this.#groups.set(name, this.#map(name, entries));
-    this.#emit({ type: 'sync', groups: [...this.#groups.values()] });
+  /** Part of the first list; told by sync(). As each answer comes, so that none waits to be made smaller. */
+  first(name: string, entries: readonly ConsulEntry[]): void {
+    this.#datacenter ||= entries[0]?.Node.Datacenter ?? '';
+    this.#groups.set(name, this.#map(name, entries));
+    if (entries.length === 0) this.#empty.add(name);
+  }
+
+  /** @param names all that were given to first(), in the order in which they are to be told. */
+  sync(names: readonly string[]): void {
+    // Without instances nobody said in which datacenter it is; by now somebody may have.
+    for (const name of this.#empty) this.#groups.set(name, this.#map(name, []));
+    this.#empty.clear();
+    this.#emit({ type: 'sync', groups: names.flatMap((name) => this.#groups.get(name) ?? []) });
   }
 
   now(name: string, entries: readonly ConsulEntry[]): void {

@@ -4,6 +4,7 @@
 // a service's index has moved; only then is it fetched. Knows nothing of HTTP.
 import { sleep } from '../../lib/clock.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { sharedText } from '../share.ts';
 import type { ConsulEntry, ConsulStateCheck } from './answers.ts';
 import type { Answer } from './client.ts';
 import { mapLimit } from '../tasks.ts';
@@ -33,7 +34,7 @@ const BATCH = 1_000;
 export class Turns {
   readonly #options: TurnsOptions;
   /** Nodes of each service, as it was last seen: a check of a node concerns them all. */
-  readonly #nodes = new Map<string, ReadonlySet<string>>();
+  readonly #nodes = new Map<string, readonly string[]>();
   /** Index of each service when it was fetched last. */
   readonly #indexes = new Map<string, string>();
   readonly #named = new Set<string>();
@@ -60,11 +61,11 @@ export class Turns {
     return [...this.#nodes.keys()];
   }
 
-  /** @param entries what was told already, with its index; undefined: to be asked at once. */
-  add(name: string, entries?: readonly ConsulEntry[], index?: string): void {
+  /** @param nodes where its instances are that were told already, and its index; undefined: to be asked at once. */
+  add(name: string, nodes?: readonly string[], index?: string): void {
     if (index !== undefined) this.#indexes.set(name, index);
-    this.#nodes.set(name, nodesOf(entries ?? []));
-    if (entries === undefined) this.#named.add(name);
+    this.#nodes.set(name, nodes ?? []);
+    if (nodes === undefined) this.#named.add(name);
   }
 
   delete(name: string): boolean {
@@ -138,9 +139,11 @@ export class Turns {
       if (this.has(ServiceName)) this.#named.add(ServiceName);
       return;
     }
-    for (const [name, nodes] of this.#nodes) if (nodes.has(Node)) this.#named.add(name);
+    for (const [name, nodes] of this.#nodes) if (nodes.includes(Node)) this.#named.add(name);
   }
 }
 
-const nodesOf = (entries: readonly ConsulEntry[]): ReadonlySet<string> =>
-  new Set(entries.map((entry) => entry.Node.Node));
+/** Names of the nodes, each once. */
+export function nodesOf(entries: readonly ConsulEntry[]): readonly string[] {
+  return [...new Set(entries.map((entry) => sharedText(entry.Node.Node)))];
+}

@@ -11,6 +11,7 @@ import type { ConsulContext } from './context.ts';
 import { Follower, namesWithTags } from './follow.ts';
 import { mapLimit, taskGroup } from '../tasks.ts';
 import { Told } from './told.ts';
+import { nodesOf } from './turns.ts';
 
 /** Consul's own entry in the catalog: its servers. */
 const OWN_SERVICE = 'consul';
@@ -30,10 +31,13 @@ export async function watchConsul(
   const names = pickNames(context, catalog.data);
   // Before the services themselves: what begins to fail meanwhile must not be missed.
   const failing = names.length > limits.maxWatches ? await client.failing(now) : undefined;
-  const answers = await mapLimit(names, firstAtOnce(limits.maxWatches), (name) => client.health(name, now));
-
   const told = new Told(context, emit);
-  told.sync(names.map((name, n) => [name, answers[n]?.data ?? []]));
+  const answers = await mapLimit(names, firstAtOnce(limits.maxWatches), async (name) => {
+    const { index, data } = await client.health(name, now);
+    told.first(name, data);
+    return { index, nodes: nodesOf(data) };
+  });
+  told.sync(names);
   const group = taskGroup(signal);
   const follower = new Follower(context, client, group, told);
   names.forEach((name, n) => follower.add(name, answers[n]));

@@ -9,6 +9,8 @@ import { describeError, toError } from '../../lib/errors.ts';
 import { importClient } from '../import-client.ts';
 import { ZOOKEEPER_ANSWER, ZOOKEEPER_DENIED, ZOOKEEPER_UNREACHABLE } from './errors.ts';
 import type { Server } from './servers.ts';
+import { Watches } from './watches.ts';
+import type { OnChange } from './watches.ts';
 
 export interface ZookeeperClient {
   /** HOST:PORT, for messages. */
@@ -16,9 +18,9 @@ export interface ZookeeperClient {
   /** Never resolves; rejects with the first fault, also with one outside of any question. */
   readonly over: Promise<never>;
   /** undefined: there is no such node. `onChange` is called once, at the next change of the list. */
-  children(path: string, onChange?: () => void): Promise<string[] | undefined>;
+  children(path: string, onChange?: OnChange): Promise<string[] | undefined>;
   /** undefined: there is no such node. `onChange` is called once, at the next change of the data. */
-  data(path: string, onChange?: () => void): Promise<string | undefined>;
+  data(path: string, onChange?: OnChange): Promise<string | undefined>;
   /** What another client would need to take the session over. */
   session(): { readonly id: Buffer; readonly password: Buffer };
   close(): void;
@@ -88,6 +90,7 @@ class Session implements ZookeeperClient {
     this.#manager = (this.#npm as unknown as { readonly connectionManager: NpmManager }).connectionManager;
     // Its own parser knows no IPv6.
     this.#manager.servers = [server];
+    this.#manager.watcherManager = new Watches();
     if (auth !== '') this.#npm.addAuthInfo('digest', Buffer.from(auth));
     this.#guard(this.#manager);
   }
@@ -96,15 +99,15 @@ class Session implements ZookeeperClient {
     this.#manager.connect();
   }
 
-  async children(path: string, onChange?: () => void): Promise<string[] | undefined> {
+  async children(path: string, onChange?: OnChange): Promise<string[] | undefined> {
     return this.#ask<string[]>(path, `the children of ${path}`, (done) =>
-      onChange ? this.#npm.getChildren(path, onChange, done) : this.#npm.getChildren(path, done),
+      onChange ? this.#npm.getChildren(path, watcher(onChange), done) : this.#npm.getChildren(path, done),
     );
   }
 
-  async data(path: string, onChange?: () => void): Promise<string | undefined> {
+  async data(path: string, onChange?: OnChange): Promise<string | undefined> {
     const data = await this.#ask<Buffer | undefined>(path, `the data of ${path}`, (done) =>
-      onChange ? this.#npm.getData(path, onChange, done) : this.#npm.getData(path, done),
+      onChange ? this.#npm.getData(path, watcher(onChange), done) : this.#npm.getData(path, done),
     );
     // A node may be without data.
     return data === undefined ? undefined : (data?.toString() ?? '');
@@ -205,6 +208,7 @@ function codeOf(error: unknown): number | undefined {
 
 interface NpmManager {
   servers: readonly Server[];
+  watcherManager: Watches;
   socket: Socket | undefined;
   state: number;
   pendingBuffer: Buffer | null;
@@ -215,6 +219,9 @@ interface NpmManager {
   onSocketError(error: Error): void;
   on(event: 'state', listener: (state: number) => void): void;
 }
+
+/** What is handed to getData() comes back to Watches as it is. */
+const watcher = (onChange: OnChange) => onChange as unknown as (event: Npm.Event) => void;
 
 /** Of its ConnectionManager. */
 const DISCONNECTED = 0;

@@ -5,11 +5,12 @@ import { coalesce } from '../../lib/coalesce.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { toError } from '../../lib/errors.ts';
 import type { NodeRole } from './layouts.ts';
+import type { OnChange } from './watches.ts';
 
 export interface TreeOptions {
   readonly client: {
-    children(path: string, onChange: () => void): Promise<string[] | undefined>;
-    data(path: string, onChange: () => void): Promise<string | undefined>;
+    children(path: string, onChange: OnChange): Promise<string[] | undefined>;
+    data(path: string, onChange: OnChange): Promise<string | undefined>;
   };
   /** Absolute path of the root, '' for the root of all. */
   readonly root: string;
@@ -34,8 +35,8 @@ export interface TreeOptions {
   onNoRoot(): Promise<Error>;
 }
 
+/** Without its path in parts, which would be as large as all the rest: instances are many. */
 interface Node {
-  readonly segments: readonly string[];
   readonly role: NodeRole;
   /** Of a folder. */
   readonly children: Set<string>;
@@ -75,7 +76,7 @@ export class Tree {
   }
 
   start(): void {
-    this.#add([], 'folder');
+    this.#add(this.#options.root, 'folder');
     this.#pump();
   }
 
@@ -90,21 +91,26 @@ export class Tree {
     return this.#options.root + segments.map((segment) => `/${segment}`).join('');
   }
 
-  #add(segments: readonly string[], role: NodeRole): void {
-    const path = this.#pathOf(segments);
+  /** A name has no slash in it. */
+  #segmentsOf(path: string): string[] {
+    const { root } = this.#options;
+    return path === root ? [] : path.slice(root.length + 1).split('/');
+  }
+
+  #add(path: string, role: NodeRole): void {
     if (this.#nodes.has(path)) return;
     const children = role === 'folder' ? new Set<string>() : NO_CHILDREN;
     if (role === 'instance') this.#instances += 1;
-    this.#nodes.set(path, { segments, role, children, told: false });
+    this.#nodes.set(path, { role, children, told: false });
     this.#due.add(path);
   }
 
-  /** A watch fired. */
-  #onChange(path: string): void {
+  /** A watch fired. One function for all of them. */
+  readonly #onChange: OnChange = (path) => {
     if (this.#over) return;
-    this.#changed.add(path);
+    this.#changed.add(path === '/' ? '' : path);
     this.#soon.trigger();
-  }
+  };
 
   #readChanged(): void {
     for (const path of this.#changed) if (this.#nodes.has(path)) this.#due.add(path);
@@ -148,46 +154,45 @@ export class Tree {
 
   async #readFolder(path: string, node: Node): Promise<void> {
     const { client, root } = this.#options;
-    const names = await client.children(path === '' ? '/' : path, () => this.#onChange(path));
+    const names = await client.children(path === '' ? '/' : path, this.#onChange);
     if (this.#over || this.#nodes.get(path) !== node) return;
     if (names === undefined) {
       if (path === root) throw await this.#options.onNoRoot();
-      this.#remove(path, node);
+      this.#remove(path);
       return;
     }
-    if (!node.told && path !== root) this.#options.onFolder(node.segments, true);
+    const folder = this.#segmentsOf(path);
+    if (!node.told && path !== root) this.#options.onFolder(folder, true);
     node.told = true;
     const listed = new Set(names);
-    for (const name of node.children) if (!listed.has(name)) this.#removeChild(node, name);
+    for (const name of node.children) if (!listed.has(name)) this.#removeChild(node, [...folder, name]);
     for (const name of names) {
-      const segments = [...node.segments, name];
+      const segments = [...folder, name];
       const childRole = this.#options.role(segments);
       if (node.children.has(name) || childRole === 'ignored') continue;
       node.children.add(name);
       if (childRole === 'instance' && this.#options.named) {
         this.#instances += 1;
         this.#options.onInstance(segments, this.#pathOf(segments), name);
-      } else this.#add(segments, childRole);
+      } else this.#add(this.#pathOf(segments), childRole);
     }
   }
 
   async #readInstance(path: string, node: Node): Promise<void> {
-    const text = await this.#options.client.data(path, () => this.#onChange(path));
+    const text = await this.#options.client.data(path, this.#onChange);
     if (this.#over || this.#nodes.get(path) !== node) return;
-    if (text === undefined) this.#remove(path, node);
-    else this.#options.onInstance(node.segments, path, text);
+    if (text === undefined) this.#remove(path);
+    else this.#options.onInstance(this.#segmentsOf(path), path, text);
   }
 
   /** The parent's list will say so, too; whichever comes first. */
-  #remove(path: string, node: Node): void {
-    const name = node.segments.at(-1) ?? '';
-    const parent = this.#nodes.get(path.slice(0, -name.length - 1));
-    if (parent) this.#removeChild(parent, name);
+  #remove(path: string): void {
+    const parent = this.#nodes.get(path.slice(0, path.lastIndexOf('/')));
+    if (parent) this.#removeChild(parent, this.#segmentsOf(path));
   }
 
-  #removeChild(parent: Node, name: string): void {
-    parent.children.delete(name);
-    const segments = [...parent.segments, name];
+  #removeChild(parent: Node, segments: readonly string[]): void {
+    parent.children.delete(segments.at(-1) ?? '');
     const path = this.#pathOf(segments);
     const node = this.#nodes.get(path);
     this.#due.delete(path);
@@ -197,7 +202,7 @@ export class Tree {
       this.#options.onInstance(segments, path, undefined);
       return;
     }
-    for (const child of node.children) this.#removeChild(node, child);
+    for (const child of node.children) this.#removeChild(node, [...segments, child]);
     if (node.told) this.#options.onFolder(segments, false);
   }
 }

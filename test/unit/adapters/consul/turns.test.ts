@@ -34,7 +34,7 @@ function make(names: readonly string[]) {
       return Promise.resolve(indexOf(name));
     },
   });
-  names.forEach((name) => turns.add(name, on(`node-of-${name}`)));
+  names.forEach((name) => turns.add(name, [`node-of-${name}`]));
   const loop = turns.loop(stop.signal);
   const pass = async (ms: number) => {
     for (let n = 0; n < ms; n += 500) {

@@ -2,14 +2,15 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Tree } from '../../../../adapters/zookeeper/tree.ts';
+import type { OnChange } from '../../../../adapters/zookeeper/watches.ts';
 import { ManualClock } from '../../../../lib/clock.ts';
 
 /** Answers come when `answer` is called, in the order of the questions. */
 class Memory {
   readonly nodes = new Map<string, string>([['/s', '']]);
   readonly #waiting: (() => void)[] = [];
-  readonly #onChildren = new Map<string, (() => void)[]>();
-  readonly #onData = new Map<string, (() => void)[]>();
+  readonly #onChildren = new Map<string, OnChange[]>();
+  readonly #onData = new Map<string, OnChange[]>();
   atOnce = 0;
 
   put(path: string, text: string): void {
@@ -28,13 +29,13 @@ class Memory {
   }
 
   readonly client = {
-    children: (path: string, onChange: () => void) =>
+    children: (path: string, onChange: OnChange) =>
       this.#ask(() => {
         if (!this.nodes.has(path)) return undefined;
         arm(this.#onChildren, path, onChange);
         return this.#childrenOf(path);
       }),
-    data: (path: string, onChange: () => void) =>
+    data: (path: string, onChange: OnChange) =>
       this.#ask(() => {
         const text = this.nodes.get(path);
         if (text !== undefined) arm(this.#onData, path, onChange);
@@ -61,15 +62,15 @@ class Memory {
       .map((node) => node.slice(path.length + 1));
   }
 
-  #fire(watches: Map<string, (() => void)[]>, path: string): void {
+  #fire(watches: Map<string, OnChange[]>, path: string): void {
     const fired = watches.get(path) ?? [];
     watches.delete(path);
-    for (const watch of fired) watch();
+    for (const watch of fired) watch(path);
   }
 }
 
 const parentOf = (path: string) => path.slice(0, path.lastIndexOf('/'));
-const arm = (watches: Map<string, (() => void)[]>, path: string, onChange: () => void) =>
+const arm = (watches: Map<string, OnChange[]>, path: string, onChange: OnChange) =>
   watches.set(path, [...(watches.get(path) ?? []), onChange]);
 
 function follow(memory: Memory, clock: ManualClock) {
