@@ -7,7 +7,7 @@ import { DEFAULT_NAMESPACE, serviceName } from '../model/names.ts';
 import { isPort, readHost } from './address.ts';
 import { consulSays } from './consul-annotations.ts';
 import type { ConsulSays } from './consul-annotations.ts';
-import { sharedLocality } from './share.ts';
+import { sharedLocality, sharedText } from './share.ts';
 
 interface KubeMetadata {
   readonly name?: string | undefined;
@@ -277,18 +277,17 @@ function* endpointsOf(slice: KubeEndpointSlice, options: KubeMapOptions): Genera
     const facts = pod === undefined ? undefined : options.podOf?.(namespace, pod);
     const labels = labelsOf(endpoint, facts);
     const locality = sharedLocality(localityOf(endpoint, facts, options));
-    for (const port of ports) {
-      if (!isPort(port.port)) continue;
-      yield {
-        ...host,
-        port: port.port,
-        portName: port.name ?? '',
-        network: options.network,
-        health: healthOf(endpoint),
-        weight: 1,
-        labels,
-        locality,
-      };
+    const { address, hostname } = host;
+    const { network } = options;
+    const health = healthOf(endpoint);
+    const weight = 1;
+    for (const { port, name } of ports) {
+      if (!isPort(port)) continue;
+      const portName = sharedText(name ?? '');
+      // Written out: an object put together by spreading another is several times as large.
+      yield hostname === undefined
+        ? { address, port, portName, network, health, weight, labels, locality }
+        : { address, port, portName, network, health, weight, labels, locality, hostname };
     }
   }
 }
@@ -314,12 +313,14 @@ export function podNameOf(endpoint: KubeEndpoint): string | undefined {
 /** The pod's own labels; `pod`, `serviceAccount`, `hostname` … are ours and win over labels of these names. */
 function labelsOf(endpoint: KubeEndpoint, facts: PodFacts | undefined): Labels {
   const pod = podNameOf(endpoint);
+  const { hostname, hintedZones } = endpoint;
+  if (pod !== undefined && facts === undefined && !hostname && !hintedZones) return { pod };
   // One spread after the other makes objects three times as large (measured: 310 bytes, not 100).
   const labels: Record<string, string> = Object.assign({}, facts?.labels);
   if (pod !== undefined) labels['pod'] = pod;
   if (facts?.serviceAccount) labels['serviceAccount'] = facts.serviceAccount;
-  if (endpoint.hintedZones) labels['hintedZones'] = endpoint.hintedZones;
-  if (endpoint.hostname) labels['hostname'] = endpoint.hostname;
+  if (hintedZones) labels['hintedZones'] = hintedZones;
+  if (hostname) labels['hostname'] = hostname;
   return labels;
 }
 
