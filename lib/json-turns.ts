@@ -1,6 +1,6 @@
 // JSON.parse() for answers of many megabytes: the text is cut at commas into pieces, each piece is parsed by
 // itself, and between pieces the event loop gets its turn. The result is what JSON.parse() gives, and so are
-// the refusals. Why no worker thread: docs/adr/0008. Bounds no size: whoever reads the bytes does.
+// the refusals. Why no worker thread: docs/adr/0009. Bounds no size: whoever reads the bytes does.
 import { takeTurns } from './turns.ts';
 
 export interface JsonTurnsOptions {
