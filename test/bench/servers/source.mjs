@@ -120,7 +120,7 @@ aggregator.subscribe(({ services, sources }) => {
 });
 
 function note(slice, at) {
-  for (const group of slice.shards.values()) {
+  for (const { group } of slice.shards.values()) {
     for (const { labels } of group.endpoints) {
       const mark = labels.t ?? labels.hostname;
       if (mark === undefined || seen.has(mark)) continue;
