@@ -4,7 +4,7 @@ import type { EventEmitter } from 'node:events';
 import type { ClientRequest } from 'node:http';
 import { Agent } from 'node:https';
 import type { ConsulSource } from '../../config/schema.ts';
-import { importClient } from '../import-client.ts';
+import { importClient } from '../../lib/import-client.ts';
 import type { ConsulAccess } from './access.ts';
 
 export interface NpmOptions {

@@ -7,7 +7,7 @@ import type * as Grpc from '@grpc/grpc-js';
 import type * as Etcd from 'etcd3';
 import type { EtcdSource } from '../../config/schema.ts';
 import { describeError, toError } from '../../lib/errors.ts';
-import { importClient } from '../import-client.ts';
+import { importClient } from '../../lib/import-client.ts';
 import { Calls, explainStatus, isStaleToken, newNote } from './calls.ts';
 import type { CallNote } from './calls.ts';
 import { ETCD_TLS } from './errors.ts';

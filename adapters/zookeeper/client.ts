@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import type * as Npm from 'node-zookeeper-client';
 import type { Clock } from '../../lib/clock.ts';
 import { describeError, toError } from '../../lib/errors.ts';
-import { importClient } from '../import-client.ts';
+import { importClient } from '../../lib/import-client.ts';
 import { ZOOKEEPER_ANSWER, ZOOKEEPER_DENIED, ZOOKEEPER_UNREACHABLE } from './errors.ts';
 import type { Server } from './servers.ts';
 import { Watches } from './watches.ts';

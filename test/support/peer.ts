@@ -11,6 +11,8 @@ export interface Peer {
   readonly ports: Readonly<Record<string, number>>;
   /** The same for one of its other servers. */
   urlOf(server: ServerName): string;
+  /** 127.0.0.1:PORT of any port of one of its servers. */
+  addressOf(server: ServerName, port: string): string;
   /** Of the peer's own server; undefined in a container. */
   readonly pid: number | undefined;
   /** SIGSTOP or docker pause: connections stay open, nothing is answered. */
@@ -50,4 +52,6 @@ export interface PeerTypes {
   eureka: Peer;
   rnacos: Peer;
   envoy: Peer;
+  nats: Peer;
+  'nats-cluster': Peer;
 }

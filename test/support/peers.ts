@@ -39,12 +39,55 @@ export interface ServerRow {
   args(place: Place): string[];
 }
 
-export type PeerName = 'consul' | 'etcd' | 'zookeeper' | 'kubernetes' | 'envoy' | 'eureka' | 'rnacos';
+export type PeerName =
+  | 'consul'
+  | 'etcd'
+  | 'zookeeper'
+  | 'kubernetes'
+  | 'envoy'
+  | 'eureka'
+  | 'rnacos'
+  | 'nats'
+  | 'nats-cluster';
 
 /** Tokens that kube-apiserver knows; `reader` may do nothing until a test grants it something. */
 export const KUBE_TOKENS = { admin: 'test-admin-token', reader: 'test-reader-token' } as const;
 
+/** A NATS server with JetStream; `routes` names the ones of a cluster that were started before it. */
+function natsServer(name: string, routes?: readonly string[]) {
+  const cluster = (p: Place) => {
+    if (!routes) return [];
+    // Its own address too: JetStream wants a route in the config, and the first one has no other.
+    const others = routes.map((other) => p.reach(other, 'route'));
+    const urls = [`127.0.0.1:${p.port('route')}`, ...others].map((at) => `nats://${at}`);
+    return [`cluster { name: test, listen: "${p.listen}:${p.port('route')}", routes: [${urls.join(', ')}] }`];
+  };
+  return {
+    image: 'nats:2.15.1',
+    binary: 'nats-server',
+    ports: { monitor: 8222, client: 4222, route: 6222 },
+    scheme: 'http',
+    health: { path: '/healthz?js-server-only=true', ready: (body: string) => body.includes('"ok"') },
+    network: 'mapped',
+    files: (p: Place) => ({
+      'nats.conf': [
+        `server_name: ${name}`,
+        `listen: "${p.listen}:${p.port('client')}"`,
+        `http: "${p.listen}:${p.port('monitor')}"`,
+        `jetstream { store_dir: "${p.dir}/nats", max_mem: 64M, max_file: 512M }`,
+        ...cluster(p),
+        '',
+      ].join('\n'),
+    }),
+    args: (p: Place) => ['-c', `${p.dir}/nats.conf`],
+  } as const;
+}
+
 export const servers = {
+  nats: natsServer('nats'),
+  nats1: natsServer('nats1', []),
+  nats2: natsServer('nats2', ['nats1']),
+  nats3: natsServer('nats3', ['nats1', 'nats2']),
   consul: {
     image: 'hashicorp/consul:1.22.7',
     binary: 'consul',
@@ -214,6 +257,8 @@ export const peers: Readonly<Record<PeerName, readonly ServerName[]>> = {
   eureka: ['eureka'],
   rnacos: ['rnacos'],
   envoy: ['envoy'],
+  nats: ['nats'],
+  'nats-cluster': ['nats1', 'nats2', 'nats3'],
 };
 
 export const PEER_NAMES = Object.keys(peers) as PeerName[];

@@ -151,6 +151,7 @@ function toPeer(
     url: urlOf(ownName, own.spec),
     ports: own.spec.hostPorts,
     urlOf: (server) => urlOf(server, pick(server).spec),
+    addressOf: (server, port) => `127.0.0.1:${portOf(pick(server).spec.hostPorts, port)}`,
     get pid() {
       return own.server.pid;
     },

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { canonicalAddress, isPort } from '../../../adapters/address.ts';
 import { serviceFilter } from '../../../adapters/filter.ts';
-import { CLIENT_MISSING, importClient } from '../../../adapters/import-client.ts';
+import { CLIENT_MISSING, importClient } from '../../../lib/import-client.ts';
 
 test.each([
   [['*'], 'orders.default', true],

@@ -1,5 +1,5 @@
 // Registry clients are optional packages, loaded when a source of their kind is configured and not before.
-import { defineError } from '../lib/errors.ts';
+import { defineError } from './errors.ts';
 
 export const CLIENT_MISSING = defineError(
   'ISTHMUS_CLIENT_MISSING',
