@@ -20,6 +20,8 @@ export interface SourceJson {
   readonly staleSeconds: number;
   /** Why it is stale or still syncing; '' while live. */
   readonly cause: string;
+  /** The replica that watches it; null when this one is alone. */
+  readonly watcher: string | null;
   readonly services: number;
   readonly endpoints: number;
   /** Of the endpoints: those that the source does not vouch for now, because it is dark or no longer lists them. */

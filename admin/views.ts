@@ -19,6 +19,7 @@ export function sourceJson(source: SourceState, now: number): SourceJson {
     lastSuccess: source.lastSuccess === undefined ? null : rfc3339(source.lastSuccess),
     staleSeconds: staleSeconds(source, now),
     cause: source.cause,
+    watcher: source.watcher ?? null,
     services: source.services,
     endpoints: source.endpoints,
     held: source.state === 'live' ? source.doubted : source.endpoints,

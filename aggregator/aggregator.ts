@@ -1,6 +1,7 @@
 // Keeps the shards of every source and publishes immutable snapshots of them. A source owns its shards
 // alone: nothing that happens to another source, and no failure of its own, removes any of them. A source
 // that does not answer keeps all it said; only its own word, or detaching it on purpose, removes.
+import type { Change } from '../model/change.ts';
 import type { Discoverer, DiscoveryUpdate } from '../model/discovery.ts';
 import { EMPTY_SNAPSHOT } from '../model/snapshot.ts';
 import type { RuleBook } from '../model/rules.ts';
@@ -12,14 +13,17 @@ import { toError } from '../lib/errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { conflictAlarm } from './alarms.ts';
+import type { SharedCatalogue } from './cluster/catalogue.ts';
+import { Chronicle } from './journal/chronicle.ts';
 import { Keepers } from './keepers.ts';
 import type { Pinger, Verdict } from './keeper/proof.ts';
 import { DEFAULT_KEEPING } from './keeper/settings.ts';
 import type { KeeperSettings } from './keeper/settings.ts';
+import { ShardListeners, sharedCatalogue } from './replica.ts';
 import { logReports } from './report-log.ts';
 import { ShardStore } from './shards.ts';
 import { forgetSource, showSource, showStaleness } from './source-gauges.ts';
-import { initialState, restoredState, stateAfter } from './status.ts';
+import { initialState, restoredState, stateAfter, takenOverState } from './status.ts';
 
 export interface AggregatorOptions {
   /** Source names in the order of the config: the first wins where two speak of one address. */
@@ -31,6 +35,8 @@ export interface AggregatorOptions {
   readonly knowsOwners?: (source: string) => boolean;
   /** How each source's endpoints are kept; read once, when the source is first heard. Default DEFAULT_KEEPING. */
   readonly keeping?: (source: string) => KeeperSettings;
+  /** Takes the lines of the journal and returns at once. Default: nobody does. */
+  readonly journal?: (changes: readonly Change[]) => void;
   /** A burst of updates becomes one snapshot: after this much quiet. Default 10 ms. */
   readonly quietMs?: number;
   /** … and never later than this after the first. Default 250 ms. */
@@ -53,6 +59,10 @@ export interface Aggregator {
   restore(known: LastKnown): void;
   /** What a ping of an endpoint said; `key` is its endpointKey(). */
   prove(source: string, service: string, key: string, verdict: Verdict, by: Pinger): void;
+  /** A source's part, for sharing it with other replicas. */
+  share(source: string, kind: string): SharedCatalogue;
+  /** Shown with the source: the replica that watches it; undefined when this one is alone. */
+  setWatcher(source: string, watcher: string | undefined): void;
   /** Removes a source and its shards on purpose: what others vouch for stays. */
   detach(source: string): void;
   /** What is configured beyond what sources say; services whose rules stay the same are not touched. */
@@ -67,9 +77,15 @@ export interface Aggregator {
 export function createAggregator(options: AggregatorOptions): Aggregator {
   const { clock, log, metrics } = options;
   const now = steadyTime(clock);
+  const chronicle = new Chronicle(now, options.journal ?? (() => undefined));
+  const shardListeners = new ShardListeners();
   const store = new ShardStore(options.order, {
     knowsOwners: options.knowsOwners ?? (() => false),
     onConflicts: conflictAlarm(log, metrics),
+    onShard(source, service, before, after) {
+      chronicle.shard(source, service, before, after);
+      shardListeners.tell(source, service);
+    },
   });
   const sources = new Map<string, SourceState>();
   const listeners = new Set<(snapshot: FederationSnapshot) => void>();
@@ -82,10 +98,15 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
     now,
     settingsOf: options.keeping ?? (() => DEFAULT_KEEPING),
     onDue: () => pending.trigger(),
-    onReports: (source, reports) => logReports(log, metrics, source, reports),
+    onCause: (source, cause) => chronicle.because(source, cause),
+    onReports(source, reports) {
+      chronicle.reports(source, reports);
+      logReports(log, metrics, source, reports);
+    },
   });
   const publish = () => {
     keepers.settle();
+    chronicle.settled();
     for (const state of sources.values()) {
       const counted = { ...state, ...store.counts(state.name), doubted: keepers.doubted(state.name) };
       sources.set(state.name, counted);
@@ -99,6 +120,8 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
 
   const setSource = (state: SourceState) => {
     sources.set(state.name, state);
+    chronicle.state(state);
+    shardListeners.tell(state.name, undefined);
     showSource(metrics, state);
     if (!closed) pending.trigger();
   };
@@ -113,7 +136,8 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
     },
     async attach(discoverer, signal) {
       const { source: name, kind } = discoverer;
-      setSource(sources.get(name) ?? initialState(name, kind));
+      const before = sources.get(name) ?? initialState(name, kind);
+      setSource(keepers.resume(name) ? takenOverState(before, now()) : before);
       try {
         for await (const update of discoverer.discover(signal)) {
           if (signal.aborted) break;
@@ -136,6 +160,22 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
     prove(source, service, key, verdict, by) {
       keepers.prove(source, service, key, verdict, by);
       if (!closed) pending.trigger();
+    },
+    share: (source, kind) =>
+      sharedCatalogue(source, kind, {
+        store,
+        keepers,
+        listeners: shardListeners,
+        stateOf: (name) => sources.get(name),
+        setState: setSource,
+        wrote(name) {
+          chronicle.because(name, { kind: 'replica', detail: 'decided by another replica' });
+          if (!closed) pending.trigger();
+        },
+      }),
+    setWatcher(name, watcher) {
+      const state = sources.get(name);
+      if (state) setSource({ ...state, watcher });
     },
     detach(source) {
       keepers.remove(source);

@@ -1,6 +1,7 @@
 // One keeper for each source, fed with the source's words and with time: one timer per source, for the nearest
 // of its deadlines. Writes what the keepers decide into the store, and tells what they did and why.
 import type { Clock } from '../lib/clock.ts';
+import type { Cause } from '../model/change.ts';
 import type { DiscoveryUpdate } from '../model/discovery.ts';
 import type { Shard } from '../model/shard.ts';
 import { Keeper } from './keeper/keeper.ts';
@@ -19,12 +20,16 @@ export interface KeepersOptions {
   /** Called when settle() has something to do. */
   readonly onDue: () => void;
   readonly onReports: (source: string, reports: readonly KeeperReport[]) => void;
+  /** Called before the shards of a source are written, with the reason why they may be others now. */
+  readonly onCause?: (source: string, cause: Cause) => void;
 }
 
 interface Kept {
   readonly keeper: Keeper;
   /** The running timer, and when it ends. */
   timer?: { readonly at: number; readonly cancel: () => void } | undefined;
+  /** What was heard since the last settling; undefined: nothing. */
+  cause?: Cause | undefined;
 }
 
 /** A timer of Node's cannot wait longer than 24 days; one that ends early is only set again. */
@@ -41,18 +46,43 @@ export class Keepers {
   hear(source: string, update: DiscoveryUpdate): void {
     const { store, now } = this.#options;
     const at = now();
-    this.#of(source).keeper.hear(update, at);
+    const kept = this.#of(source);
+    kept.keeper.hear(update, at);
+    if (update.type !== 'alive') kept.cause = { kind: 'source', detail: update.type };
     if (update.type === 'stale') store.setDark(source, at);
     else if (update.type !== 'alive') store.setDark(source, undefined);
   }
 
   restore(source: string, shards: Iterable<Shard>, writtenAt: number): void {
-    this.#of(source).keeper.restore(shards, writtenAt);
+    const kept = this.#of(source);
+    kept.keeper.restore(shards, writtenAt);
+    kept.cause = { kind: 'restart', detail: 'last known good' };
     this.#options.store.setDark(source, writtenAt);
   }
 
+  /**
+   * Another replica watches the source from now on: its shards stay as they are, and nobody here decides on
+   * them. Undone by resume().
+   */
+  release(source: string): void {
+    this.#bySource.get(source)?.timer?.cancel();
+    this.#bySource.delete(source);
+  }
+
+  /** Takes over a source of which shards are here but no keeper; false when there is nothing to take over. */
+  resume(source: string): boolean {
+    const { store, now } = this.#options;
+    const shards = store.of(source);
+    if (this.#bySource.has(source) || shards.size === 0) return false;
+    this.restore(source, [...shards.values()], now());
+    return true;
+  }
+
   prove(source: string, service: string, key: string, verdict: Verdict, by: Pinger): void {
-    this.#bySource.get(source)?.keeper.prove(service, key, verdict, by, this.#options.now());
+    const kept = this.#bySource.get(source);
+    if (!kept) return;
+    kept.keeper.prove(service, key, verdict, by, this.#options.now());
+    kept.cause ??= { kind: 'ping', detail: `${verdict.kind} by ${by.kind}` };
   }
 
   doubted(source: string): number {
@@ -94,6 +124,8 @@ export class Keepers {
     const at = now();
     if (keeper.hasNews || (keeper.nextDeadline ?? Infinity) <= at) {
       const { shards, reports } = keeper.settle(at);
+      this.#options.onCause?.(source, kept.cause ?? { kind: 'timer', detail: 'its time came' });
+      kept.cause = undefined;
       for (const [service, shard] of shards) {
         if (shard) store.put(source, shard);
         else store.remove(source, service);

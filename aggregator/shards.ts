@@ -17,6 +17,8 @@ export interface ShardStoreOptions {
   readonly knowsOwners?: (source: string) => boolean;
   /** The addresses that other services claim from this one are others now. */
   readonly onConflicts?: (service: string, before: Conflicts, after: Conflicts) => void;
+  /** A shard came (no `before`), changed, or went (no `after`). */
+  readonly onShard?: (source: string, service: string, before?: Shard, after?: Shard) => void;
 }
 
 export class ShardStore {
@@ -33,6 +35,7 @@ export class ShardStore {
 
   readonly #addresses: AddressIndex;
   readonly #onConflicts: NonNullable<ShardStoreOptions['onConflicts']>;
+  readonly #onShard: NonNullable<ShardStoreOptions['onShard']>;
   #rules = DEFAULT_RULE_BOOK;
 
   /** @param order source names, best first; sources not named rank behind, by name. */
@@ -40,6 +43,7 @@ export class ShardStore {
     this.#rank = new Map(order.map((name, index) => [name, index]));
     this.#addresses = new AddressIndex(options.knowsOwners ?? (() => false));
     this.#onConflicts = options.onConflicts ?? (() => undefined);
+    this.#onShard = options.onShard ?? (() => undefined);
   }
 
   /** Writes only the services again whose rules are others now. False when there is none. */
@@ -84,6 +88,7 @@ export class ShardStore {
     shards.set(source, shard);
     this.#claim(source, service, before, shard);
     this.#write(service, shards);
+    this.#onShard(source, service, before, shard);
   }
 
   remove(source: string, service: string): void {
@@ -96,6 +101,7 @@ export class ShardStore {
     shards.delete(source);
     this.#claim(source, service, before, undefined);
     this.#write(service, shards);
+    this.#onShard(source, service, before, undefined);
   }
 
   /**

@@ -28,6 +28,16 @@ export function restoredState(name: string, kind: string, writtenAt: number): So
   };
 }
 
+/** Of a source that another replica has watched until now: nobody has listed it here yet. */
+export function takenOverState(source: SourceState, now: number): SourceState {
+  return {
+    ...source,
+    state: 'stale',
+    staleSince: source.staleSince ?? now,
+    cause: 'taken over from another replica, not heard yet',
+  };
+}
+
 /** @param now milliseconds since the epoch. */
 export function stateAfter(source: SourceState, update: DiscoveryUpdate, now: number): SourceState {
   if (update.type === 'stale') {

@@ -14,6 +14,7 @@ import type { Discoverer } from '../model/discovery.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createXdsServer } from '../xds-server/server.ts';
+import { joinCluster } from './wire-cluster.ts';
 import { keepingBySource } from './wire-keeping.ts';
 import { followLastKnownGood, restoreLastKnownGood } from './wire-known.ts';
 import { startResources } from './wire-resources.ts';
@@ -113,13 +114,15 @@ export async function startControlPlane(
     closers.push(() => admin.close());
 
     // 5. The sources, last: what they say has somewhere to go.
-    const watching = discoverers.map((discoverer) => aggregator.attach(discoverer, controller.signal));
+    const cluster = await joinCluster(config.cluster, aggregator, { clock, log });
+    closers.push(() => cluster.close());
+    const watching = discoverers.map((discoverer) => cluster.follow(discoverer, controller.signal));
     const taken = new Set(fixed.map(({ name }) => name));
     watching.push(
       ...config.sources.filter(isTemplate).map((template) =>
         followTemplate(template, sourceDeps, taken, controller.signal, {
           found: (sources) => expected.set(template.name, sources),
-          attach: (discoverer) => aggregator.attach(discoverer, controller.signal),
+          attach: (discoverer) => cluster.follow(discoverer, controller.signal),
         }),
       ),
     );

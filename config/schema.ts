@@ -288,6 +288,25 @@ export const sourceSchema = z.discriminatedUnion('kind', [
   dnsSource,
 ]);
 
+/** host:port, or a URL as NATS's own tools take it. */
+const natsServer = z
+  .string()
+  .refine(isNatsServer, 'nats://HOST:PORT, with USER:PASSWORD@ or TOKEN@ before the host if need be');
+
+const cluster = z
+  .strictObject({
+    /** Servers of one NATS cluster with JetStream. */
+    nats: listOf(natsServer),
+    /** Replicas of one installation have the same name; its buckets begin with it. */
+    name: z
+      .string()
+      .regex(/^[A-Za-z0-9_-]+$/, 'letters, digits, dashes and underscores')
+      .default('isthmus'),
+    /** Copies of what is shared, on so many NATS servers. Default: 3 when three servers are named, else 1. */
+    copies: z.literal([1, 3, 5]).optional(),
+  })
+  .optional();
+
 export const configSchema = z.strictObject({
   sources: z.array(sourceSchema).min(1, 'at least one source'),
   /** How the sources of a service become one, where no ServicePolicy says otherwise. */
@@ -306,6 +325,8 @@ export const configSchema = z.strictObject({
       writeEvery: duration('1s'),
     })
     .prefault({}),
+  /** Several replicas share work and state; absent: this one is alone. */
+  cluster,
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 });
 
@@ -319,12 +340,18 @@ export type NacosSource = z.infer<typeof nacosSource>;
 export type DnsSource = z.infer<typeof dnsSource>;
 export type DnsName = DnsSource['names'][number];
 export type SourceConfig = z.infer<typeof sourceSchema>;
+export type ClusterConfig = NonNullable<z.infer<typeof cluster>>;
 export type Config = z.infer<typeof configSchema>;
 
 function isHttpUrl(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const url = new URL(text);
   return (url.protocol === 'http:' || url.protocol === 'https:') && url.port !== '0';
+}
+
+function isNatsServer(text: string): boolean {
+  const address = parseListenAddress(text.replace(/^(nats|tls):\/\//, '').replace(/^[^@]*@/, ''));
+  return address !== undefined && address.host !== '' && address.port !== 0;
 }
 
 function isEtcdEndpoint(text: string): boolean {

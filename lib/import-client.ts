@@ -3,8 +3,8 @@ import { defineError } from './errors.ts';
 
 export const CLIENT_MISSING = defineError(
   'ISTHMUS_CLIENT_MISSING',
-  (kind: string, npm: string) =>
-    `sources of kind ${kind} need the package ${npm}, which is not installed: npm install ${npm}`,
+  (what: string, npm: string) =>
+    `${what} needs the package ${npm}, which is not installed: npm install ${npm}`,
   { hint: 'Registry clients are optional dependencies; an install with --omit=optional leaves them out.' },
 );
 

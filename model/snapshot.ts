@@ -22,6 +22,8 @@ export interface SourceState {
   readonly endpoints: number;
   /** Of the endpoints: kept though the source does not list them, or past the end of their hold. */
   readonly doubted: number;
+  /** The replica that watches it; absent when this one is alone. */
+  readonly watcher?: string | undefined;
 }
 
 /**

@@ -1,5 +1,6 @@
 // The bus on NATS JetStream key-value buckets. The client reconnects for ever; while it is not connected,
 // calls reject at once instead of waiting, because nothing that serves callers may wait for NATS.
+import type * as Nats from 'nats';
 import type { KV, KvEntry, NatsConnection } from 'nats';
 import { childController } from '../../lib/abort.ts';
 import { sleep } from '../../lib/clock.ts';
@@ -43,7 +44,7 @@ export async function openNats(options: NatsOptions): Promise<Bus> {
 }
 
 class NatsBus implements Bus {
-  readonly #nats: typeof import('nats');
+  readonly #nats: typeof Nats;
   readonly #options: NatsOptions;
   readonly #closing = new AbortController();
   readonly #running: Promise<void>;
@@ -52,7 +53,7 @@ class NatsBus implements Bus {
   /** Aborted when the connection of the moment is lost. */
   #link = new AbortController();
 
-  constructor(nats: typeof import('nats'), options: NatsOptions) {
+  constructor(nats: typeof Nats, options: NatsOptions) {
     this.#nats = nats;
     this.#options = options;
     this.#link.abort();

@@ -11,6 +11,10 @@ export interface ControlPlaneProcess {
   readonly xdsPort: number;
   readonly adminUrl: string;
   log(): string;
+  /** Its process of the moment. */
+  readonly pid: number;
+  /** SIGKILL; resolves when it is gone. */
+  kill(): Promise<void>;
   /** SIGKILL, then the same again on the same ports; resolves when it is ready. */
   restart(): Promise<void>;
   stop(): Promise<void>;
@@ -41,6 +45,12 @@ export async function startControlPlane(
     xdsPort,
     adminUrl,
     log: () => running.log(),
+    get pid() {
+      return running.pid;
+    },
+    async kill() {
+      await running.end('SIGKILL');
+    },
     async restart() {
       await running.end('SIGKILL');
       running = await startOne(config, adminUrl);

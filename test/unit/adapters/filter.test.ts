@@ -43,7 +43,7 @@ test('a missing client names the package and the command; another error stays it
     importClient('consul', absent, () => import(absent) as Promise<unknown>),
   ).rejects.toMatchObject({
     code: CLIENT_MISSING.code,
-    message: `sources of kind consul need the package ${absent}, which is not installed: npm install ${absent}`,
+    message: `consul needs the package ${absent}, which is not installed: npm install ${absent}`,
   });
   const broken = () => Promise.reject(new SyntaxError('broken'));
   await expect(importClient('consul', 'consul', broken)).rejects.toThrow('broken');

@@ -18,6 +18,7 @@ describe('sources', () => {
       lastSuccess: '2026-01-02T03:04:03.000Z',
       staleSeconds: 12,
       cause: 'connection refused',
+      watcher: null,
       services: 1,
       endpoints: 1,
       held: 1,

@@ -15,6 +15,7 @@ const LIVE: SourceJson = {
   lastSuccess: '2026-01-02T03:04:03.000Z',
   staleSeconds: 0,
   cause: '',
+  watcher: null,
   services: 3,
   endpoints: 7,
   held: 0,

@@ -1,0 +1,62 @@
+// Joins a control plane to its replicas: who watches a source is settled over NATS, and what the watching one
+// decides goes to all. Without `cluster` in the config every source is watched here.
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { Aggregator } from '../aggregator/aggregator.ts';
+import type { Role } from '../aggregator/cluster/lease.ts';
+import { openNats } from '../aggregator/cluster/nats.ts';
+import { shareSource } from '../aggregator/cluster/share.ts';
+import type { ClusterConfig } from '../config/schema.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Discoverer } from '../model/discovery.ts';
+import type { Logger } from '../telemetry/logger.ts';
+
+export interface Membership {
+  /** Follows a source, by itself or through the replica that watches it, until `signal` aborts. */
+  follow(discoverer: Discoverer, signal: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** @throws ISTHMUS_CLIENT_MISSING when there is a cluster in the config, but not the package for it. */
+export async function joinCluster(
+  config: ClusterConfig | undefined,
+  aggregator: Aggregator,
+  deps: { readonly clock: Clock; readonly log: Logger },
+): Promise<Membership> {
+  if (!config) {
+    return {
+      follow: (discoverer, signal) => aggregator.attach(discoverer, signal),
+      close: () => Promise.resolve(),
+    };
+  }
+  // Never used again, not even by the same process after a restart: a lease belongs to one life.
+  const replica = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;
+  const bus = await openNats({
+    servers: config.nats,
+    name: replica,
+    prefix: config.name,
+    copies: config.copies ?? (config.nats.length >= 3 ? 3 : 1),
+  });
+  return {
+    follow: (discoverer, signal) =>
+      shareSource(
+        {
+          catalogue: aggregator.share(discoverer.source, discoverer.kind),
+          watch: (watched) => aggregator.attach(discoverer, watched),
+          replica,
+          leases: () => bus.bucket('leases'),
+          shards: () => bus.bucket('shards'),
+          maxValueBytes: () => bus.maxValueBytes,
+          onRole: (role) => aggregator.setWatcher(discoverer.source, watcher(role, replica)),
+          ...deps,
+        },
+        signal,
+      ),
+    close: () => bus.close(),
+  };
+}
+
+function watcher(role: Role, replica: string): string | undefined {
+  if (role.role === 'alone') return undefined;
+  return role.role === 'holder' ? replica : role.holder;
+}
