@@ -101,11 +101,11 @@ describePeers(['consul', 'nats-cluster', 'envoy'], 'three replicas', (start) => 
     weight: ReadonlyMap<Backend, number>,
     of: readonly ControlPlaneProcess[] = replicas,
   ) => {
-    const wanted = [...weight].map(([{ port }, n]) => [port, n]).sort();
+    const wanted = [...weight].map(([{ port }, n]) => `${port} ${n}`).sort();
     await eventually(async () => {
       for (const { adminUrl } of of) {
         const endpoints = await items(adminUrl, 'services/orders/endpoints');
-        expect(endpoints.map(({ port, weight: n }) => [port, n]).sort()).toEqual(wanted);
+        expect(endpoints.map(({ port, weight: n }) => `${String(port)} ${String(n)}`).sort()).toEqual(wanted);
       }
       return true;
     }, WITHIN);
@@ -147,7 +147,7 @@ describePeers(['consul', 'nats-cluster', 'envoy'], 'three replicas', (start) => 
   });
 
   it('the watcher is killed: another one takes over, and it comes back', { timeout: START_MS }, async () => {
-    const first = (await oneWatcher()) as ControlPlaneProcess;
+    const first = await oneWatcher();
     await first.kill();
     const others = replicas.filter((replica) => replica !== first);
     await oneWatcher(others);
@@ -168,7 +168,7 @@ describePeers(['consul', 'nats-cluster', 'envoy'], 'three replicas', (start) => 
   it('the watcher is frozen: another one takes over, and it follows when it thaws', {
     timeout: START_MS,
   }, async () => {
-    const first = (await oneWatcher()) as ControlPlaneProcess;
+    const first = await oneWatcher();
     process.kill(first.pid, 'SIGSTOP');
     const others = replicas.filter((replica) => replica !== first);
     const next = await oneWatcher(others);
