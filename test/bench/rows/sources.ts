@@ -97,7 +97,8 @@ function goalsOf(kind: string, { services }: Catalogue): Goal[] {
   const of = 'isthmus';
   const watches = kind === 'consul' ? 64 + 2 : 8;
   return [
-    { text: 'heap, B per endpoint', metric: 'heap', of, atMost: 1_024 },
+    // With few endpoints it is what the client package takes by itself.
+    ...(services < 10_000 ? [] : [{ text: 'heap, B per endpoint', metric: 'heap', of, atMost: 1_024 }]),
     { text: 'event loop held by the sync, ms', metric: 'loopSync', of, atMost: 50 },
     { text: 'event loop held under changes, ms', metric: 'loopBusy', of, atMost: 50 },
     // A watch asks at most twice a minute; probes, deltas and their like some 30 times.
