@@ -3,18 +3,40 @@ import { Hono } from 'hono';
 import type { Context } from 'hono';
 import type { Clock } from '../lib/clock.ts';
 import { IsthmusError } from '../lib/errors.ts';
+import type { Change, EndpointWord } from '../model/change.ts';
+import { serviceName } from '../model/names.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
 import type { FederationSnapshot } from '../model/snapshot.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import { ADMIN_HOST, ADMIN_INTERNAL, ADMIN_METHOD, ADMIN_NOT_FOUND, ADMIN_ORIGIN } from './errors.ts';
+import {
+  ADMIN_HOST,
+  ADMIN_INTERNAL,
+  ADMIN_METHOD,
+  ADMIN_NOT_FOUND,
+  ADMIN_NO_JOURNAL,
+  ADMIN_ORIGIN,
+  ADMIN_TIME,
+} from './errors.ts';
+import { changeJson, pastJson } from './history.ts';
 import { hostAllowed, originAllowed } from './guard.ts';
 import { readinessText } from './ready.ts';
 import type { Readiness } from './ready.ts';
 import type { ErrorJson } from './types.ts';
 import { endpointsJson, findService, proxyJson, serviceJson, servicesInOrder, sourceJson } from './views.ts';
 
+/** What is known of the past of a service, by its canonical name. Times are milliseconds since the epoch. */
+export interface History {
+  changes(service: string, since: number): Promise<readonly Change[]>;
+  at(
+    service: string,
+    at: number,
+  ): Promise<readonly { readonly source: string; readonly endpoints: readonly EndpointWord[] | undefined }[]>;
+}
+
 export interface AdminDeps {
+  /** undefined: no journal is kept. */
+  readonly history?: History | undefined;
   readonly snapshot: () => FederationSnapshot;
   readonly proxies: () => readonly ProxyStatus[];
   /** The xDS resources held, decoded; of one node only when it is named. */
@@ -25,7 +47,7 @@ export interface AdminDeps {
   readonly log: Logger;
 }
 
-type Status = 403 | 404 | 405 | 500;
+type Status = 400 | 403 | 404 | 405 | 500;
 
 /** @param listenHost as configured: a Host header that is allowed beside addresses and localhost. */
 export function adminApp(deps: AdminDeps, listenHost: string): Hono {
@@ -80,6 +102,7 @@ function apiRoutes(app: Hono, deps: AdminDeps): void {
     }),
   );
   app.get('/api/v1/services/:name/endpoints', (c) => endpointsOf(c, deps, c.req.param('name')));
+  app.get('/api/v1/services/:name/history', (c) => historyAnswer(c, deps, c.req.param('name')));
   app.get('/api/v1/endpoints', (c) => {
     const service = c.req.query('service');
     if (service !== undefined) return endpointsOf(c, deps, service);
@@ -108,6 +131,27 @@ function endpointsOf(c: Context, deps: AdminDeps, name: string) {
   const shards = findService(snapshot, name);
   if (!shards) return refuse(c, 404, ADMIN_NOT_FOUND(`service ${name}`));
   return c.json({ items: endpointsJson(shards, snapshot.sources, deps.clock.now()) });
+}
+
+async function historyAnswer(c: Context, deps: AdminDeps, name: string) {
+  const { history } = deps;
+  if (!history) return refuse(c, 404, ADMIN_NO_JOURNAL());
+  // A service that is gone has a past, too: then it is asked for by its own name.
+  const wanted = name.toLowerCase();
+  const service =
+    findService(deps.snapshot(), name)?.service ?? (wanted.includes('.') ? wanted : serviceName(wanted));
+  const [since, at] = [timeOf(c.req.query('since')), timeOf(c.req.query('at'))];
+  if (Number.isNaN(since) || Number.isNaN(at)) return refuse(c, 400, ADMIN_TIME());
+  if (at !== undefined) {
+    const past = await history.at(service, at);
+    return c.json({ items: past.flatMap(pastJson) });
+  }
+  return c.json({ items: (await history.changes(service, since ?? 0)).map(changeJson) });
+}
+
+/** undefined when not asked, NaN when it is no time. */
+function timeOf(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Date.parse(text);
 }
 
 function proxiesOf(c: Context, deps: AdminDeps) {

@@ -33,3 +33,14 @@ export const ADMIN_LISTEN = defineError(
   (address: string, why: string) => `the admin API cannot listen on ${address}: ${why}`,
   { hint: 'Another isthmus? Choose another address with admin.listen, --admin or ISTHMUS_ADMIN_LISTEN.' },
 );
+
+export const ADMIN_NO_JOURNAL = defineError(
+  'ISTHMUS_ADMIN_NO_JOURNAL',
+  () => 'no journal is kept, so nothing is known of the past',
+  { hint: 'Set dataDir in the config to a folder that can be written.' },
+);
+
+export const ADMIN_TIME = defineError(
+  'ISTHMUS_ADMIN_TIME',
+  () => 'since and at take a time such as 2026-01-02T03:04:05Z',
+);

@@ -1,9 +1,11 @@
 // The JSON that scripts may rely on, from the HTTP API and `-o json` alike. Fields may be added, never
 // renamed. Times are RFC 3339, durations seconds, shares 0…1; lists travel as { items: [...] }.
+import type { Cause } from '../model/change.ts';
 import type { Health, Labels, Locality } from '../model/endpoint.ts';
 import type { Emptiness } from '../model/merge/emptiness.ts';
 import type { ProxyStatus, ProxyTypeState } from '../model/proxies.ts';
 import type { MergePolicy } from '../model/rules.ts';
+import type { DoubtCause } from '../model/shard.ts';
 import type { SourceCondition } from '../model/snapshot.ts';
 
 export interface Items<T> {
@@ -87,4 +89,46 @@ export interface ProxyJson extends Omit<ProxyStatus, 'connectedSince' | 'types'>
 
 export interface ErrorJson {
   readonly error: { readonly code: string; readonly message: string; readonly hint: string };
+}
+
+/** What the catalogue had of an endpoint of one source. */
+export interface EndpointWordJson {
+  readonly address: string;
+  readonly port: number;
+  readonly portName: string;
+  readonly network: string;
+  readonly health: Health;
+  readonly weight: number;
+  readonly labels: Labels;
+  readonly locality: Locality;
+  readonly doubted: { readonly since: string; readonly cause: DoubtCause } | null;
+  readonly quarantined: { readonly since: string; readonly answeredAs: string } | null;
+  readonly expired: { readonly since: string } | null;
+  /** Factors of the weight, 0 … 1. */
+  readonly damping: number;
+  readonly warmUp: number;
+}
+
+/** A line of the journal. */
+export interface ChangeJson {
+  readonly time: string;
+  /** '' when an operator or the config did it. */
+  readonly source: string;
+  /** '' when it is about the source as a whole. */
+  readonly service: string;
+  /** [NETWORK/]ADDRESS:PORT; null when it is about no single endpoint. */
+  readonly endpoint: string | null;
+  readonly change: 'added' | 'changed' | 'removed' | 'note';
+  readonly before: EndpointWordJson | null;
+  readonly after: EndpointWordJson | null;
+  readonly note: string;
+  readonly cause: Cause;
+}
+
+/** One source's word on one endpoint at a moment. */
+export interface PastEndpointJson {
+  readonly source: string;
+  /** null: the source had no endpoint, or the journal does not reach back so far; `note` says which. */
+  readonly endpoint: EndpointWordJson | null;
+  readonly note: string;
 }

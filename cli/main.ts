@@ -4,6 +4,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import type { BootstrapFlags } from './commands/bootstrap.ts';
 import type { GetOptions, Kind } from './commands/get.ts';
+import type { HistoryOptions } from './commands/history.ts';
 import type { ProxyFlags } from './commands/proxy.ts';
 import type { Format } from './output.ts';
 import { version } from './version.ts';
@@ -75,6 +76,14 @@ for (const kind of ['sources', 'services', 'endpoints', 'proxies'] satisfies Kin
     },
   );
 }
+
+asking(program.command('history').argument('<service>', 'a service, by any of its names'))
+  .description('what happened to a service and why, or what it was like at a moment')
+  .option('--since <when>', 'a duration such as 10m, or a time; default: all that the journal has')
+  .option('--at <when>', 'its endpoints at that moment, source by source')
+  .action(async (service: string, flags: HistoryOptions) => {
+    await (await import('./commands/history.ts')).history(service, flags);
+  });
 
 asking(program.command('proxy-status').argument('[node]', 'only this one, with versions'))
   .description('which proxy has taken which config, and what it refused')

@@ -15,6 +15,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createXdsServer } from '../xds-server/server.ts';
 import { joinCluster } from './wire-cluster.ts';
+import { wireJournal } from './wire-journal.ts';
 import { keepingBySource } from './wire-keeping.ts';
 import { followLastKnownGood, restoreLastKnownGood } from './wire-known.ts';
 import { startResources } from './wire-resources.ts';
@@ -62,6 +63,8 @@ export async function startControlPlane(
     // 2. The stages, each knowing the next only by a function.
     const order = config.sources.map((source) => source.name);
     const owners = config.sources.filter(knowsOwners).map((source) => source.name);
+    const journal = wireJournal(config.dataDir, log, metrics);
+    closers.push(() => journal?.close());
     const aggregator = createAggregator({
       order,
       clock,
@@ -69,6 +72,7 @@ export async function startControlPlane(
       metrics,
       knowsOwners: (source) => owners.includes(source),
       keeping: keepingBySource(config.sources),
+      ...(journal ? { journal: (changes) => journal.append(changes) } : {}),
     });
     closers.push(() => aggregator.close());
     closers.push(followLastKnownGood(config, aggregator, sourceDeps));
@@ -104,6 +108,7 @@ export async function startControlPlane(
       listen: config.admin.listen,
       snapshot: () => aggregator.current,
       proxies: () => xds.proxies(),
+      history: journal?.history(aggregator),
       configDump: (node) => xds.configDump(node),
       ready,
       metrics,

@@ -16,7 +16,7 @@ export const duration = (byDefault: string) =>
     .prefault(byDefault);
 
 /** undefined when it is not a number ≥ 0 with one of the units ms, s, m, h, d. `0` needs none. */
-function parseDuration(text: string): number | undefined {
+export function parseDuration(text: string): number | undefined {
   if (text === '0') return 0;
   const [, number, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? [];
   if (number === undefined || unit === undefined) return undefined;

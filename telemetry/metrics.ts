@@ -128,6 +128,13 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
         registers,
       }),
     },
+    journal: {
+      dropped: new Gauge({
+        name: 'isthmus_journal_dropped_lines',
+        help: 'Lines of the journal that were never written since the start: the disk failed, or did not keep up',
+        registers,
+      }),
+    },
     xds: {
       clients: new Gauge({ name: 'isthmus_xds_clients', help: 'Connected xDS streams', registers }),
       pushes: new Counter({
