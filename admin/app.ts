@@ -1,4 +1,4 @@
-// The routes of the admin API. Read-only; knows the stages only by the functions it is given.
+// The routes of the admin API. Read-only but for overrides; knows the stages only by the functions it is given.
 import { Hono } from 'hono';
 import type { Context } from 'hono';
 import type { Clock } from '../lib/clock.ts';
@@ -6,10 +6,9 @@ import { IsthmusError } from '../lib/errors.ts';
 import type { Change, EndpointWord } from '../model/change.ts';
 import { serviceName } from '../model/names.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
-import type { FederationSnapshot } from '../model/snapshot.ts';
-import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import {
+  ADMIN_BODY,
   ADMIN_HOST,
   ADMIN_INTERNAL,
   ADMIN_METHOD,
@@ -20,9 +19,11 @@ import {
 } from './errors.ts';
 import { changeJson, pastJson } from './history.ts';
 import { hostAllowed, originAllowed } from './guard.ts';
+import { OVERRIDE_PATH, overrideRoutes } from './overrides.ts';
+import type { OverrideDeps } from './overrides.ts';
 import { readinessText } from './ready.ts';
 import type { Readiness } from './ready.ts';
-import type { ErrorJson } from './types.ts';
+import { refuse } from './refuse.ts';
 import { endpointsJson, findService, proxyJson, serviceJson, servicesInOrder, sourceJson } from './views.ts';
 
 /** What is known of the past of a service, by its canonical name. Times are milliseconds since the epoch. */
@@ -34,20 +35,16 @@ export interface History {
   ): Promise<readonly { readonly source: string; readonly endpoints: readonly EndpointWord[] | undefined }[]>;
 }
 
-export interface AdminDeps {
+export interface AdminDeps extends OverrideDeps {
   /** undefined: no journal is kept. */
   readonly history?: History | undefined;
-  readonly snapshot: () => FederationSnapshot;
   readonly proxies: () => readonly ProxyStatus[];
   /** The xDS resources held, decoded; of one node only when it is named. */
   readonly configDump: (node?: string) => unknown;
   readonly ready: () => Readiness;
   readonly metrics: Metrics;
   readonly clock: Clock;
-  readonly log: Logger;
 }
-
-type Status = 400 | 403 | 404 | 405 | 500;
 
 /** @param listenHost as configured: a Host header that is allowed beside addresses and localhost. */
 export function adminApp(deps: AdminDeps, listenHost: string): Hono {
@@ -57,8 +54,9 @@ export function adminApp(deps: AdminDeps, listenHost: string): Hono {
     const origin = c.req.header('origin');
     if (!hostAllowed(host, listenHost)) return refuse(c, 403, ADMIN_HOST(host ?? ''));
     if (!originAllowed(origin, host)) return refuse(c, 403, ADMIN_ORIGIN(origin ?? ''));
-    if (c.req.method !== 'GET' && c.req.method !== 'HEAD') {
-      c.header('allow', 'GET, HEAD');
+    const allowed = methodsAt(c.req.path);
+    if (!allowed.includes(c.req.method)) {
+      c.header('allow', allowed.join(', '));
       return refuse(c, 405, ADMIN_METHOD(c.req.method));
     }
     c.header('cache-control', 'no-store');
@@ -67,14 +65,21 @@ export function adminApp(deps: AdminDeps, listenHost: string): Hono {
   });
   healthRoutes(app, deps);
   apiRoutes(app, deps);
+  overrideRoutes(app, deps);
   debugRoutes(app, deps);
   app.notFound((c) => refuse(c, 404, ADMIN_NOT_FOUND(`page ${c.req.path}`)));
   app.onError((error, c) => {
+    if (error instanceof IsthmusError && error.code === ADMIN_BODY.code) return refuse(c, 400, error);
     deps.log.error({ err: error, path: c.req.path }, 'admin request failed');
     return refuse(c, 500, error instanceof IsthmusError ? error : ADMIN_INTERNAL());
   });
   return app;
 }
+
+const OVERRIDES = new RegExp(`^${OVERRIDE_PATH.replace(/:[a-z]+/g, '[^/]+')}$`);
+
+const methodsAt = (path: string): readonly string[] =>
+  OVERRIDES.test(path) ? ['PUT', 'DELETE'] : ['GET', 'HEAD'];
 
 function healthRoutes(app: Hono, deps: AdminDeps): void {
   app.get('/healthz', (c) => c.text('ok\n'));
@@ -157,9 +162,4 @@ function timeOf(text: string | undefined): number | undefined {
 function proxiesOf(c: Context, deps: AdminDeps) {
   const items = deps.proxies().map(proxyJson);
   return c.json({ items: items.sort((a, b) => (a.node < b.node ? -1 : 1)) });
-}
-
-function refuse(c: Context, status: Status, error: IsthmusError) {
-  const { code, message, hint } = error;
-  return c.json<ErrorJson>({ error: { code, message, hint } }, status);
 }

@@ -9,7 +9,7 @@ export const ADMIN_NOT_FOUND = defineError(
 export const ADMIN_METHOD = defineError(
   'ISTHMUS_ADMIN_METHOD',
   (method: string) => `${method} is not allowed here`,
-  { hint: 'The admin API is read-only: GET and HEAD.' },
+  { hint: 'Pages are read with GET and HEAD; only overrides are written, with PUT and DELETE.' },
 );
 
 export const ADMIN_HOST = defineError(
@@ -43,4 +43,38 @@ export const ADMIN_NO_JOURNAL = defineError(
 export const ADMIN_TIME = defineError(
   'ISTHMUS_ADMIN_TIME',
   () => 'since and at take a time such as 2026-01-02T03:04:05Z',
+);
+
+export const ADMIN_TOKEN_MISSING = defineError('ISTHMUS_ADMIN_TOKEN_MISSING', () => 'changes want a token', {
+  hint: 'Send `Authorization: Bearer TOKEN` with what is in the file admin-token of the dataDir (or admin.tokenFile). The command takes it from --token-file, ISTHMUS_TOKEN, or ./isthmus-data/admin-token.',
+});
+
+export const ADMIN_TOKEN_WRONG = defineError(
+  'ISTHMUS_ADMIN_TOKEN_WRONG',
+  () => 'the token is not that of this server',
+  { hint: 'It is in the file admin-token of its dataDir, or in admin.tokenFile.' },
+);
+
+export const ADMIN_TOKEN_FILE = defineError(
+  'ISTHMUS_ADMIN_TOKEN_FILE',
+  (file: string, why: string) => `the token in ${file} cannot be used: ${why}`,
+  { hint: 'Put a token of 16 characters or more there, readable for the user that runs Isthmus.' },
+);
+
+export const ADMIN_WRITES_OFF = defineError(
+  'ISTHMUS_ADMIN_WRITES_OFF',
+  () => 'this server takes no changes: it has no token',
+  { hint: 'Configure dataDir, in which one is made, or admin.tokenFile.' },
+);
+
+export const ADMIN_CONTENT_TYPE = defineError(
+  'ISTHMUS_ADMIN_CONTENT_TYPE',
+  (type: string) => `changes are taken as application/json, not as "${type}"`,
+);
+
+export const ADMIN_BODY = defineError('ISTHMUS_ADMIN_BODY', (problems: string) => problems);
+
+export const ADMIN_BODY_SIZE = defineError(
+  'ISTHMUS_ADMIN_BODY_SIZE',
+  (max: number) => `the body is larger than ${max} bytes`,
 );

@@ -1,5 +1,6 @@
 // Why an endpoint is in the state it is in, in words. Pure; the merge decided, this only tells.
 import type { HealthVerdict, MergedEndpoint, WithheldEndpoint } from '../model/merge/types.ts';
+import type { EndpointOverride } from '../model/rules.ts';
 import type { FederationSnapshot, SourceState } from '../model/snapshot.ts';
 import type { EndpointJson } from './types.ts';
 
@@ -10,6 +11,7 @@ export function stateOf(
   endpoint: MergedEndpoint | WithheldEndpoint,
   sources: FederationSnapshot['sources'],
   now: number,
+  override?: EndpointOverride,
 ): Told {
   const { verdict } = endpoint;
   const { quarantined, doubted, health } = verdict;
@@ -21,7 +23,10 @@ export function stateOf(
     return { state: 'quarantined', since: rfc3339(quarantined.since), reason };
   }
   if (health.reason === 'operator') {
-    return { state: 'drained', since: null, reason: `drained by ${health.by || 'an operator'}` };
+    const by = `drained by ${health.by || 'an operator'}`;
+    if (!override) return { state: 'drained', since: null, reason: by };
+    const why = override.reason === '' ? '' : `: ${override.reason}`;
+    return { state: 'drained', since: null, reason: `${by} until ${rfc3339(override.until)}${why}` };
   }
   if (doubted) {
     const why =

@@ -87,6 +87,37 @@ export interface ProxyJson extends Omit<ProxyStatus, 'connectedSince' | 'types'>
   readonly types: Readonly<Record<string, ProxyTypeJson>>;
 }
 
+export interface OverrideJson {
+  /** Canonical `name.namespace`. */
+  readonly service: string;
+  /** `10.0.0.1:80`, `[::1]:80`, `NETWORK/10.0.0.1:80`. */
+  readonly address: string;
+  readonly drain: boolean;
+  /** null: that of the registry. */
+  readonly weight: number | null;
+  /** Beside and in place of the sources'. */
+  readonly labels: Labels;
+  readonly since: string;
+  readonly until: string;
+  readonly remainingSeconds: number;
+  readonly reason: string;
+  /** Who set it, as far as is known. */
+  readonly by: string;
+}
+
+export interface OverrideSetJson extends OverrideJson {
+  /** What the operator should know, in words. */
+  readonly notes: readonly string[];
+}
+
+export interface OverrideRemovedJson {
+  readonly service: string;
+  readonly address: string;
+  /** null: nothing was set. */
+  readonly removed: OverrideJson | null;
+  readonly notes: readonly string[];
+}
+
 export interface ErrorJson {
   readonly error: { readonly code: string; readonly message: string; readonly hint: string };
 }

@@ -1,5 +1,5 @@
 // From the catalogue to the JSON of the API. Pure: everything comes in as arguments, time too.
-import { compareEndpoints, isReady } from '../model/endpoint.ts';
+import { compareEndpoints, endpointKey, isReady } from '../model/endpoint.ts';
 import { mergeShards } from '../model/merge.ts';
 import { emptiness, portsOf } from '../model/merge/emptiness.ts';
 import { localityGroups, sharesOf } from '../model/merge/localities.ts';
@@ -65,7 +65,7 @@ export function endpointsJson(
       port: endpoint.port,
       portName: endpoint.portName,
       network: endpoint.network,
-      ...stateOf(endpoint, sources, now),
+      ...stateOf(endpoint, sources, now, shards.overrides.get(endpointKey(endpoint))),
       health: endpoint.health,
       weight: endpoint.weight,
       share: shares.get(endpoint) ?? 0,

@@ -1,12 +1,13 @@
 // Keeps the shards of every source and publishes immutable snapshots of them. A source owns its shards
 // alone: nothing that happens to another source, and no failure of its own, removes any of them. A source
 // that does not answer keeps all it said; only its own word, or detaching it on purpose, removes.
-import type { Change } from '../model/change.ts';
+import type { Cause, Change } from '../model/change.ts';
 import type { Discoverer, DiscoveryUpdate } from '../model/discovery.ts';
 import { EMPTY_SNAPSHOT } from '../model/snapshot.ts';
-import type { RuleBook } from '../model/rules.ts';
+import type { EndpointOverride, RuleBook } from '../model/rules.ts';
 import type { Shard } from '../model/shard.ts';
 import type { FederationSnapshot, SourceState } from '../model/snapshot.ts';
+import { steadyTime } from '../lib/clock.ts';
 import type { Clock } from '../lib/clock.ts';
 import { coalesce } from '../lib/coalesce.ts';
 import { toError } from '../lib/errors.ts';
@@ -67,6 +68,10 @@ export interface Aggregator {
   detach(source: string): void;
   /** What is configured beyond what sources say; services whose rules stay the same are not touched. */
   setRules(rules: RuleBook): void;
+  /** What operators set for endpoints of one service, by endpointKey(), in place of what they had set. */
+  setOverrides(service: string, overrides: ReadonlyMap<string, EndpointOverride>): void;
+  /** A line of the journal about a service as a whole. */
+  note(service: string, note: string, cause: Cause): void;
   /** Called after each new snapshot, once per flush. The returned function ends it. */
   subscribe(listener: (snapshot: FederationSnapshot) => void): () => void;
   /** Publishes what is pending at once. */
@@ -186,6 +191,10 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
     setRules(rules) {
       if (store.setRules(rules) && !closed) pending.trigger();
     },
+    note: (service, note, cause) => chronicle.decision(service, note, cause),
+    setOverrides(service, overrides) {
+      if (store.setOverrides(service, overrides) && !closed) pending.trigger();
+    },
     subscribe(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
@@ -198,12 +207,6 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
       keepers.close();
     },
   };
-}
-
-/** Milliseconds since the epoch by the monotonic clock: a wall clock that is set must not end a hold. */
-function steadyTime(clock: Clock): () => number {
-  const offset = clock.now() - clock.monotonic();
-  return () => Math.floor(offset + clock.monotonic());
 }
 
 /** A listener's fault is its own: the others still hear the news, and the timer that brought it survives. */

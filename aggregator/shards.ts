@@ -4,7 +4,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { BucketMap } from '../lib/bucket-map.ts';
 import { DEFAULT_RULE_BOOK } from '../model/rules.ts';
-import type { RuleBook, ServiceRules } from '../model/rules.ts';
+import type { EndpointOverride, RuleBook, ServiceRules } from '../model/rules.ts';
 import { NOTHING_MORE } from '../model/snapshot.ts';
 import type { ServiceShards } from '../model/snapshot.ts';
 import type { Shard } from '../model/shard.ts';
@@ -37,6 +37,8 @@ export class ShardStore {
   readonly #onConflicts: NonNullable<ShardStoreOptions['onConflicts']>;
   readonly #onShard: NonNullable<ShardStoreOptions['onShard']>;
   #rules = DEFAULT_RULE_BOOK;
+  /** By service; also of services that nobody speaks of now. */
+  readonly #overrides = new Map<string, ReadonlyMap<string, EndpointOverride>>();
 
   /** @param order source names, best first; sources not named rank behind, by name. */
   constructor(order: readonly string[], options: ShardStoreOptions = {}) {
@@ -53,6 +55,14 @@ export class ShardStore {
     const base = !isDeepStrictEqual(before.base, rules.base);
     const named = new Set([...before.services.keys(), ...rules.services.keys()]);
     for (const service of base ? this.#allServices() : named) this.#again(service);
+    return this.#written.size > 0;
+  }
+
+  /** By endpointKey(). Writes this service alone; false when nothing is to be published. */
+  setOverrides(service: string, overrides: ReadonlyMap<string, EndpointOverride>): boolean {
+    if (overrides.size === 0) this.#overrides.delete(service);
+    else this.#overrides.set(service, overrides);
+    this.#again(service);
     return this.#written.size > 0;
   }
 
@@ -168,6 +178,7 @@ export class ShardStore {
       shards: same ? shards : this.#inOrder(shards),
       dark: this.#darkAmong(service, shards),
       rules,
+      overrides: this.#overrides.get(service) ?? NOTHING_MORE.overrides,
       conflicts,
     };
     if (same && isDeepStrictEqual(same, next)) return;

@@ -1,6 +1,6 @@
 // Asks the admin API of a running control plane.
 import type { ErrorJson, Items } from '../admin/types.ts';
-import { defineError, describeError, toError } from '../lib/errors.ts';
+import { IsthmusError, defineError, describeError, toError } from '../lib/errors.ts';
 import { usage } from './usage.ts';
 
 const ANSWER_MS = 5_000;
@@ -19,6 +19,8 @@ export const SERVER_REFUSED = defineError(
 
 export interface AdminClient {
   list<T>(path: string): Promise<readonly T[]>;
+  /** A change; refused with the server's own code and hint. */
+  send<T>(method: 'PUT' | 'DELETE', path: string, body: unknown, token: string | undefined): Promise<T>;
 }
 
 /** @param server base URL such as http://127.0.0.1:15080; HOST:PORT will do too. */
@@ -27,19 +29,35 @@ export function adminClient(server: string): AdminClient {
   if (!URL.canParse(base)) throw usage(`--server: expected a URL, got "${server}"`);
   return {
     async list<T>(path: string) {
-      const { status, text } = await get(base, path);
+      const { status, text } = await ask(base, path);
       const body = parse(base, text);
       const { items, error } = body as Partial<Items<T> & ErrorJson>;
       if (status === 200 && Array.isArray(items)) return items;
       if (error === undefined) throw SERVER_UNREACHABLE(base, NOT_OURS);
       throw SERVER_REFUSED(error.message, base);
     },
+    async send<T>(method: string, path: string, body: unknown, token: string | undefined) {
+      const headers = {
+        'content-type': 'application/json',
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      };
+      const { status, text } = await ask(base, path, { method, headers, body: JSON.stringify(body) });
+      const answer = parse(base, text);
+      if (status === 200) return answer as T;
+      const { error } = answer as Partial<ErrorJson>;
+      if (error === undefined) throw SERVER_UNREACHABLE(base, NOT_OURS);
+      throw new IsthmusError(error.code, `${error.message} (asked ${base})`, { hint: error.hint });
+    },
   };
 }
 
-async function get(base: string, path: string): Promise<{ readonly status: number; readonly text: string }> {
+async function ask(
+  base: string,
+  path: string,
+  init: RequestInit = {},
+): Promise<{ readonly status: number; readonly text: string }> {
   try {
-    const response = await fetch(new URL(path, base), { signal: AbortSignal.timeout(ANSWER_MS) });
+    const response = await fetch(new URL(path, base), { ...init, signal: AbortSignal.timeout(ANSWER_MS) });
     return { status: response.status, text: await response.text() };
   } catch (thrown) {
     throw SERVER_UNREACHABLE(base, reasonOf(toError(thrown)));

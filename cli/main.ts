@@ -3,6 +3,7 @@
 // that --help and --version answer at once.
 import { Command, CommanderError, Option } from 'commander';
 import type { BootstrapFlags } from './commands/bootstrap.ts';
+import type { ChangeFlags, EndpointFlags } from './commands/endpoint.ts';
 import type { GetOptions, Kind } from './commands/get.ts';
 import type { HistoryOptions } from './commands/history.ts';
 import type { ProxyFlags } from './commands/proxy.ts';
@@ -91,6 +92,43 @@ asking(program.command('proxy-status').argument('[node]', 'only this one, with v
     await (await import('./commands/proxy-status.ts')).proxyStatus(node, flags);
   });
 
+const endpoint = program
+  .command('endpoint')
+  .description('take an endpoint out, or give it another weight or labels, by hand and for a time');
+for (const verb of ['drain', 'undrain', 'set'] as const) {
+  const command = changing(
+    endpoint
+      .command(verb)
+      .argument('<service>')
+      .argument('<address>', 'ADDRESS:PORT, or ADDRESS for all its ports'),
+  );
+  if (verb === 'undrain') {
+    command
+      .description('take everything back that was set by hand')
+      .action(async (service: string, address: string, flags: EndpointFlags) =>
+        (await import('./commands/endpoint.ts')).undrain(service, address, flags),
+      );
+    continue;
+  }
+  command
+    .option('--for <duration>', 'how long, such as 10m; at most 30d', '1h')
+    .option('--reason <text>', 'why, for those who look later');
+  if (verb === 'drain') {
+    command
+      .description('no new traffic; connections stay')
+      .action(async (service: string, address: string, flags: ChangeFlags) =>
+        (await import('./commands/endpoint.ts')).drain(service, address, flags),
+      );
+    continue;
+  }
+  command
+    .description('another weight, or labels')
+    .argument('<setting...>', 'weight=NUMBER, label.NAME=VALUE')
+    .action(async (service: string, address: string, settings: string[], flags: ChangeFlags) =>
+      (await import('./commands/endpoint.ts')).set(service, address, settings, flags),
+    );
+}
+
 program
   .command('validate')
   .description('check a config or resources; exit code 2 and every problem when something is wrong')
@@ -115,13 +153,25 @@ function withNode(command: Command): Command {
 /** Flags of commands that ask a running control plane. */
 function asking(command: Command): Command {
   const formats: readonly Format[] = ['table', 'wide', 'json', 'yaml'];
-  return command
-    .addOption(new Option('-o, --output <format>', 'how to print').choices(formats).default('table'))
-    .addOption(
-      new Option('--server <url>', 'admin API of the control plane')
-        .env('ISTHMUS_SERVER')
-        .default('http://127.0.0.1:15080'),
-    );
+  return withServer(
+    command.addOption(new Option('-o, --output <format>', 'how to print').choices(formats).default('table')),
+  );
+}
+
+/** Flags of commands that change something in a running control plane. */
+function changing(command: Command): Command {
+  return withServer(command).option(
+    '--token-file <file>',
+    'with the token for changes (default: ISTHMUS_TOKEN, or isthmus-data/admin-token)',
+  );
+}
+
+function withServer(command: Command): Command {
+  return command.addOption(
+    new Option('--server <url>', 'admin API of the control plane')
+      .env('ISTHMUS_SERVER')
+      .default('http://127.0.0.1:15080'),
+  );
 }
 
 const LEFT_BEHIND_MS = 500;

@@ -18,6 +18,7 @@ import { joinCluster } from './wire-cluster.ts';
 import { wireJournal } from './wire-journal.ts';
 import { keepingBySource } from './wire-keeping.ts';
 import { followLastKnownGood, restoreLastKnownGood } from './wire-known.ts';
+import { openOverrides } from './wire-overrides.ts';
 import { startResources } from './wire-resources.ts';
 
 export interface ControlPlaneDeps {
@@ -92,7 +93,9 @@ export async function startControlPlane(
       await resources.ended;
     });
 
-    // 3. What was known when the last process ended, held until its sources answer.
+    // 3. What was known when the last process ended, held until its sources answer; what operators had set.
+    const { overrides, mayWrite } = await openOverrides(config, aggregator, sourceDeps);
+    closers.push(() => overrides.close());
     const restored = await restoreLastKnownGood(config, aggregator, sourceDeps, isTemplate);
     for (const [{ name, required }, names] of restored) {
       expected.set(
@@ -111,6 +114,8 @@ export async function startControlPlane(
       history: journal?.history(aggregator),
       configDump: (node) => xds.configDump(node),
       ready,
+      overrides,
+      mayWrite,
       metrics,
       clock,
       log,

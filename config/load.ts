@@ -160,6 +160,7 @@ function resolvePaths(config: Config, base: string): Config {
     sources,
     resources: config.resources.map((path) => resolve(base, path)),
     dataDir: resolveFile(config.dataDir, base),
+    admin: { ...config.admin, tokenFile: resolveFile(config.admin.tokenFile, base) },
   };
 }
 

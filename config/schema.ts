@@ -314,8 +314,14 @@ export const configSchema = z.strictObject({
   /** Files and directories of resources, relative to the config file. */
   resources: z.array(z.string().min(1)).default([]),
   xds: z.strictObject({ plaintext: listenAddress.default('127.0.0.1:15010') }).prefault({}),
-  admin: z.strictObject({ listen: listenAddress.default('127.0.0.1:15080') }).prefault({}),
-  /** Where the last known good of every source is written; empty: nowhere. */
+  admin: z
+    .strictObject({
+      listen: listenAddress.default('127.0.0.1:15080'),
+      /** A file with the token for changes. Empty: `admin-token` in dataDir, made at the first start. */
+      tokenFile: z.string().default(''),
+    })
+    .prefault({}),
+  /** Where the last known good of every source, and overrides, are written; empty: nowhere. */
   dataDir: z.string().default('./isthmus-data'),
   lastKnownGood: z
     .strictObject({

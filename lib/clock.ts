@@ -18,6 +18,12 @@ export const systemClock: Clock = {
   },
 };
 
+/** Milliseconds since the epoch by the monotonic clock: a wall clock that is set moves no deadline. */
+export function steadyTime(clock: Clock): () => number {
+  const offset = clock.now() - clock.monotonic();
+  return () => Math.floor(offset + clock.monotonic());
+}
+
 /** Resolves after `ms`; rejects with the signal's reason as soon as it aborts. Leaves no timer behind. */
 export function sleep(ms: number, signal: AbortSignal, clock: Clock = systemClock): Promise<void> {
   return new Promise((resolve, reject) => {

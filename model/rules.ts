@@ -43,6 +43,9 @@ export interface RuleBook {
 
 export const DEFAULT_RULE_BOOK: RuleBook = { base: DEFAULT_RULES, services: new Map() };
 
+/** The longest that an override may last. */
+export const MAX_OVERRIDE_MS = 30 * 24 * 3_600_000;
+
 /** What an operator set for one endpoint by hand; always ends by itself. */
 export interface EndpointOverride {
   readonly drain?: true;
@@ -55,4 +58,28 @@ export interface EndpointOverride {
   readonly reason: string;
   /** Who set it, as far as is known; '' otherwise. */
   readonly by: string;
+}
+
+/** An override and the endpoint it is for, whether a source lists that now or not. */
+export interface PlacedOverride {
+  /** Canonical. */
+  readonly service: string;
+  /** endpointKey(). */
+  readonly key: string;
+  /** When it was set; milliseconds since the epoch. */
+  readonly since: number;
+  readonly override: EndpointOverride;
+}
+
+/** `drained, weight 5, label version=2`. */
+export function overrideText({
+  drain,
+  weight,
+  labels,
+}: Pick<EndpointOverride, 'drain' | 'weight' | 'labels'>): string {
+  return [
+    ...(drain ? ['drained'] : []),
+    ...(weight === undefined ? [] : [`weight ${weight}`]),
+    ...Object.entries(labels ?? {}).map(([name, value]) => `label ${name}=${value}`),
+  ].join(', ');
 }

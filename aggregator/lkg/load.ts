@@ -1,12 +1,13 @@
 // At start: what each source was known to say when the last process ended. A file that cannot be used is set aside
 // with one message and is as good as none; nothing here is ever fatal.
 import { readdir } from 'node:fs/promises';
+import { setAside } from '../../lib/atomic-file.ts';
 import { IsthmusError, describeError, toError } from '../../lib/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import { LKG_BAD } from './errors.ts';
 import { MAX_BYTES, fileOf } from './keep.ts';
-import { readWhole, setAside } from './read.ts';
+import { readWhole } from './read.ts';
 import type { LastKnownGood } from './read.ts';
 
 export interface LoadOptions {

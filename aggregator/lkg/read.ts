@@ -1,8 +1,9 @@
 // Reads one file back, in slices, and hands it out only when it is whole: nothing of a torn file is ever used.
 import { createHash } from 'node:crypto';
-import { open, rename } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { isMissing } from '../../lib/atomic-file.ts';
 import { IsthmusError } from '../../lib/errors.ts';
 import type { Shard } from '../../model/shard.ts';
 import { LKG_BAD } from './errors.ts';
@@ -100,15 +101,4 @@ async function* linesOf(handle: FileHandle): AsyncGenerator<string> {
     await nextTurn();
   }
   if (rest !== '') yield `${rest} (not finished)`;
-}
-
-/** @returns its new name. */
-export async function setAside(file: string, now: number): Promise<string> {
-  const aside = `${file}.bad-${new Date(now).toISOString().replace(/[:.]/g, '-')}`;
-  await rename(file, aside);
-  return aside;
-}
-
-function isMissing(thrown: unknown): boolean {
-  return thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT';
 }

@@ -1,10 +1,10 @@
-// Writes one file so that whoever reads it finds the old content or the new, whole, whenever the process or the
-// machine ends: a temporary file beside it, fsync, rename, fsync of the folder. In slices of a few milliseconds.
+// Writes one source's file, in slices of a few milliseconds, so that whoever reads it finds the old content or the
+// new, whole, whenever the process or the machine ends (lib/atomic-file.ts).
 import { createHash } from 'node:crypto';
-import { open, rename, rm, utimes } from 'node:fs/promises';
+import { utimes } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { writeAtomically } from '../../lib/atomic-file.ts';
 import type { Shard } from '../../model/shard.ts';
 import { FORMAT, VERSION, lineOf, shardLine } from './format.ts';
 
@@ -29,25 +29,11 @@ const SLICE_ENDPOINTS = 1_000;
  * @throws what the file system throws, and when more than `maxBytes` would be needed; the file is as it was then.
  */
 export async function writeWhole(file: string, content: Content, maxBytes: number): Promise<number> {
-  const temporary = `${file}.tmp`;
-  try {
-    const handle = await open(temporary, 'w', 0o600);
-    let bytes: number;
-    try {
-      bytes = await writeLines(handle, content, maxBytes);
-      await handle.utimes(content.writtenAt / 1_000, content.writtenAt / 1_000);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, file);
-    await syncFolder(dirname(file));
+  return writeAtomically(file, async (handle) => {
+    const bytes = await writeLines(handle, content, maxBytes);
+    await handle.utimes(content.writtenAt / 1_000, content.writtenAt / 1_000);
     return bytes;
-  } catch (thrown) {
-    // A full disk must not stay full of what cannot be used.
-    await rm(temporary, { force: true }).catch(() => undefined);
-    throw thrown;
-  }
+  });
 }
 
 async function writeLines(handle: FileHandle, content: Content, maxBytes: number): Promise<number> {
@@ -76,14 +62,4 @@ async function writeLines(handle: FileHandle, content: Content, maxBytes: number
   await put(slice);
   await handle.writeFile(lineOf({ shards, sha256: hash.digest('hex') }));
   return total;
-}
-
-/** So that the rename itself survives a power cut. Not every file system lets a folder be synced. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync().catch(() => undefined);
-  } finally {
-    await handle.close();
-  }
 }

@@ -26,6 +26,13 @@ const PROXY: ProxyStatus = {
   },
 };
 
+const NO_OVERRIDES: AdminOptions['overrides'] = {
+  now: () => NOW,
+  list: () => [],
+  set: () => Promise.reject(new Error('no writes in this test')),
+  remove: () => Promise.reject(new Error('no writes in this test')),
+};
+
 let admin: Admin;
 let port: number;
 let snapshot = SNAPSHOT;
@@ -42,6 +49,8 @@ function options(over: Partial<AdminOptions> = {}): AdminOptions {
         { name: 'k8s', required: true },
         { name: 'extra', required: false },
       ]),
+    overrides: NO_OVERRIDES,
+    mayWrite: () => Promise.resolve(undefined),
     metrics: createMetrics(),
     clock: new ManualClock(NOW),
     log: createLogger('silent'),

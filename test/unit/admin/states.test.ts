@@ -35,11 +35,11 @@ describe('an endpoint', () => {
   });
 
   it('that an operator drains is drained', () => {
-    const overrides = { '10.0.0.1:80': { drain: true as const, by: 'ada' } };
+    const overrides = { '10.0.0.1:80': { drain: true as const, by: 'ada', until: 60_000, reason: 'disk' } };
     expect(only({ sources: { a: ['10.0.0.1:80'] }, overrides })).toMatchObject({
       state: 'drained',
       health: 'draining',
-      reason: 'drained by ada',
+      reason: 'drained by ada until 1970-01-01T00:01:00.000Z: disk',
     });
   });
 

@@ -312,3 +312,16 @@ describe('what data planes get', () => {
     );
   });
 });
+
+it('draining by an operator beats everything that sources say and that was decided', () => {
+  check((of) => {
+    const overrides = { ...of.overrides, '10.0.0.1:80': { drain: true as const, by: 'ada' } };
+    const { ports, pinned } = mergeShards(sliceOf({ ...of, overrides }));
+    const all = [...ports, ...pinned.flatMap((one) => one.ports)];
+    for (const endpoint of all.flatMap((port) => [...port.endpoints, ...port.withheld])) {
+      if (endpoint.address !== '10.0.0.1') continue;
+      expect(endpoint.health).toBe('draining');
+      expect(endpoint.verdict.health).toEqual({ value: 'draining', reason: 'operator', by: 'ada' });
+    }
+  });
+});

@@ -1,0 +1,131 @@
+// The routes by which operators change something: overrides of endpoints. Writes want the token, and JSON, which
+// no page of another origin can send without being allowed to.
+import type { Context, Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import type { z } from 'zod';
+import { IsthmusError, describeError } from '../lib/errors.ts';
+import type { EndpointOverride, PlacedOverride } from '../model/rules.ts';
+import type { FederationSnapshot } from '../model/snapshot.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { ADMIN_BODY, ADMIN_BODY_SIZE, ADMIN_CONTENT_TYPE } from './errors.ts';
+import { overrideBody, problemsOf, removalBody } from './override-body.ts';
+import { targetOf } from './override-target.ts';
+import type { Target } from './override-target.ts';
+import { rfc3339 } from './reasons.ts';
+import { refuse } from './refuse.ts';
+import type { WriteGuard } from './token.ts';
+import type { OverrideJson, OverrideRemovedJson, OverrideSetJson } from './types.ts';
+
+const MAX_BODY = 64 * 1024;
+
+/** Where overrides may be written; PUT and DELETE only. */
+export const OVERRIDE_PATH = '/api/v1/services/:name/endpoints/:address/override';
+
+interface Outcome<T> {
+  readonly placed: T;
+  /** Why it is not kept over a restart; '' when it is. */
+  readonly unsaved: string;
+}
+
+/** The book of overrides, as the aggregator keeps it. */
+export interface OverrideDesk {
+  now(): number;
+  list(): readonly PlacedOverride[];
+  set(
+    service: string,
+    key: string,
+    wish: Omit<EndpointOverride, 'until'> & { readonly forMs: number },
+  ): Promise<Outcome<PlacedOverride>>;
+  remove(service: string, key: string, by: string): Promise<Outcome<PlacedOverride | undefined>>;
+}
+
+export interface OverrideDeps {
+  readonly overrides: OverrideDesk;
+  readonly mayWrite: WriteGuard;
+  readonly snapshot: () => FederationSnapshot;
+  readonly log: Logger;
+}
+
+export function overrideRoutes(app: Hono, deps: OverrideDeps): void {
+  const { overrides } = deps;
+  app.get('/api/v1/overrides', (c) =>
+    c.json({ items: overrides.list().map((placed) => overrideJson(placed, overrides.now())) }),
+  );
+  app.use(OVERRIDE_PATH, async (c, next) => {
+    const refusal = await deps.mayWrite(c.req.header('authorization'));
+    if (refusal) {
+      if (refusal.status === 401) c.header('www-authenticate', 'Bearer');
+      deps.log.warn({ code: refusal.error.code, path: c.req.path }, 'a change was refused');
+      return refuse(c, refusal.status, refusal.error);
+    }
+    const type = c.req.header('content-type') ?? '';
+    if (!/^application\/json\s*(;|$)/i.test(type)) return refuse(c, 415, ADMIN_CONTENT_TYPE(type));
+    return await next();
+  });
+  const limit = bodyLimit({ maxSize: MAX_BODY, onError: (c) => refuse(c, 413, ADMIN_BODY_SIZE(MAX_BODY)) });
+  app.put(OVERRIDE_PATH, limit, async (c) => {
+    const [target, body] = await readBoth(c, deps, overrideBody);
+    const { for: forMs, ...wish } = body;
+    try {
+      const { placed, unsaved } = await overrides.set(target.service, target.key, { ...wish, forMs });
+      const json = overrideJson(placed, overrides.now());
+      return c.json<OverrideSetJson>({ ...json, notes: notesOf(target, unsaved) });
+    } catch (thrown) {
+      if (thrown instanceof IsthmusError) return refuse(c, 409, thrown);
+      throw thrown;
+    }
+  });
+  app.delete(OVERRIDE_PATH, limit, async (c) => {
+    const [{ service, key }, { by }] = await readBoth(c, deps, removalBody);
+    const { placed, unsaved } = await overrides.remove(service, key, by);
+    const removed = placed ? overrideJson(placed, overrides.now()) : null;
+    return c.json<OverrideRemovedJson>({ service, address: key, removed, notes: notSaved(unsaved) });
+  });
+}
+
+/** @throws ISTHMUS_ADMIN_BODY, with everything that is wrong. */
+async function readBoth<S extends z.ZodType>(
+  c: Context,
+  deps: OverrideDeps,
+  schema: S,
+): Promise<[Target, z.output<S>]> {
+  const target = targetOf(deps.snapshot(), c.req.param('name') ?? '', c.req.param('address') ?? '');
+  const text = await c.req.text();
+  const parsed = schema.safeParse(text.trim() === '' ? {} : jsonOf(text));
+  const problems = [
+    ...(typeof target === 'string' ? [target] : []),
+    ...(parsed.success ? [] : [problemsOf(parsed.error)]),
+  ];
+  if (typeof target === 'string' || !parsed.success) throw ADMIN_BODY(problems.join('; '));
+  return [target, parsed.data];
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (thrown) {
+    throw ADMIN_BODY(`no JSON: ${describeError(thrown)}`);
+  }
+}
+
+function notesOf({ service, key, isListed }: Target, unsaved: string): readonly string[] {
+  const matches = isListed ? [] : [`matches nothing now: no source lists ${key} for ${service}`];
+  return [...matches, ...notSaved(unsaved)];
+}
+
+const notSaved = (why: string): readonly string[] => (why === '' ? [] : [`a restart will forget it: ${why}`]);
+
+function overrideJson({ service, key, since, override }: PlacedOverride, now: number): OverrideJson {
+  return {
+    service,
+    address: key,
+    drain: override.drain ?? false,
+    weight: override.weight ?? null,
+    labels: override.labels ?? {},
+    since: rfc3339(since),
+    until: rfc3339(override.until),
+    remainingSeconds: Math.max(0, Math.round((override.until - now) / 1_000)),
+    reason: override.reason,
+    by: override.by,
+  };
+}
