@@ -44,6 +44,9 @@ export interface AggregatorOptions {
   readonly maxMs?: number;
 }
 
+/** Endpoints in one snapshot that are new or others: some 10 ms of work, here and for those who follow. */
+const AT_ONCE = 5_000;
+
 export interface LastKnown {
   readonly source: string;
   readonly kind: string;
@@ -109,18 +112,31 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
       logReports(log, metrics, source, reports);
     },
   });
-  const publish = () => {
-    keepers.settle();
+  let cancelMore: (() => void) | undefined;
+  const publish = (most: number) => {
+    cancelMore?.();
+    cancelMore = undefined;
+    const isMore = keepers.settle(most);
     chronicle.settled();
     for (const state of sources.values()) {
       const counted = { ...state, ...store.counts(state.name), doubted: keepers.doubted(state.name) };
       sources.set(state.name, counted);
       showSource(metrics, counted);
     }
-    current = { version: current.version + 1, services: store.services(), sources: new Map(sources) };
+    const shownSources = new Map([...sources].map(([name, state]) => [name, shown(state)]));
+    current = { version: current.version + 1, services: store.services(), sources: shownSources };
     for (const listener of listeners) tell(listener, current, log);
+    cancelMore = isMore && !closed ? clock.after(0, () => publish(AT_ONCE)) : undefined;
   };
-  const pending = coalesce(publish, { quietMs: options.quietMs ?? 10, maxMs: options.maxMs ?? 250, clock });
+  /** A source is live again, or for the first time, when all of its list is here, and not before. */
+  const shown = (state: SourceState): SourceState => {
+    const before = current.sources.get(state.name);
+    if (state.state !== 'live' || before?.state === 'live' || !keepers.isBehind(state.name)) return state;
+    const { state: was, cause, staleSince, lastSuccess } = before ?? initialState(state.name, state.kind);
+    return { ...state, state: was, cause, staleSince, lastSuccess };
+  };
+  const timing = { quietMs: options.quietMs ?? 10, maxMs: options.maxMs ?? 250, clock };
+  const pending = coalesce(() => publish(AT_ONCE), timing);
   const stopAge = metrics.beforeScrape(() => showStaleness(metrics, sources.values(), now()));
 
   const setSource = (state: SourceState) => {
@@ -130,8 +146,9 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
     showSource(metrics, state);
     if (!closed) pending.trigger();
   };
-  const hear = (name: string, kind: string, update: DiscoveryUpdate) => {
-    keepers.hear(name, update);
+  const hear = async (name: string, kind: string, update: DiscoveryUpdate, signal: AbortSignal) => {
+    const taking = keepers.hear(name, update, signal);
+    if (taking) await taking;
     setSource(stateAfter(sources.get(name) ?? initialState(name, kind), update, now()));
   };
 
@@ -146,7 +163,7 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
       try {
         for await (const update of discoverer.discover(signal)) {
           if (signal.aborted) break;
-          hear(name, kind, update);
+          await hear(name, kind, update, signal);
         }
         if (signal.aborted) return;
         throw new Error('the watch ended by itself');
@@ -154,7 +171,7 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
         if (signal.aborted) return;
         // A discoverer promises to watch until it is told to stop; should it not, its shards still stay.
         log.error({ source: name, err: thrown }, 'source ended unexpectedly');
-        hear(name, kind, { type: 'stale', cause: toError(thrown) });
+        await hear(name, kind, { type: 'stale', cause: toError(thrown) }, signal);
       }
     },
     restore({ source, kind, writtenAt, shards }) {
@@ -171,7 +188,10 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
         store,
         keepers,
         listeners: shardListeners,
-        stateOf: (name) => sources.get(name),
+        stateOf(name) {
+          const state = sources.get(name);
+          return state && shown(state);
+        },
         setState: setSource,
         wrote(name) {
           chronicle.because(name, { kind: 'replica', detail: 'decided by another replica' });
@@ -199,11 +219,15 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    flush: () => pending.flush(),
+    flush() {
+      pending.flush();
+      if (cancelMore) publish(Infinity);
+    },
     close() {
       closed = true;
       stopAge();
       pending.cancel();
+      cancelMore?.();
       keepers.close();
     },
   };

@@ -1,8 +1,10 @@
 // One keeper for each source, fed with the source's words and with time: one timer per source, for the nearest
 // of its deadlines. Writes what the keepers decide into the store, and tells what they did and why.
 import type { Clock } from '../lib/clock.ts';
+import { takeTurns } from '../lib/turns.ts';
 import type { Cause } from '../model/change.ts';
 import type { DiscoveryUpdate } from '../model/discovery.ts';
+import type { EndpointGroup } from '../model/endpoint.ts';
 import type { Shard } from '../model/shard.ts';
 import { Keeper } from './keeper/keeper.ts';
 import type { Pinger, Verdict } from './keeper/proof.ts';
@@ -26,6 +28,10 @@ export interface KeepersOptions {
 
 interface Kept {
   readonly keeper: Keeper;
+  /** A list is being taken: until its end nothing is judged. */
+  taking: boolean;
+  /** A list was taken of which not all is stored yet. */
+  behind: boolean;
   /** The running timer, and when it ends. */
   timer?: { readonly at: number; readonly cancel: () => void } | undefined;
   /** What was heard since the last settling; undefined: nothing. */
@@ -43,14 +49,48 @@ export class Keepers {
     this.#options = options;
   }
 
-  hear(source: string, update: DiscoveryUpdate): void {
+  /**
+   * The next word of the same source may be heard when this one is taken in: at once (undefined), or, of a long
+   * list, when the promise resolves. It rejects with the signal's reason.
+   */
+  hear(source: string, update: DiscoveryUpdate, signal: AbortSignal): Promise<void> | undefined {
     const { store, now } = this.#options;
     const at = now();
     const kept = this.#of(source);
-    kept.keeper.hear(update, at);
     if (update.type !== 'alive') kept.cause = { kind: 'source', detail: update.type };
+    if (update.type === 'sync') return this.#takeList(source, kept, update.groups, signal);
+    kept.keeper.hear(update, at);
     if (update.type === 'stale') store.setDark(source, at);
     else if (update.type !== 'alive') store.setDark(source, undefined);
+    return undefined;
+  }
+
+  #takeList(
+    source: string,
+    kept: Kept,
+    groups: readonly EndpointGroup[],
+    signal: AbortSignal,
+  ): Promise<void> | undefined {
+    const { store, now } = this.#options;
+    const steps = kept.keeper.takeList(groups, now());
+    kept.taking = true;
+    const end = () => {
+      kept.taking = false;
+      kept.behind = kept.keeper.hasNews;
+      // Not if it was removed meanwhile.
+      if (this.#bySource.get(source) === kept) store.setDark(source, undefined);
+    };
+    if (steps.next().done === true) return void end();
+    const turns = takeTurns(signal);
+    return (async () => {
+      try {
+        while (steps.next().done !== true) if (turns.due) await turns.next();
+      } finally {
+        // Cut short: half a list is none, and nobody waits for turns any more.
+        while (steps.next().done !== true);
+        end();
+      }
+    })();
   }
 
   restore(source: string, shards: Iterable<Shard>, writtenAt: number): void {
@@ -89,9 +129,25 @@ export class Keepers {
     return this.#bySource.get(source)?.keeper.doubted ?? 0;
   }
 
-  /** Lets every keeper judge what it heard and what is due, and stores the outcome. */
-  settle(): void {
-    for (const [source, kept] of this.#bySource) this.#settleOne(source, kept);
+  /** True while not all of a list that the source said is stored. */
+  isBehind(source: string): boolean {
+    const kept = this.#bySource.get(source);
+    return kept !== undefined && (kept.taking || kept.behind);
+  }
+
+  /**
+   * Lets every keeper judge what it heard and what is due, and stores the outcome.
+   * @param most endpoints of each source, about. True when there is more to be stored.
+   */
+  settle(most: number): boolean {
+    let isMore = false;
+    for (const [source, kept] of this.#bySource) {
+      if (kept.taking) continue;
+      this.#settleOne(source, kept, most);
+      if (kept.keeper.hasNews) isMore = true;
+      else kept.behind = false;
+    }
+    return isMore;
   }
 
   /** Forgets a source and removes all it said. */
@@ -113,19 +169,19 @@ export class Keepers {
     const known = this.#bySource.get(source);
     if (known) return known;
     const keeper = new Keeper(settingsOf(source), (service) => hasOtherReady(store.slice(service), source));
-    const kept: Kept = { keeper };
+    const kept: Kept = { keeper, taking: false, behind: false };
     this.#bySource.set(source, kept);
     return kept;
   }
 
-  #settleOne(source: string, kept: Kept): void {
+  #settleOne(source: string, kept: Kept, most: number): void {
     const { store, now, onReports } = this.#options;
     const { keeper } = kept;
     const at = now();
     if (keeper.hasNews || (keeper.nextDeadline ?? Infinity) <= at) {
-      const { shards, reports } = keeper.settle(at);
+      const { shards, reports } = keeper.settle(at, most);
       this.#options.onCause?.(source, kept.cause ?? { kind: 'timer', detail: 'its time came' });
-      kept.cause = undefined;
+      if (!keeper.hasNews) kept.cause = undefined;
       for (const [service, shard] of shards) {
         if (shard) store.put(source, shard);
         else store.remove(source, service);

@@ -34,6 +34,8 @@ export interface Settled {
 
 /** Services looked at in one call because their time came; the others' turn is at once after it. */
 const DUE_AT_ONCE = 1_000;
+/** Of a list: endpoints taken between two moments at which others may have their turn; a millisecond or two. */
+const LISTED_AT_ONCE = 1_000;
 
 export class Keeper {
   readonly #settings: KeeperSettings;
@@ -62,7 +64,7 @@ export class Keeper {
     this.#hasOtherReady = hasOtherReady;
   }
 
-  /** True when settle() would do something now, whatever the time. */
+  /** True when settle() would do something now, whatever the time; also after a settle() that was bounded. */
   get hasNews(): boolean {
     return this.#dirty.size > 0;
   }
@@ -100,8 +102,11 @@ export class Keeper {
         return this.#goDark(now);
       case 'alive':
         return;
-      case 'sync':
-        return this.#takeList(update.groups, now);
+      case 'sync': {
+        const taking = this.takeList(update.groups, now);
+        while (taking.next().done !== true);
+        return;
+      }
       case 'group':
         this.#comeLive(now);
         return this.#take(update.group.service, update.group, update.intended === true, now);
@@ -127,8 +132,13 @@ export class Keeper {
     this.#dirty.add(service);
   }
 
-  /** Judges what was said since the last call, and what is due by now. */
-  settle(now: number): Settled {
+  /**
+   * Judges what was said since the last call, and what is due by now.
+   * @param most endpoints after which it ends, one service more at most: `hasNews` tells that there is more,
+   * and which services come first is the order in which they were spoken of. What was said counts as one batch
+   * all the same. Default: all.
+   */
+  settle(now: number, most = Infinity): Settled {
     this.#wakeDue(now);
     this.#absences.forget(now - this.#settings.guard.windowMs, this.#entries);
     this.#judge(now);
@@ -140,12 +150,15 @@ export class Keeper {
       settings: this.#settings,
       hasOtherReady: this.#hasOtherReady,
     };
+    let settled = 0;
     for (const service of this.#dirty) {
+      if (settled >= most) break;
+      this.#dirty.delete(service);
       const entry = this.#entries.get(service);
-      if (entry) this.#settleOne(entry, facts, shards);
+      if (!entry) continue;
+      settled += 1 + entry.keys + (entry.kept?.size ?? 0);
+      this.#settleOne(entry, facts, shards);
     }
-    this.#dirty.clear();
-    this.#fresh = 0;
     const reports = this.#reports;
     this.#reports = [];
     return { shards, reports };
@@ -166,7 +179,9 @@ export class Keeper {
       entry.kept = undefined;
       entry.ledger = undefined;
       entry.keys = 0;
+      entry.fresh = undefined;
     }
+    this.#fresh = 0;
     this.#absences.clear();
     this.#overdue.clear();
     this.#keys = 0;
@@ -190,16 +205,30 @@ export class Keeper {
     for (const service of this.#entries.keys()) this.#dirty.add(service);
   }
 
-  #takeList(groups: readonly EndpointGroup[], now: number): void {
+  /**
+   * As hear() of a `sync`, but yields every few milliseconds. Nothing else may be heard, and settle() not be
+   * called, before its end.
+   */
+  *takeList(groups: readonly EndpointGroup[], now: number): Generator<undefined, void> {
     const isFirst = !this.#hasListed;
     this.#comeLive(now);
     const listed = new Set<string>();
+    let taken = 0;
+    const isMuch = (endpoints: number) => {
+      taken += 1 + endpoints;
+      if (taken < LISTED_AT_ONCE) return false;
+      taken = 0;
+      return true;
+    };
     for (const group of groups) {
       listed.add(group.service);
       this.#take(group.service, group, false, now, isFirst);
+      if (isMuch(group.endpoints.length)) yield;
     }
     for (const [service, { group }] of this.#entries) {
-      if (group && !listed.has(service)) this.#take(service, undefined, false, now);
+      if (!group || listed.has(service)) continue;
+      this.#take(service, undefined, false, now);
+      if (isMuch(group.endpoints.length)) yield;
     }
     this.#relist(now);
   }
@@ -344,6 +373,7 @@ export class Keeper {
       this.#doubted += doubtedIn(shard) - doubtedIn(entry.shard);
     }
     entry.shard = shard;
+    this.#fresh -= entry.fresh?.size ?? 0;
     entry.fresh = undefined;
     if (wakeAt !== undefined) this.#wake(entry, wakeAt);
     if (isSpent(entry)) this.#entries.delete(service);
