@@ -80,7 +80,10 @@ export class Keepers {
       // Not if it was removed meanwhile.
       if (this.#bySource.get(source) === kept) store.setDark(source, undefined);
     };
-    if (steps.next().done === true) return void end();
+    if (steps.next().done === true) {
+      end();
+      return undefined;
+    }
     const turns = takeTurns(signal);
     return (async () => {
       try {

@@ -102,11 +102,9 @@ export class Keeper {
         return this.#goDark(now);
       case 'alive':
         return;
-      case 'sync': {
-        const taking = this.takeList(update.groups, now);
-        while (taking.next().done !== true);
+      case 'sync':
+        for (const _ of this.takeList(update.groups, now));
         return;
-      }
       case 'group':
         this.#comeLive(now);
         return this.#take(update.group.service, update.group, update.intended === true, now);
@@ -205,10 +203,7 @@ export class Keeper {
     for (const service of this.#entries.keys()) this.#dirty.add(service);
   }
 
-  /**
-   * As hear() of a `sync`, but yields every few milliseconds. Nothing else may be heard, and settle() not be
-   * called, before its end.
-   */
+  /** As hear() of a `sync`, but yields every few milliseconds. Until its end only prove() may be called. */
   *takeList(groups: readonly EndpointGroup[], now: number): Generator<undefined, void> {
     const isFirst = !this.#hasListed;
     this.#comeLive(now);

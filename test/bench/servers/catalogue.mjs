@@ -207,7 +207,12 @@ async function sustained({ say, aggregator }) {
   const forget = aggregator.subscribe(() => (snapshots += 1));
   let said = 0;
   let making = 0;
-  const { cpuMs: used, wallMs, heldMs, lateMs } = await cost(async () => {
+  const {
+    cpuMs: used,
+    wallMs,
+    heldMs,
+    lateMs,
+  } = await cost(async () => {
     const began = performance.now();
     while (said < total) {
       const due = Math.min(total, ((performance.now() - began) * CHANGES_PER_S) / 1_000);
@@ -224,8 +229,8 @@ async function sustained({ say, aggregator }) {
     const last = `rate-${total - 1}`;
     const i = ((total - 1) * 7_919) % SERVICES;
     const arrived = () =>
-      aggregator.current.services.get(`svc-${i}.default`)?.shards.get(sourceOf(i))?.group.endpoints[0]
-        ?.labels.version === last;
+      aggregator.current.services.get(`svc-${i}.default`)?.shards.get(sourceOf(i))?.group.endpoints[0]?.labels
+        .version === last;
     while (!arrived()) await turn();
   });
   forget();

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { createAggregator } from '../../../aggregator/aggregator.ts';
 import type { Aggregator } from '../../../aggregator/aggregator.ts';
 import { ManualClock } from '../../../lib/clock.ts';
@@ -238,6 +238,33 @@ describe('snapshots', () => {
     clock.advance(10);
     expect(published).toBe(1);
     forget();
+    await end();
+  });
+
+  it('show a long list in parts, and its source as live when all of it is there', async () => {
+    const { clock, aggregator, a, b, end } = setup('a', 'b');
+    const shown: string[] = [];
+    const forget = aggregator.subscribe(({ services, sources }) => {
+      const state = sources.get('a')?.state;
+      shown.push(`${state} ${services.size >= 2_000 ? 'all' : services.size === 0 ? 'none' : 'some'}`);
+    });
+    const addresses = (n: number) => Array.from({ length: 10 }, (_, h) => `10.${n >> 8}.${n & 255}.${h}`);
+    const groups = Array.from({ length: 2_000 }, (_, n) => group(`s${n}`, ...addresses(n)));
+    await a.say({ type: 'sync', groups });
+    await b.say({ type: 'sync', groups: [group('other', '10.9.0.1')] });
+    await vi.waitFor(
+      () => {
+        clock.advance(10);
+        expect(aggregator.current.sources.get('a')?.state).toBe('live');
+      },
+      { timeout: 20_000 },
+    );
+    forget();
+    expect(shown).toContain('syncing some');
+    expect(shown.at(-1)).toBe('live all');
+    expect(shown.filter((text) => /live (some|none)|syncing all/.test(text))).toEqual([]);
+    expect(aggregator.current.services.size).toBe(2_001);
+    expect(aggregator.current.sources.get('a')).toMatchObject({ services: 2_000, endpoints: 20_000 });
     await end();
   });
 });

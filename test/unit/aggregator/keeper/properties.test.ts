@@ -117,6 +117,20 @@ describe('whatever happened before', () => {
     );
   });
 
+  it('what is settled in parts is what is settled at once', () => {
+    fc.assert(
+      fc.property(history, fc.integer({ min: 1, max: 12 }), (past, most) => {
+        const [whole, parts] = [new World({ warmUpMs: SECOND }), new World({ warmUpMs: SECOND })];
+        parts.most = most;
+        for (const happened of past) {
+          for (const world of [whole, parts]) run(world, happened);
+          expect(shown(parts)).toEqual(shown(whole));
+          expect(parts.keeper.doubted).toBe(whole.keeper.doubted);
+        }
+      }),
+    );
+  });
+
   it('outages and pings alone never empty a service', () => {
     const fault = step.filter(({ kind }) => kind !== 'list');
     fc.assert(

@@ -59,6 +59,8 @@ export class World {
   readonly elsewhere = new Set<string>();
   /** Shards that were handed out. */
   writes = 0;
+  /** Endpoints that are settled at once. */
+  most = Infinity;
   now = 1_000_000;
 
   constructor(over: Deep<KeeperSettings> = {}) {
@@ -76,13 +78,14 @@ export class World {
   }
 
   settle(): void {
-    const { shards, reports } = this.keeper.settle(this.now);
+    const { shards, reports } = this.keeper.settle(this.now, this.most);
     for (const [service, shard] of shards) {
       this.writes += 1;
       if (shard) this.shards.set(service, shard);
       else this.shards.delete(service);
     }
     this.reports.push(...reports);
+    if (this.keeper.hasNews) this.settle();
   }
 
   /** Runs every deadline on the way. */
