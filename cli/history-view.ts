@@ -39,8 +39,9 @@ export function pastView(): View<PastEndpointJson> {
   };
 }
 
-export function whatChanged({ change, before, after, note }: ChangeJson): string {
-  if (change === 'note') return note;
+export function whatChanged({ change, before, after, note, cause }: ChangeJson): string {
+  // What an operator did has a reason, which is worth more than its kind.
+  if (change === 'note') return cause.kind === 'operator' ? `${note} (${cause.detail})` : note;
   if (!before || !after) {
     const word = after ?? before;
     return word ? [`${word.health}, weight ${word.weight}`, ...marksOf(word)].join(', ') : '';
