@@ -29,7 +29,9 @@ export async function* findSources(
 /** Rejects with ISTHMUS_CLIENT_MISSING when the kind's npm package is not installed. */
 export async function createDiscoverer(config: SourceConfig, deps: SourceDeps): Promise<Discoverer> {
   const discoverer = await createUnshaped(config, deps);
-  return shaped(config.kind === 'dns' ? discoverer : resolved(discoverer, config.resolvers, deps), config);
+  deps.leftOut?.know(config.name, config);
+  const named = config.kind === 'dns' ? discoverer : resolved(discoverer, config.resolvers, deps);
+  return shaped(named, config, deps.leftOut);
 }
 
 async function createUnshaped(config: SourceConfig, deps: SourceDeps): Promise<Discoverer> {

@@ -10,25 +10,49 @@ import { wildcard } from './wildcard.ts';
 /** The label under which adapters keep a registry's tags, joined by commas. */
 const TAGS = 'tags';
 
-export function endpointShape(config: Shaping): (group: EndpointGroup) => EndpointGroup {
-  const takesPart = endpointFilter(config);
+export interface EndpointShape {
+  (group: EndpointGroup): EndpointGroup;
+  /** The field of the config that leaves it out, such as `exclude.labels.env`; undefined when it takes part. */
+  readonly leftOutBy?: (endpoint: Endpoint) => string | undefined;
+}
+
+export function endpointShape(config: Shaping): EndpointShape {
+  const leftOutBy = endpointFilter(config);
   const relabel = labelMapping(config.labels);
   const move = addressMapping(config.addresses);
-  if (!takesPart && !relabel && !move) return (group) => group;
-  return (group) => {
+  if (!leftOutBy && !relabel && !move) return (group) => group;
+  const shape = (group: EndpointGroup): EndpointGroup => {
     let endpoints = group.endpoints;
-    if (takesPart) endpoints = endpoints.filter((endpoint) => takesPart(endpoint.labels));
+    if (leftOutBy) endpoints = endpoints.filter((endpoint) => leftOutBy(endpoint) === undefined);
     if (relabel) endpoints = endpoints.map((e) => ({ ...e, labels: relabel(e.labels) }));
     if (move) endpoints = unique(endpoints.map((e) => ({ ...e, address: move(e.address) })));
     return { ...group, endpoints };
   };
+  return leftOutBy ? Object.assign(shape, { leftOutBy }) : shape;
 }
 
-function endpointFilter({ include, exclude }: Shaping): ((labels: Labels) => boolean) | undefined {
-  const wanted = [...include.tags.map(tagTest), ...Object.entries(include.labels).map(labelTest)];
-  const unwanted = [...exclude.tags.map(tagTest), ...Object.entries(exclude.labels).map(labelTest)];
-  if (wanted.length + unwanted.length === 0) return undefined;
-  return (labels) => wanted.every((test) => test(labels)) && !unwanted.some((test) => test(labels));
+interface Rule {
+  readonly field: string;
+  /** True for labels that this rule leaves out. */
+  readonly leavesOut: (labels: Labels) => boolean;
+}
+
+function endpointFilter({ include, exclude }: Shaping): EndpointShape['leftOutBy'] {
+  const not = (test: (labels: Labels) => boolean) => (labels: Labels) => !test(labels);
+  const rules: readonly Rule[] = [
+    ...include.tags.map((tag) => ({ field: 'include.tags', leavesOut: not(tagTest(tag)) })),
+    ...Object.entries(include.labels).map((label) => ({
+      field: `include.labels.${label[0]}`,
+      leavesOut: not(labelTest(label)),
+    })),
+    ...exclude.tags.map((tag) => ({ field: 'exclude.tags', leavesOut: tagTest(tag) })),
+    ...Object.entries(exclude.labels).map((label) => ({
+      field: `exclude.labels.${label[0]}`,
+      leavesOut: labelTest(label),
+    })),
+  ];
+  if (rules.length === 0) return undefined;
+  return ({ labels }) => rules.find(({ leavesOut }) => leavesOut(labels))?.field;
 }
 
 function tagTest(pattern: string): (labels: Labels) => boolean {

@@ -8,6 +8,8 @@ import { wildcard } from './wildcard.ts';
 export interface ServiceShape {
   /** The new canonical name of a service, by its old one; undefined when it takes no part. */
   nameOf(service: string): string | undefined;
+  /** The field of the config that leaves it out, such as `exclude.services`; undefined when it takes part. */
+  readonly leftOutBy: (service: string) => string | undefined;
   /** The group under its new name, with the aliases that go with it. */
   named(group: EndpointGroup, service: string): EndpointGroup;
 }
@@ -22,11 +24,17 @@ export function serviceShape(config: Shaping): ServiceShape {
   const extra = Object.entries(config.aliases).map(
     ([name, aliases]) => [name.toLowerCase(), aliases] as const,
   );
+  const leftOutBy = (service: string): string | undefined => {
+    const { namespace } = splitServiceName(service);
+    if (!included(service)) return 'include.services';
+    if (excluded(service)) return 'exclude.services';
+    if (!inNamespace(namespace)) return 'include.namespaces';
+    return notInNamespace(namespace) ? 'exclude.namespaces' : undefined;
+  };
   return {
+    leftOutBy,
     nameOf(service) {
-      const { namespace } = splitServiceName(service);
-      if (!included(service) || excluded(service)) return undefined;
-      if (!inNamespace(namespace) || notInNamespace(namespace)) return undefined;
+      if (leftOutBy(service) !== undefined) return undefined;
       for (const rule of rules) {
         const renamed = rule(service);
         if (renamed !== undefined) return renamed;

@@ -7,18 +7,20 @@ import type { Endpoint, EndpointGroup } from '../model/endpoint.ts';
 import { mergeShards } from '../model/merge.ts';
 import { compareEndpoints } from '../model/endpoint.ts';
 import { plainSlice } from '../model/snapshot.ts';
+import { foundLeftOut } from './left-out.ts';
+import type { LeftOutBook } from './left-out.ts';
 import { endpointShape } from './shape-endpoints.ts';
 import { serviceShape } from './shape-names.ts';
 
-/** The same source, shaped; itself when the config shapes nothing. */
-export function shaped(discoverer: Discoverer, config: Shaping): Discoverer {
+/** The same source, shaped; itself when the config shapes nothing. @param leftOut told of what takes no part. */
+export function shaped(discoverer: Discoverer, config: Shaping, leftOut?: LeftOutBook): Discoverer {
   if (!shapes(config)) return discoverer;
   const { source, kind } = discoverer;
   return {
     source,
     kind,
     async *discover(signal) {
-      const shaper = createShaper(config);
+      const shaper = createShaper(config, leftOut && { book: leftOut, source });
       for await (const update of discoverer.discover(signal)) {
         const seen = shaper(update);
         if (seen) yield seen;
@@ -31,15 +33,26 @@ export function shaped(discoverer: Discoverer, config: Shaping): Discoverer {
  * One run of a source: give it each update in order. undefined: about a service that takes no part, so there
  * is nothing to tell. What it tells of a service depends on the last word on it alone, not on its path there.
  */
-export function createShaper(config: Shaping): (update: DiscoveryUpdate) => DiscoveryUpdate | undefined {
+export function createShaper(
+  config: Shaping,
+  leftOut?: { readonly book: LeftOutBook; readonly source: string },
+): (update: DiscoveryUpdate) => DiscoveryUpdate | undefined {
   const names = serviceShape(config);
   const endpoints = endpointShape(config);
   /** By new name: what each of the old names that became it offers. */
   const united = new Map<string, Map<string, EndpointGroup>>();
 
+  const note = (group: EndpointGroup, service: string | undefined) => {
+    if (!leftOut) return;
+    const whole = names.leftOutBy(group.service);
+    const by = whole === undefined ? endpoints.leftOutBy : () => whole;
+    const found = by ? foundLeftOut(service ?? group.service, group.endpoints, by) : [];
+    leftOut.book.set(leftOut.source, group.service, found);
+  };
   /** The new name, or undefined when the service takes no part. */
   const keep = (group: EndpointGroup): string | undefined => {
     const service = names.nameOf(group.service);
+    note(group, service);
     if (service === undefined) return undefined;
     const members = united.get(service) ?? new Map<string, EndpointGroup>();
     united.set(service, members.set(group.service, endpoints(names.named(group, service))));
@@ -49,6 +62,7 @@ export function createShaper(config: Shaping): (update: DiscoveryUpdate) => Disc
     switch (update.type) {
       case 'sync': {
         united.clear();
+        leftOut?.book.clear(leftOut.source);
         for (const group of update.groups) keep(group);
         return { type: 'sync', groups: [...united].map(([service, members]) => unite(service, members)) };
       }
@@ -57,6 +71,7 @@ export function createShaper(config: Shaping): (update: DiscoveryUpdate) => Disc
         return service === undefined ? undefined : told(service, united, update.intended);
       }
       case 'gone': {
+        leftOut?.book.set(leftOut.source, update.service, []);
         const service = names.nameOf(update.service);
         if (service === undefined) return undefined;
         united.get(service)?.delete(update.service);

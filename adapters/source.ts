@@ -8,12 +8,15 @@ import { supervise } from '../lib/supervisor.ts';
 import type { Attempt } from '../lib/supervisor.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import type { LeftOutBook } from './left-out.ts';
 import { UpdateQueue } from './updates.ts';
 
 export interface SourceDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** Told of what the config of a source keeps out. */
+  readonly leftOut?: LeftOutBook;
 }
 
 /** Timings that tests shorten; see SuperviseOptions for units and defaults. */

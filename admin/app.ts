@@ -17,6 +17,8 @@ import {
   ADMIN_ORIGIN,
   ADMIN_TIME,
 } from './errors.ts';
+import { explain } from './explain/answer.ts';
+import type { Explainer } from './explain/types.ts';
 import { changeJson, pastJson } from './history.ts';
 import { hostAllowed, originAllowed } from './guard.ts';
 import { OVERRIDE_PATH, overrideRoutes } from './overrides.ts';
@@ -42,6 +44,7 @@ export interface AdminDeps extends OverrideDeps {
   /** The xDS resources held, decoded; of one node only when it is named. */
   readonly configDump: (node?: string) => unknown;
   readonly ready: () => Readiness;
+  readonly explain: Explainer;
   readonly metrics: Metrics;
   readonly clock: Clock;
 }
@@ -108,6 +111,7 @@ function apiRoutes(app: Hono, deps: AdminDeps): void {
   );
   app.get('/api/v1/services/:name/endpoints', (c) => endpointsOf(c, deps, c.req.param('name')));
   app.get('/api/v1/services/:name/history', (c) => historyAnswer(c, deps, c.req.param('name')));
+  app.get('/api/v1/services/:name/explain', (c) => explained(c, deps, c.req.param('name')));
   app.get('/api/v1/endpoints', (c) => {
     const service = c.req.query('service');
     if (service !== undefined) return endpointsOf(c, deps, service);
@@ -157,6 +161,16 @@ async function historyAnswer(c: Context, deps: AdminDeps, name: string) {
 /** undefined when not asked, NaN when it is no time. */
 function timeOf(text: string | undefined): number | undefined {
   return text === undefined ? undefined : Date.parse(text);
+}
+
+function explained(c: Context, deps: AdminDeps, name: string) {
+  const context = { ...deps.explain, snapshot: deps.snapshot(), now: deps.clock.now() };
+  try {
+    return c.json(explain(name, c.req.query('address'), context));
+  } catch (thrown) {
+    if (thrown instanceof IsthmusError && thrown.code === ADMIN_NOT_FOUND.code) return refuse(c, 404, thrown);
+    throw thrown;
+  }
 }
 
 function proxiesOf(c: Context, deps: AdminDeps) {

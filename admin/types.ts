@@ -2,9 +2,11 @@
 // renamed. Times are RFC 3339, durations seconds, shares 0…1; lists travel as { items: [...] }.
 import type { Cause } from '../model/change.ts';
 import type { Health, Labels, Locality } from '../model/endpoint.ts';
+import type { LeftOut } from '../model/left-out.ts';
 import type { Emptiness } from '../model/merge/emptiness.ts';
+import type { WeightFactor } from '../model/merge/types.ts';
 import type { ProxyStatus, ProxyTypeState } from '../model/proxies.ts';
-import type { MergePolicy } from '../model/rules.ts';
+import type { MergePolicy, ServiceRules } from '../model/rules.ts';
 import type { DoubtCause } from '../model/shard.ts';
 import type { SourceCondition } from '../model/snapshot.ts';
 
@@ -73,6 +75,132 @@ export interface EndpointJson {
   readonly since: string | null;
   /** Why it is in this state, in words. */
   readonly reason: string;
+}
+
+/**
+ * One thing that is so about an endpoint, and who said so. `live` its source answers and lists it · `dark` its
+ * source does not answer · `doubted` its source no longer lists it, or has been dark for longer than its hold ·
+ * `expired` its hold is over and it stays as the last one · `quarantined` it answered as another service ·
+ * `drained` by an operator, or by `onLost: drain` · `leaving` its registry means it to go · `failing` its
+ * registry's checks · `damped` it flaps · `warming-up` it is new · `overridden` an operator set its weight or
+ * labels · `conflict` another service claims its address · `no-share` the policy gives it nothing while others
+ * can serve · `left-out` by `include` or `exclude` of its source · `gone` its source took it back, or its hold
+ * ended.
+ */
+export type Fact =
+  | 'live'
+  | 'dark'
+  | 'doubted'
+  | 'expired'
+  | 'quarantined'
+  | 'drained'
+  | 'leaving'
+  | 'failing'
+  | 'damped'
+  | 'warming-up'
+  | 'overridden'
+  | 'conflict'
+  | 'no-share'
+  | 'left-out'
+  | 'gone';
+
+export interface FactJson {
+  readonly is: Fact;
+  /** null: not known. */
+  readonly since: string | null;
+  /** When it ends if nothing else happens; null: not known, or never. */
+  readonly until: string | null;
+  /** A source, a service, or who set it; '' when nobody said so. */
+  readonly by: string;
+  readonly why: string;
+}
+
+/** What one source says of an endpoint. */
+export interface WitnessJson {
+  readonly source: string;
+  readonly state: SourceCondition;
+  /** Since when it says exactly this; null when that is not known. */
+  readonly since: string | null;
+  /** Whether its word counts; if not, a better placed witness speaks (docs/merge.md, rule 3). */
+  readonly heard: boolean;
+  readonly health: Health;
+  readonly weight: number;
+  readonly labels: Labels;
+  readonly locality: Locality;
+  /** What callers get by its word: of `health`, `weight`, `labels`, `locality`, `share`. */
+  readonly gives: readonly string[];
+}
+
+/** Of `explain SERVICE ADDRESS`, one for each port (of an isolated service: and source) that it is in. */
+export interface EndpointExplanationJson extends EndpointJson {
+  /**
+   * `in`: it gets its share · `reserve`: only when others cannot take it · `failing` · `draining`: it keeps its
+   * connections, and gets nothing new · `out`: no caller knows it.
+   */
+  readonly verdict: 'in' | 'reserve' | 'failing' | 'draining' | 'out';
+  /** The strongest first. */
+  readonly facts: readonly FactJson[];
+  /** In the order of the config. */
+  readonly witnesses: readonly WitnessJson[];
+  /** Their product is `weight`. */
+  readonly factors: readonly WeightFactor[];
+}
+
+/** What a source's `include` and `exclude` keep out; see model/left-out.ts. */
+export type LeftOutJson = LeftOut;
+
+/**
+ * `/api/v1/services/NAME/explain?address=ADDRESS`. One of both lists is not empty; an address of which nothing
+ * is known is a 404 that names the closest one.
+ */
+export interface AddressExplanationJson {
+  readonly service: string;
+  /** As asked, with its port. */
+  readonly address: string;
+  readonly endpoints: readonly EndpointExplanationJson[];
+  /** Why no caller knows it though a source says, or said, something of it: `left-out` and `gone`. */
+  readonly absent: readonly FactJson[];
+}
+
+/** What one source contributes to a service. */
+export interface ContributionJson {
+  readonly name: string;
+  readonly kind: string;
+  readonly state: SourceCondition;
+  /** Since when it is dark; null while it is not. */
+  readonly since: string | null;
+  readonly cause: string;
+  readonly endpoints: number;
+  readonly ready: number;
+  readonly doubted: number;
+  /** Of the traffic to the service's primary port: endpoints whose attributes, or side, are its own. */
+  readonly share: number;
+}
+
+/** Endpoints that share a port, a priority and a side. */
+export interface PlaceJson {
+  readonly port: string;
+  /** null: withheld, no caller gets them. */
+  readonly priority: number | null;
+  readonly side: string;
+  readonly endpoints: number;
+  readonly ready: number;
+  readonly share: number;
+}
+
+/** `/api/v1/services/NAME/explain` */
+export interface ServiceExplanationJson {
+  readonly service: string;
+  readonly aliases: readonly string[];
+  /** `origin`: `default`, the config's `merge`, or the ServicePolicy that says so, with file and line. */
+  readonly policy: MergePolicy & { readonly origin: string };
+  readonly identity: ServiceRules['identity'];
+  /** Why none is ready beyond doubt (docs/merge.md, rule 8); null when one is. */
+  readonly emptiness: { readonly cause: Emptiness; readonly why: string } | null;
+  readonly sources: readonly ContributionJson[];
+  readonly places: readonly PlaceJson[];
+  readonly leftOut: readonly LeftOutJson[];
+  readonly endpoints: readonly EndpointExplanationJson[];
 }
 
 export interface ProxyTypeJson {

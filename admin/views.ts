@@ -56,24 +56,41 @@ export function endpointsJson(
   sources: FederationSnapshot['sources'],
   now: number,
 ): readonly EndpointJson[] {
+  return endpointsShown(shards, sources, now).map(({ json }) => json);
+}
+
+export interface Shown {
+  readonly endpoint: MergedEndpoint | WithheldEndpoint;
+  readonly json: EndpointJson;
+}
+
+/** The same, each with what the merge says of it. */
+export function endpointsShown(
+  shards: ServiceShards,
+  sources: FederationSnapshot['sources'],
+  now: number,
+): readonly Shown[] {
   return portsOf(mergeShards(shards)).flatMap((port) => {
     const shares = sharesOf(localityGroups(port.endpoints, shards.rules.policy));
     const all: (MergedEndpoint | WithheldEndpoint)[] = [...port.endpoints, ...port.withheld];
     return all.sort(compareEndpoints).map((endpoint) => ({
-      service: shards.service,
-      address: endpoint.address,
-      port: endpoint.port,
-      portName: endpoint.portName,
-      network: endpoint.network,
-      ...stateOf(endpoint, sources, now, shards.overrides.get(endpointKey(endpoint))),
-      health: endpoint.health,
-      weight: endpoint.weight,
-      share: shares.get(endpoint) ?? 0,
-      priority: 'withheld' in endpoint ? null : endpoint.priority,
-      side: endpoint.side,
-      sources: endpoint.sources,
-      labels: endpoint.labels,
-      locality: endpoint.locality,
+      endpoint,
+      json: {
+        service: shards.service,
+        address: endpoint.address,
+        port: endpoint.port,
+        portName: endpoint.portName,
+        network: endpoint.network,
+        ...stateOf(endpoint, sources, now, shards.overrides.get(endpointKey(endpoint))),
+        health: endpoint.health,
+        weight: endpoint.weight,
+        share: shares.get(endpoint) ?? 0,
+        priority: 'withheld' in endpoint ? null : endpoint.priority,
+        side: endpoint.side,
+        sources: endpoint.sources,
+        labels: endpoint.labels,
+        locality: endpoint.locality,
+      },
     }));
   });
 }

@@ -4,6 +4,7 @@
 import type { Cause, Change } from '../model/change.ts';
 import type { Discoverer, DiscoveryUpdate } from '../model/discovery.ts';
 import { EMPTY_SNAPSHOT } from '../model/snapshot.ts';
+import type { EndpointNotes } from '../model/notes.ts';
 import type { EndpointOverride, RuleBook } from '../model/rules.ts';
 import type { Shard } from '../model/shard.ts';
 import type { FederationSnapshot, SourceState } from '../model/snapshot.ts';
@@ -67,6 +68,8 @@ export interface Aggregator {
   share(source: string, kind: string): SharedCatalogue;
   /** Shown with the source: the replica that watches it; undefined when this one is alone. */
   setWatcher(source: string, watcher: string | undefined): void;
+  /** Until when what was decided about an endpoint holds; undefined where this process does not keep it. */
+  notes(source: string, service: string, key: string): EndpointNotes | undefined;
   /** Removes a source and its shards on purpose: what others vouch for stays. */
   detach(source: string): void;
   /** What is configured beyond what sources say; services whose rules stay the same are not touched. */
@@ -202,6 +205,7 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
       const state = sources.get(name);
       if (state) setSource({ ...state, watcher });
     },
+    notes: (source, service, key) => keepers.notes(source, service, key),
     detach(source) {
       keepers.remove(source);
       sources.delete(source);

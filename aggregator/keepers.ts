@@ -5,6 +5,7 @@ import { takeTurns } from '../lib/turns.ts';
 import type { Cause } from '../model/change.ts';
 import type { DiscoveryUpdate } from '../model/discovery.ts';
 import type { EndpointGroup } from '../model/endpoint.ts';
+import type { EndpointNotes } from '../model/notes.ts';
 import type { Shard } from '../model/shard.ts';
 import { Keeper } from './keeper/keeper.ts';
 import type { Pinger, Verdict } from './keeper/proof.ts';
@@ -126,6 +127,10 @@ export class Keepers {
     if (!kept) return;
     kept.keeper.prove(service, key, verdict, by, this.#options.now());
     kept.cause ??= { kind: 'ping', detail: `${verdict.kind} by ${by.kind}` };
+  }
+
+  notes(source: string, service: string, key: string): EndpointNotes | undefined {
+    return this.#bySource.get(source)?.keeper.notes(service, key, this.#options.now());
   }
 
   doubted(source: string): number {

@@ -21,20 +21,26 @@ export interface AdminClient {
   list<T>(path: string): Promise<readonly T[]>;
   /** A change; refused with the server's own code and hint. */
   send<T>(method: 'PUT' | 'DELETE', path: string, body: unknown, token: string | undefined): Promise<T>;
+  /** One object, such as an explanation. */
+  one<T extends object>(path: string): Promise<T>;
 }
 
 /** @param server base URL such as http://127.0.0.1:15080; HOST:PORT will do too. */
 export function adminClient(server: string): AdminClient {
   const base = server.includes('://') ? server : `http://${server}`;
   if (!URL.canParse(base)) throw usage(`--server: expected a URL, got "${server}"`);
+  const read = async (path: string): Promise<object> => {
+    const { status, text } = await ask(base, path);
+    const body = parse(base, text);
+    if (status === 200) return body;
+    const { error } = body as Partial<ErrorJson>;
+    throw error === undefined ? SERVER_UNREACHABLE(base, NOT_OURS) : SERVER_REFUSED(error.message, base);
+  };
   return {
     async list<T>(path: string) {
-      const { status, text } = await ask(base, path);
-      const body = parse(base, text);
-      const { items, error } = body as Partial<Items<T> & ErrorJson>;
-      if (status === 200 && Array.isArray(items)) return items;
-      if (error === undefined) throw SERVER_UNREACHABLE(base, NOT_OURS);
-      throw SERVER_REFUSED(error.message, base);
+      const { items } = (await read(path)) as Partial<Items<T>>;
+      if (Array.isArray(items)) return items;
+      throw SERVER_UNREACHABLE(base, NOT_OURS);
     },
     async send<T>(method: string, path: string, body: unknown, token: string | undefined) {
       const headers = {
@@ -48,6 +54,7 @@ export function adminClient(server: string): AdminClient {
       if (error === undefined) throw SERVER_UNREACHABLE(base, NOT_OURS);
       throw new IsthmusError(error.code, `${error.message} (asked ${base})`, { hint: error.hint });
     },
+    one: async <T extends object>(path: string) => (await read(path)) as T,
   };
 }
 
@@ -70,7 +77,7 @@ function reasonOf(error: Error): string {
   return describeError(error.cause ?? error);
 }
 
-function parse(base: string, text: string): unknown {
+function parse(base: string, text: string): object {
   try {
     const body: unknown = JSON.parse(text);
     if (typeof body === 'object' && body !== null) return body;

@@ -129,6 +129,17 @@ for (const verb of ['drain', 'undrain', 'set'] as const) {
     );
 }
 
+asking(
+  program
+    .command('explain')
+    .argument('<service>', 'its name or an alias')
+    .argument('[address]', 'ADDRESS or ADDRESS:PORT of an endpoint'),
+)
+  .description('why a service has what it has, or why an endpoint is in or out: since when, and who said so')
+  .action(async (service: string, address: string | undefined, flags: GetOptions) => {
+    await (await import('./commands/explain.ts')).explain(service, address, flags);
+  });
+
 program
   .command('validate')
   .description('check a config or resources; exit code 2 and every problem when something is wrong')

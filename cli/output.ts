@@ -18,15 +18,18 @@ export interface View<T> {
 
 export async function printItems<T>(items: readonly T[], view: View<T>, format: Format): Promise<void> {
   const list: Items<T> = { items };
-  if (format === 'json') return write(`${JSON.stringify(list, undefined, 2)}\n`);
-  if (format === 'yaml')
-    return write((await import('yaml')).stringify(list, { aliasDuplicateObjects: false }));
+  if (format === 'json' || format === 'yaml') return printData(list, format);
   if (items.length === 0) {
     process.stderr.write(`${view.none}\n`);
     return;
   }
   const columns = format === 'wide' ? wideColumns(view) : view.columns;
   write(table(columns, items, paint(wantsColour(process.stdout, process.env))));
+}
+
+export async function printData(data: object, format: 'json' | 'yaml'): Promise<void> {
+  if (format === 'json') return write(`${JSON.stringify(data, undefined, 2)}\n`);
+  write((await import('yaml')).stringify(data, { aliasDuplicateObjects: false }));
 }
 
 /** All columns, in their longer form where they have one. */

@@ -10,6 +10,12 @@ import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
+export interface FollowedResources {
+  readonly ended: Promise<void>;
+  /** Who says what a service's policy is, as it is now. */
+  policyOrigin(service: string): string;
+}
+
 export interface ResourceDeps {
   readonly clock: Clock;
   readonly log: Logger;
@@ -26,16 +32,20 @@ export async function startResources(
   config: Config,
   { clock, log, metrics, aggregator }: ResourceDeps,
   signal: AbortSignal,
-): Promise<{ readonly ended: Promise<void> }> {
+): Promise<FollowedResources> {
   const base = rulesFrom(config.merge);
   const context = { base, sources: knownSources(config) };
-  const take = ({ rules, count }: Resources) => {
+  let origins: Resources['policyOrigins'] = new Map();
+  const fallback = config.merge.policy ? '`merge` in the config' : 'default';
+  const policyOrigin = (service: string) => origins.get(service) ?? fallback;
+  const take = ({ rules, policyOrigins, count }: Resources) => {
+    origins = policyOrigins;
     aggregator.setRules({ base, services: rules });
     metrics.resources.good.set(1);
     metrics.resources.count.set(count);
   };
   take(await loadResources(config.resources, context));
-  if (config.resources.length === 0) return { ended: Promise.resolve() };
+  if (config.resources.length === 0) return { ended: Promise.resolve(), policyOrigin };
   const ended = watchResources(
     config.resources,
     {
@@ -52,5 +62,5 @@ export async function startResources(
     },
     signal,
   );
-  return { ended };
+  return { ended, policyOrigin };
 }

@@ -1,5 +1,6 @@
 // The only place where the stages meet. Reads top to bottom as the life of a control plane: what is made,
 // in which order it starts, and, in reverse, how it ends.
+import { LeftOutBook } from '../adapters/left-out.ts';
 import { createDiscoverer, findSources, isTemplate } from '../adapters/registry.ts';
 import type { SourceDeps } from '../adapters/source.ts';
 import { createAdmin } from '../admin/index.ts';
@@ -53,7 +54,8 @@ export async function startControlPlane(
   try {
     // 1. What needs no address: a config that cannot work fails here, before anything listens.
     const metrics = createMetrics({ processMetrics: true });
-    const sourceDeps = { clock, log, metrics };
+    const leftOut = new LeftOutBook();
+    const sourceDeps = { clock, log, metrics, leftOut };
     const fixed = config.sources.filter((source) => !isTemplate(source));
     const discoverers = await Promise.all(fixed.map((source) => createDiscoverer(source, sourceDeps)));
     // A template waits for itself until it has found what it stands for.
@@ -116,6 +118,11 @@ export async function startControlPlane(
       ready,
       overrides,
       mayWrite,
+      explain: {
+        notes: (source, service, key) => aggregator.notes(source, service, key),
+        policyOrigin: (service) => resources.policyOrigin(service),
+        leftOut,
+      },
       metrics,
       clock,
       log,

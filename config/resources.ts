@@ -24,6 +24,8 @@ interface ResourceFile {
 
 export interface Resources {
   readonly rules: ReadonlyMap<string, ServiceRules>;
+  /** By service, for those whose `policy` is in a ServicePolicy: which one, and where. */
+  readonly policyOrigins: ReadonlyMap<string, string>;
   /** How many there are, of any kind. */
   readonly count: number;
 }
@@ -77,6 +79,7 @@ const unreadable = (file: string, thrown: unknown) =>
 export function parseResources(files: readonly ResourceFile[], context: ResourceContext): Resources {
   const problems: ConfigProblem[] = [];
   const rules = new Map<string, ServiceRules>();
+  const policyOrigins = new Map<string, string>();
   const places = new Map<string, string>();
   let count = 0;
   for (const { file, text } of files) {
@@ -98,11 +101,15 @@ export function parseResources(files: readonly ResourceFile[], context: Resource
       }
       places.set(service, `${file}:${at.line}`);
       rules.set(service, rulesFrom(policy.spec, context.base));
+      if (policy.spec.policy) {
+        const { line } = yaml.valueAt(['spec', 'policy']);
+        policyOrigins.set(service, `ServicePolicy ${policy.metadata.name} (${file}:${line})`);
+      }
     }
     problems.push(...sortProblems(own));
   }
   if (problems.length > 0) throw RESOURCES_INVALID(problems);
-  return { rules, count };
+  return { rules, policyOrigins, count };
 }
 
 /** One resource, or its problems added to `problems`. */

@@ -124,3 +124,17 @@ export function doubtedKeys({ kept }: Entry): ReadonlySet<string> {
   if (!kept?.size) return NO_KEYS;
   return new Set([...kept].flatMap(([key, { doubtedAt }]) => (doubtedAt === undefined ? [] : [key])));
 }
+
+/** How many endpoints callers get in doubt. */
+export function doubtedIn(shard: Shard | undefined): number {
+  let count = 0;
+  for (const mark of shard?.marks.values() ?? []) if (mark.doubted) count += 1;
+  return count;
+}
+
+/** Keys of those in doubt because their hold is over. */
+export function heldOver(shard: Shard | undefined): readonly string[] {
+  return [...(shard?.marks ?? [])].flatMap(([key, { doubted }]) =>
+    doubted?.cause === 'hold-over' ? [key] : [],
+  );
+}

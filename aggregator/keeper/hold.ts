@@ -37,14 +37,24 @@ export function hold(entry: Entry, facts: Facts): Held {
   return outlive(entry, facts, facts.darkSince);
 }
 
+/** When a live source is believed that something it no longer lists is gone. */
+export function confirmedAt(doubtedAt: number, { liveSince, settings }: Facts): number {
+  return Math.max(doubtedAt, liveSince) + settings.guard.confirmAfterMs;
+}
+
+/** Until then an endpoint of a dark source is trusted: counted from its last proof of life. */
+export function holdEndsAt(entry: Entry, key: string, darkSince: number, settings: KeeperSettings): number {
+  return Math.max(darkSince, entry.ledger?.get(key)?.proof?.aliveAt ?? 0) + settings.holdForMs;
+}
+
 /** A live source is believed once it has said the same for long enough, or when pings agree with it. */
 function confirm(entry: Entry, facts: Facts): Held {
-  const { now, liveSince, settings } = facts;
+  const { now } = facts;
   const confirmed: string[] = [];
   let wakeAt: number | undefined;
   for (const [key, { doubtedAt }] of entry.kept ?? []) {
     if (doubtedAt === undefined) continue;
-    const until = Math.max(doubtedAt, liveSince) + settings.guard.confirmAfterMs;
+    const until = confirmedAt(doubtedAt, facts);
     if (now >= until || isRefuted(entry, key)) confirmed.push(key);
     else wakeAt = earlier(wakeAt, until);
   }
@@ -66,7 +76,7 @@ function outlive(entry: Entry, facts: Facts, darkSince: number): Held {
   let wakeAt: number | undefined;
   let trusted = false;
   for (const [key, listing] of offered(entry)) {
-    const overAt = Math.max(darkSince, entry.ledger?.get(key)?.proof?.aliveAt ?? 0) + settings.holdForMs;
+    const overAt = holdEndsAt(entry, key, darkSince, settings);
     const leavesAt = overAt + settings.guard.confirmAfterMs;
     if (now >= leavesAt || isRefuted(entry, key)) leaving.set(key, Math.min(now, leavesAt));
     else wakeAt = earlier(wakeAt, now >= overAt ? leavesAt : overAt);

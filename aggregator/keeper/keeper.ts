@@ -6,17 +6,18 @@ import { Deadlines } from '../../lib/deadlines.ts';
 import type { DiscoveryUpdate } from '../../model/discovery.ts';
 import { endpointKey } from '../../model/endpoint.ts';
 import type { EndpointGroup } from '../../model/endpoint.ts';
-import { NO_MARKS } from '../../model/shard.ts';
+import type { EndpointNotes } from '../../model/notes.ts';
 import type { Shard } from '../../model/shard.ts';
 import { Absences } from './absences.ts';
 import { dampingFactor, flapped, isSuppressed } from './damping.ts';
 import type { Flaps } from './damping.ts';
-import { doubtedKeys, isSpent, newEntry, note } from './entry.ts';
+import { doubtedIn, doubtedKeys, heldOver, isSpent, newEntry, note } from './entry.ts';
 import type { Entry } from './entry.ts';
 import { baseOf, isNothingLeft, isTooMuch } from './guard.ts';
 import type { Balance } from './guard.ts';
 import { earlier, hold } from './hold.ts';
 import type { Facts } from './hold.ts';
+import { notesOf } from './notes.ts';
 import { proven, relisted } from './proof.ts';
 import type { Pinger, Verdict } from './proof.ts';
 import type { KeeperReport } from './reports.ts';
@@ -114,6 +115,12 @@ export class Keeper {
     }
   }
 
+  /** Until when what was decided about an endpoint holds; undefined when the source said nothing of it. */
+  notes(service: string, key: string, now: number): EndpointNotes | undefined {
+    const entry = this.#entries.get(service);
+    return entry && notesOf(entry, key, this.#facts(now));
+  }
+
   /** What a ping of one endpoint said; of one that is not known, nothing is kept. */
   prove(service: string, key: string, verdict: Verdict, by: Pinger, now: number): void {
     const entry = this.#entries.get(service);
@@ -141,13 +148,7 @@ export class Keeper {
     this.#absences.forget(now - this.#settings.guard.windowMs, this.#entries);
     this.#judge(now);
     const shards = new Map<string, Shard | undefined>();
-    const facts: Facts = {
-      now,
-      darkSince: this.#darkSince,
-      liveSince: this.#liveSince,
-      settings: this.#settings,
-      hasOtherReady: this.#hasOtherReady,
-    };
+    const facts = this.#facts(now);
     let settled = 0;
     for (const service of this.#dirty) {
       if (settled >= most) break;
@@ -160,6 +161,16 @@ export class Keeper {
     const reports = this.#reports;
     this.#reports = [];
     return { shards, reports };
+  }
+
+  #facts(now: number): Facts {
+    return {
+      now,
+      darkSince: this.#darkSince,
+      liveSince: this.#liveSince,
+      settings: this.#settings,
+      hasOtherReady: this.#hasOtherReady,
+    };
   }
 
   #goDark(now: number): void {
@@ -376,21 +387,13 @@ export class Keeper {
 
   #reportOverdue(entry: Entry, shard: Shard | undefined): void {
     const { service } = entry;
-    const isOver = (marks: Shard['marks'], key: string) => marks.get(key)?.doubted?.cause === 'hold-over';
-    const marks = shard?.marks ?? NO_MARKS;
-    const before = entry.shard?.marks ?? NO_MARKS;
-    const over = [...marks.keys()].filter((key) => isOver(marks, key));
-    const fresh = over.filter((key) => !isOver(before, key));
+    const over = heldOver(shard);
+    const before = new Set(heldOver(entry.shard));
+    const fresh = over.filter((key) => !before.has(key));
     if (fresh.length > 0) this.#reports.push({ type: 'held-over', service, keys: fresh });
     const isPinged = [...(entry.ledger?.values() ?? [])].some(
       ({ left, proof }) => left !== undefined || proof,
     );
     if (over.length > 0 || isPinged) this.#overdue.add(service);
   }
-}
-
-function doubtedIn(shard: Shard | undefined): number {
-  let count = 0;
-  for (const mark of shard?.marks.values() ?? []) if (mark.doubted) count += 1;
-  return count;
 }

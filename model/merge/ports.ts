@@ -16,6 +16,28 @@ export function mergePorts(
   slice: ServiceShards,
   policy: MergePolicy,
 ): Pick<MergedService, 'primaryPort' | 'ports'> {
+  const { primaryPort, drafts } = draftPorts(slice);
+  const order = [...slice.shards.keys()];
+  return {
+    primaryPort,
+    ports: [...drafts.values()]
+      .sort((a, b) => rank(a, primaryPort) - rank(b, primaryPort) || (a.name < b.name ? -1 : 1))
+      .map((draft) => finish(draft, slice, policy, order)),
+  };
+}
+
+export type WitnessesOf = (portName: string, key: string) => readonly Witness[];
+
+/** Everybody whose word the merge weighs for an endpoint, in the order of the config. For explanations. */
+export function witnessesIn(slice: ServiceShards): WitnessesOf {
+  const { drafts } = draftPorts(slice);
+  return (portName, key) => drafts.get(portName)?.witnesses.get(key) ?? [];
+}
+
+function draftPorts(slice: ServiceShards): {
+  readonly primaryPort: string;
+  readonly drafts: ReadonlyMap<string, PortDraft>;
+} {
   const primaryPort = primaryPortOf(slice);
   const drafts = new Map<string, PortDraft>();
   for (const [source, shard] of slice.shards) {
@@ -35,13 +57,7 @@ export function mergePorts(
     });
   }
   draftOf(drafts, primaryPort);
-  const order = [...slice.shards.keys()];
-  return {
-    primaryPort,
-    ports: [...drafts.values()]
-      .sort((a, b) => rank(a, primaryPort) - rank(b, primaryPort) || (a.name < b.name ? -1 : 1))
-      .map((draft) => finish(draft, slice, policy, order)),
-  };
+  return { primaryPort, drafts };
 }
 
 interface PortDraft {

@@ -53,6 +53,11 @@ function options(over: Partial<AdminOptions> = {}): AdminOptions {
     mayWrite: () => Promise.resolve(undefined),
     metrics: createMetrics(),
     clock: new ManualClock(NOW),
+    explain: {
+      notes: () => undefined,
+      policyOrigin: () => 'default',
+      leftOut: { of: () => [], names: () => [] },
+    },
     log: createLogger('silent'),
     ...over,
   };

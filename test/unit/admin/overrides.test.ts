@@ -29,6 +29,11 @@ const build = (file: string): Hono =>
       ready: () => ({ ready: true, checks: [] }),
       overrides: book,
       mayWrite: writeGuard(file),
+      explain: {
+        notes: () => undefined,
+        policyOrigin: () => 'default',
+        leftOut: { of: () => [], names: () => [] },
+      },
       metrics: createMetrics(),
       clock: new ManualClock(NOW),
       log,
