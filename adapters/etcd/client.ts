@@ -127,8 +127,9 @@ class Member implements EtcdClient {
     this.#channel = new grpc.Channel(host, credentials, CHANNEL_OPTIONS);
     this.#npm = new etcd3.Etcd3({
       hosts: host,
-      // Whatever service is asked, the one channel carries it.
-      grpcOptions: { channelOverride: this.#channel },
+      // Whatever service is asked, the one channel carries it. It is not for the package to close: it does at
+      // the first error, and by waiting for a connection.
+      grpcOptions: { channelOverride: Object.create(this.#channel, { close: { value: () => undefined } }) },
       faultHandling: { global: NO_POLICY, host: () => NO_POLICY },
     } as unknown as Etcd.IOptions) as unknown as NpmEtcd;
     this.#range = rangeOf(options.prefix);
@@ -174,8 +175,7 @@ class Member implements EtcdClient {
 
   close(): void {
     this.#calls.cancelAll();
-    this.#channel.close();
-    this.#npm.close();
+    closeChannel(this.#channel);
   }
 
   /** One question, asked again with a new token when the old one is no longer good. */
@@ -265,7 +265,44 @@ interface NpmEtcd {
     ): Promise<{ readonly token: string }>;
   };
   readonly watchClient: { watch(call: Grpc.CallOptions): Promise<EtcdStream> };
-  close(): void;
+}
+
+/** Of grpc-js, below its interface. */
+interface NpmChannel {
+  readonly internalChannel?: {
+    readonly resolvingLoadBalancer?: { updateResolution?: () => void };
+    readonly subchannelPool?: {
+      readonly pool?: Readonly<Record<string, readonly { readonly subchannel: NpmConnection }[]>>;
+    };
+  };
+}
+
+interface NpmConnection {
+  /** Has the session while it is being made; then `transport` has it. */
+  readonly connector?: { readonly session?: NpmSession | null };
+  readonly transport?: { readonly session?: NpmSession } | null;
+  stopBackoff?(): void;
+}
+
+interface NpmSession {
+  destroy(): void;
+}
+
+/**
+ * grpc-js 1.14 closes a channel badly while it connects: it resolves its name once more and makes a new
+ * connection, which nobody closes; one that could not be made is tried again after its back-off and kept; one
+ * to a silent server stays. A frozen etcd would thus be given a connection with each try.
+ */
+function closeChannel(channel: Grpc.Channel): void {
+  const inner = (channel as unknown as NpmChannel).internalChannel;
+  if (inner?.resolvingLoadBalancer) inner.resolvingLoadBalancer.updateResolution = () => undefined;
+  const connections = Object.values(inner?.subchannelPool?.pool ?? {}).flat();
+  channel.close();
+  for (const { subchannel } of connections) {
+    const sessions = [subchannel.connector?.session, subchannel.transport?.session];
+    subchannel.stopBackoff?.();
+    for (const session of sessions) session?.destroy();
+  }
 }
 
 /** The package wraps calls in policies of another package (retry, circuit breaker); this one does nothing. */
