@@ -12,6 +12,13 @@ interface Claim {
 /** By endpointKey(): the other services that claim it, sorted. */
 export type Conflicts = ReadonlyMap<string, readonly string[]>;
 
+/**
+ * An address that more services than this claim is a gateway or a NAT: its claimants are told that they are
+ * many, and no longer by name, so that one more of them is no news to all the others.
+ */
+const NAMED = 16;
+const manyOthers = (named: number): readonly string[] => [`more than ${named} services`];
+
 const NONE: Conflicts = new Map();
 const NOTHING: ReadonlySet<string> = new Set();
 
@@ -20,13 +27,18 @@ export class AddressIndex {
   readonly #claims = new Map<string, Claim | readonly Claim[]>();
   readonly #conflicts = new Map<string, Map<string, readonly string[]>>();
   readonly #knowsOwners: (source: string) => boolean;
+  readonly #named: number;
+  readonly #many: readonly string[];
 
   /**
    * @param knowsOwners true for a source that knows whose an address is, and lists it under several services on
    * purpose (two Kubernetes Services over one set of pods): what it says alone is no conflict.
+   * @param named services at one address that are told of each other by name.
    */
-  constructor(knowsOwners: (source: string) => boolean) {
+  constructor(knowsOwners: (source: string) => boolean, named = NAMED) {
     this.#knowsOwners = knowsOwners;
+    this.#named = named;
+    this.#many = manyOthers(named);
   }
 
   of(service: string): Conflicts {
@@ -44,8 +56,9 @@ export class AddressIndex {
     const [was, is] = [keysOf(before), keysOf(after)];
     const touched = new Set<string>();
     const claim = { source, service };
-    for (const key of was) if (!is.has(key)) this.#write(key, without(this.#at(key), claim), touched);
-    for (const key of is) if (!was.has(key)) this.#write(key, [...this.#at(key), claim], touched);
+    for (const key of was)
+      if (!is.has(key)) this.#write(key, without(this.#at(key), claim), service, touched);
+    for (const key of is) if (!was.has(key)) this.#write(key, [...this.#at(key), claim], service, touched);
     return touched;
   }
 
@@ -54,15 +67,38 @@ export class AddressIndex {
     return found === undefined ? [] : isList(found) ? found : [found];
   }
 
-  #write(key: string, claims: readonly Claim[], touched: Set<string>): void {
+  /** @param changed the service whose claim came or went. */
+  #write(key: string, claims: readonly Claim[], changed: string, touched: Set<string>): void {
     const before = this.#at(key);
     const [first] = claims;
     if (!first) this.#claims.delete(key);
     else this.#claims.set(key, claims.length === 1 ? first : claims);
     if (before.length < 2 && claims.length < 2) return;
-    for (const service of new Set([...before, ...claims].map((claim) => claim.service))) {
-      this.#set(service, key, this.#rivals(service, claims), touched);
-    }
+    const rivals = this.#rivalsAmong(claims);
+    const isNoNews =
+      this.#isMany(before) && this.#isMany(claims) && this.#isOwned(before) === this.#isOwned(claims);
+    const concerned = isNoNews ? [changed] : [...before, ...claims].map((claim) => claim.service);
+    for (const service of new Set(concerned)) this.#set(service, key, rivals(service), touched);
+  }
+
+  /** The rivals of each service at an address, by its claims. */
+  #rivalsAmong(claims: readonly Claim[]): (service: string) => readonly string[] {
+    if (!this.#isMany(claims)) return (service) => this.#rivals(service, claims);
+    if (this.#isOwned(claims)) return () => [];
+    return (service) => (claims.some((claim) => claim.service === service) ? this.#many : []);
+  }
+
+  #isMany(claims: readonly Claim[]): boolean {
+    if (claims.length <= this.#named) return false;
+    // Found among the first ones as a rule: the rest need not be looked at.
+    const seen = new Set<string>();
+    return claims.some(({ service }) => seen.add(service).size > this.#named);
+  }
+
+  /** All from one source that knows whose the address is. */
+  #isOwned(claims: readonly Claim[]): boolean {
+    const source = claims[0]?.source ?? '';
+    return this.#knowsOwners(source) && claims.every((claim) => claim.source === source);
   }
 
   #set(service: string, key: string, rivals: readonly string[], touched: Set<string>): void {

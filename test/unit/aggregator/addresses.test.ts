@@ -24,11 +24,12 @@ const SERVICES = ['a.default', 'b.default', 'c.default'];
 const SOURCES = ['consul', 'eureka', 'k8s'];
 const knowsOwners = (source: string) => source === 'k8s';
 
-const step = fc.record({
+const stepShape = {
   source: fc.constantFrom(...SOURCES),
   service: fc.constantFrom(...SERVICES),
   hosts: fc.option(fc.uniqueArray(fc.integer({ min: 1, max: 4 })), { nil: undefined }),
-});
+};
+const step = fc.record(stepShape);
 
 it('knows at each moment what a look at everything would find, and tells all whose conflicts changed', () => {
   fc.assert(
@@ -69,6 +70,64 @@ function conflictsOf(service: string, shards: ReadonlyMap<string, EndpointGroup>
   for (const rivals of Object.values(found)) rivals.sort();
   return found;
 }
+
+it('beyond so many services at one address they are many, and no longer named', () => {
+  const named = 2;
+  const services = [...SERVICES, 'd.default'];
+  const steps = fc.array(fc.record({ ...stepShape, service: fc.constantFrom(...services) }), {
+    maxLength: 25,
+  });
+  fc.assert(
+    fc.property(steps, (all) => {
+      const index = new AddressIndex(knowsOwners, named);
+      const shards = new Map<string, EndpointGroup>();
+      for (const { source, service, hosts } of all) {
+        const key = `${source} ${service}`;
+        const after = hosts && group(service, hosts);
+        index.change(source, service, shards.get(key), after);
+        if (after) shards.set(key, after);
+        else shards.delete(key);
+        for (const of of services) {
+          const expected = conflictsOf(of, shards);
+          for (const address of addressesOf(of, shards)) {
+            const claims = claimsAt(address, shards);
+            if (new Set(claims.map((claim) => claim.service)).size <= named) continue;
+            const owned = claims.every((claim) => claim.source === 'k8s');
+            if (owned) delete expected[address];
+            else expected[address] = ['more than 2 services'];
+          }
+          expect(Object.fromEntries(index.of(of))).toEqual(expected);
+        }
+      }
+    }),
+  );
+});
+
+const addressesOf = (service: string, shards: ReadonlyMap<string, EndpointGroup>) =>
+  new Set(
+    [...shards.values()]
+      .filter((shard) => shard.service === service)
+      .flatMap(({ endpoints }) => endpoints.map(({ address }) => `${address}:80`)),
+  );
+
+const claimsAt = (address: string, shards: ReadonlyMap<string, EndpointGroup>) =>
+  [...shards].flatMap(([key, { service, endpoints }]) =>
+    endpoints.some((e) => `${e.address}:80` === address)
+      ? [{ source: key.split(' ')[0] ?? '', service }]
+      : [],
+  );
+
+it('a gateway that thousands of services share is taken in at once', () => {
+  const index = new AddressIndex(() => false);
+  let told = 0;
+  for (let n = 0; n < 4_000; n += 1) {
+    told += index.change('consul', `s${n}.default`, undefined, group(`s${n}.default`, [1, 2, 3])).size;
+  }
+  // Each is told once that they are many; the first ones of each other, too.
+  expect(told).toBeLessThan(4_000 + 200);
+  expect(index.of('s0.default').get('10.0.0.1:80')).toEqual(['more than 16 services']);
+  expect(index.of('s3999.default').get('10.0.0.3:80')).toEqual(['more than 16 services']);
+});
 
 it('a slice that holds a map of conflicts does not see it change', () => {
   const index = new AddressIndex(() => false);
