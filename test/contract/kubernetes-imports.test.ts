@@ -50,7 +50,7 @@ describePeers(['kubernetes'], 'ServiceImports', (start) => {
   let api: KubeApi;
   const followers: Follower[] = [];
   const follow = (fields: object = {}, kubeconfig = kube.kubeconfigFile) => {
-    const follower = new Follower(kubeconfig, { pods: false, nodes: false, ...fields });
+    const follower = new Follower(kubeconfig, { pods: false, nodes: false, ...fields }, 10_000);
     followers.push(follower);
     return follower;
   };
