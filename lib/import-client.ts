@@ -1,4 +1,4 @@
-// Registry clients are optional packages, loaded when a source of their kind is configured and not before.
+// Clients of registries and of NATS are optional packages, loaded when the config asks for them and not before.
 import { defineError } from './errors.ts';
 
 export const CLIENT_MISSING = defineError(
