@@ -12,9 +12,12 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { ChangeSet } from './resources/catalogue.ts';
 import type { Groups } from './groups.ts';
 import type { ClientNode } from './node.ts';
+import { proxiesOf } from './proxies.ts';
 import type { AnyRequest, Protocol } from './stream/protocol.ts';
+
 import { XdsStream } from './stream/stream.ts';
 import type { Gate } from './stream/stream.ts';
+import type { ResourceType } from './types.ts';
 import type { View } from './view.ts';
 import type { ResponseWriter } from './wire/response.ts';
 
@@ -43,10 +46,11 @@ export class Connections {
     this.#o = options;
   }
 
-  open<R extends AnyRequest>(protocol: Protocol<R>, call: Call): void {
+  /** @param only the type of all its messages; undefined on ADS. */
+  open<R extends AnyRequest>(protocol: Protocol<R>, call: Call, only: ResourceType | undefined): void {
     this.#count += 1;
     const id = `${this.#run}-${this.#count.toString(36)}`;
-    const connection: Connection = new Connection(this.#o, protocol, call, id, () => {
+    const connection: Connection = new Connection(this.#o, protocol, { call, only, id }, () => {
       this.#open.delete(connection);
       this.#o.metrics.xds.clients.set(this.#open.size);
     });
@@ -67,11 +71,14 @@ export class Connections {
     for (const connection of this.#open) connection.end(code, details);
   }
 
-  /** Sorted by node, then by age. */
+  /** One per client, sorted by node, then by age. */
   proxies(): ProxyStatus[] {
-    return [...this.#open]
-      .flatMap((connection) => connection.status() ?? [])
-      .sort((a, b) => (a.node < b.node ? -1 : a.node > b.node ? 1 : a.connectedSince - b.connectedSince));
+    return proxiesOf(
+      [...this.#open].flatMap((connection) => {
+        const status = connection.status();
+        return status ? { status, only: connection.only } : [];
+      }),
+    );
   }
 
   viewOf(node: string): View | undefined {
@@ -87,15 +94,17 @@ class Connection {
   readonly #onOver: () => void;
   #leave: () => void = () => undefined;
   #over = false;
+  /** The only type of its messages; undefined on ADS. */
+  readonly only: ResourceType | undefined;
   view: View | undefined;
 
   constructor(
     options: ConnectionsOptions,
     protocol: Protocol<AnyRequest>,
-    call: Call,
-    id: string,
+    { call, only, id }: { readonly call: Call; readonly only: ResourceType | undefined; readonly id: string },
     onOver: () => void,
   ) {
+    this.only = only;
     this.#o = options;
     this.#call = call;
     this.#onOver = onOver;
@@ -103,6 +112,7 @@ class Connection {
     this.#stream = new XdsStream({
       id,
       protocol,
+      only,
       writer: options.writer,
       clock: {
         now: () => clock.now(),

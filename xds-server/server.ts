@@ -2,7 +2,6 @@
 // bytes (no serialiser of its own), so a resource is encoded once whatever the number of clients.
 import { hostname } from 'node:os';
 import { Server, ServerCredentials, status } from '@grpc/grpc-js';
-import type { ServiceDefinition } from '@grpc/grpc-js';
 import { parseListenAddress } from '../config/schema.ts';
 import type { Clock } from '../lib/clock.ts';
 import { defineError, describeError } from '../lib/errors.ts';
@@ -14,9 +13,8 @@ import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { Catalogue } from './resources/catalogue.ts';
 import { Connections } from './connections.ts';
-import type { Call } from './connections.ts';
 import { Groups } from './groups.ts';
-import { deltaProtocol, sotwProtocol } from './stream/protocol.ts';
+import { addDiscovery } from './services/discovery.ts';
 import { MESSAGE_NAME, PUSH_ORDER } from './types.ts';
 import type { View } from './view.ts';
 import { ResponseWriter } from './wire/response.ts';
@@ -118,10 +116,7 @@ function grpcServer(connections: Connections): Server {
     'grpc.keepalive_timeout_ms': 20_000,
     'grpc.max_concurrent_streams': 1_000,
   });
-  server.addService(ADS, {
-    StreamAggregatedResources: (call: Call) => connections.open(sotwProtocol, call),
-    DeltaAggregatedResources: (call: Call) => connections.open(deltaProtocol, call),
-  });
+  addDiscovery(server, connections);
   return server;
 }
 
@@ -163,22 +158,3 @@ function dump(view: View): Json {
     })),
   };
 }
-
-const bytesThrough = (bytes: Buffer): Buffer => bytes;
-
-const bidirectional = (path: string) => ({
-  path,
-  requestStream: true,
-  responseStream: true,
-  requestSerialize: bytesThrough,
-  requestDeserialize: bytesThrough,
-  responseSerialize: bytesThrough,
-  responseDeserialize: bytesThrough,
-});
-
-const ADS_NAME = '/envoy.service.discovery.v3.AggregatedDiscoveryService';
-
-const ADS: ServiceDefinition = {
-  StreamAggregatedResources: bidirectional(`${ADS_NAME}/StreamAggregatedResources`),
-  DeltaAggregatedResources: bidirectional(`${ADS_NAME}/DeltaAggregatedResources`),
-};

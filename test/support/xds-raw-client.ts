@@ -26,7 +26,8 @@ export class XdsRawClient {
   #wake: () => void = () => undefined;
   #node: object | undefined;
 
-  constructor(port: number, variant: Variant, node: object = NODE) {
+  /** @param method the path of another method than that of ADS. */
+  constructor(port: number, variant: Variant, node: object = NODE, method: string = METHOD[variant]) {
     this.#variant = variant;
     this.#node = node;
     this.#channel = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), {
@@ -35,7 +36,7 @@ export class XdsRawClient {
       // A channel of its own: what breaks one connection must not be able to break another test's.
       'grpc.use_local_subchannel_pool': 1,
     });
-    this.#call = this.#channel.makeBidiStreamRequest(METHOD[variant], same, same, new Metadata());
+    this.#call = this.#channel.makeBidiStreamRequest(method, same, same, new Metadata());
     this.#call.on('data', (bytes: Buffer) => {
       this.#inbox.push(decodeResponse(variant, bytes));
       this.#wake();

@@ -8,7 +8,7 @@ import type { Metrics } from '../../telemetry/metrics.ts';
 import type { ChangeSet } from '../resources/catalogue.ts';
 import { readNode } from '../node.ts';
 import type { ClientNode } from '../node.ts';
-import { PUSH_ORDER, resourceTypeOf } from '../types.ts';
+import { PUSH_ORDER, TYPE_URL, resourceTypeOf } from '../types.ts';
 import type { ResourceType } from '../types.ts';
 import type { View } from '../view.ts';
 import type { ResponseWriter } from '../wire/response.ts';
@@ -26,6 +26,8 @@ export interface StreamOptions<R extends AnyRequest> {
   /** Unique in the process; part of every nonce, so that a nonce never survives its stream (T8). */
   readonly id: string;
   readonly protocol: Protocol<R>;
+  /** The type of every message on a service of one type; undefined on ADS. */
+  readonly only?: ResourceType | undefined;
   readonly writer: ResponseWriter;
   readonly clock: Clock;
   readonly metrics: Metrics;
@@ -70,7 +72,7 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
   receive(bytes: Uint8Array): void {
     const request = this.#read(bytes);
     this.#client ??= this.#identify(request);
-    if (request.typeUrl === '') throw REQUEST_INVALID('type_url is empty'); // T2
+    this.#checkType(request);
     if (this.#o.gate() === 'waiting') {
       if (this.#early.length === MAX_EARLY) throw REQUEST_INVALID(`more than ${MAX_EARLY} before an answer`);
       this.#early.push(request);
@@ -136,6 +138,18 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
       return this.#o.protocol.read(bytes);
     } catch (cause) {
       throw REQUEST_INVALID.from(cause, 'it cannot be decoded');
+    }
+  }
+
+  #checkType(request: R): void {
+    const { only } = this.#o;
+    if (only === undefined) {
+      if (request.typeUrl === '') throw REQUEST_INVALID('type_url is empty'); // T2
+      return;
+    }
+    request.typeUrl ||= TYPE_URL[only]; // T2: implied
+    if (request.typeUrl !== TYPE_URL[only]) {
+      throw REQUEST_INVALID(`a service for ${TYPE_URL[only]} was asked for ${request.typeUrl.slice(0, 200)}`); // T3
     }
   }
 

@@ -1,0 +1,30 @@
+// The open streams as clients: a stream of ADS is a client of its own, streams of single types are put
+// together by their node.
+import type { ProxyStatus } from '../model/proxies.ts';
+import type { ResourceType } from './types.ts';
+
+export interface StreamStatus {
+  readonly status: ProxyStatus;
+  /** The only type of the stream; undefined on ADS. */
+  readonly only: ResourceType | undefined;
+}
+
+/** Sorted by node, then by age. */
+export function proxiesOf(streams: readonly StreamStatus[]): ProxyStatus[] {
+  const whole = streams.filter(({ only }) => only === undefined).map(({ status }) => status);
+  const rows = [...whole].sort(byNodeThenAge);
+  const singles = streams.filter(({ only }) => only !== undefined);
+  for (const { status, only } of singles.sort((a, b) => byNodeThenAge(a.status, b.status))) {
+    const at = rows.findIndex(({ node }) => node === status.node);
+    const row = rows[at];
+    // The newest stream of a type counts: an older one may be about to break.
+    if (row && only) rows[at] = { ...row, types: { ...row.types, [only]: status.types[only] } };
+    else rows.push(status);
+  }
+  return rows.sort(byNodeThenAge);
+}
+
+function byNodeThenAge(a: ProxyStatus, b: ProxyStatus): number {
+  if (a.node !== b.node) return a.node < b.node ? -1 : 1;
+  return a.connectedSince - b.connectedSince;
+}

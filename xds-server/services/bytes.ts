@@ -1,0 +1,21 @@
+// gRPC methods whose messages pass through the library as bytes: what is in them is read and written by hand,
+// or by the codec, at one place for each service.
+import type { MethodDefinition } from '@grpc/grpc-js';
+
+const same = (bytes: Buffer): Buffer => bytes;
+
+const THROUGH = {
+  requestSerialize: same,
+  requestDeserialize: same,
+  responseSerialize: same,
+  responseDeserialize: same,
+} as const;
+
+type BytesMethod = MethodDefinition<Buffer, Buffer>;
+
+export const bidirectional = (service: string, method: string): BytesMethod => ({
+  path: `/${service}/${method}`,
+  requestStream: true,
+  responseStream: true,
+  ...THROUGH,
+});
