@@ -11,6 +11,9 @@ export const TAB = 0x09;
 export const SPACE = 0x20;
 export const COLON = 0x3a;
 export const SEMICOLON = 0x3b;
+export const EQUALS = 0x3d;
+export const QUOTE = 0x22;
+export const BACKSLASH = 0x5c;
 
 /** Methods and field names. */
 export const TOKEN = table(/[!#$%&'*+\-.^_`|~0-9A-Za-z]/);

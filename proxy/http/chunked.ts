@@ -1,7 +1,7 @@
 // Follows a chunked body (RFC 9112 §7.1) byte by byte to find where it ends. Bytes pass through as they
 // came; nothing is decoded or written anew, so anything another reader might take differently is refused:
 // bare CR or LF, white space around the size, sizes too large, endless extensions, framing in trailers.
-import { COLON, CR, FIELD_VALUE, HEX, LF, SEMICOLON, TOKEN } from './chars.ts';
+import { BACKSLASH, COLON, CR, EQUALS, FIELD_VALUE, HEX, LF, QUOTE, SEMICOLON, TOKEN } from './chars.ts';
 
 /** All chunk extensions of one body together. */
 const MAX_EXTENSION_BYTES = 16 * 1024;
@@ -27,18 +27,25 @@ const FORBIDDEN_TRAILERS = [
 
 const S = {
   size: 0,
-  extension: 1,
-  sizeLf: 2,
-  data: 3,
-  dataCr: 4,
-  dataLf: 5,
-  lineStart: 6,
-  name: 7,
-  value: 8,
-  valueLf: 9,
-  endLf: 10,
-  done: 11,
-  bad: 12,
+  sizeLf: 1,
+  data: 2,
+  dataCr: 3,
+  dataLf: 4,
+  lineStart: 5,
+  name: 6,
+  value: 7,
+  valueLf: 8,
+  endLf: 9,
+  // An extension: `;name`, `;name=token` or `;name="text"`.
+  extensionStart: 10,
+  extensionName: 11,
+  extensionValueStart: 12,
+  extensionValue: 13,
+  quoted: 14,
+  quotedPair: 15,
+  extensionEnd: 16,
+  done: 17,
+  bad: 18,
 } as const;
 
 export class ChunkScanner {
@@ -89,8 +96,6 @@ export class ChunkScanner {
     switch (this.#state) {
       case S.size:
         return this.#size(code);
-      case S.extension:
-        return this.#extension(code);
       case S.sizeLf:
         return this.#sizeEnd(code);
       case S.dataCr:
@@ -100,7 +105,7 @@ export class ChunkScanner {
       case S.endLf:
         return code === LF ? S.done : S.bad;
       default:
-        return this.#trailer(code);
+        return this.#state >= S.extensionStart ? this.#extension(code) : this.#trailer(code);
     }
   }
 
@@ -113,14 +118,33 @@ export class ChunkScanner {
     }
     if (this.#digits === 0) return S.bad;
     if (code === CR) return S.sizeLf;
-    return code === SEMICOLON ? S.extension : S.bad;
+    return code === SEMICOLON ? S.extensionStart : S.bad;
   }
 
+  /** RFC 9112 §7.1.1, but for blanks around `;` and `=`: nobody sends them, and readers disagree on them. */
   #extension(code: number): number {
     this.#extensionBytes += 1;
     if (this.#extensionBytes > MAX_EXTENSION_BYTES) return S.bad;
-    if (code === CR) return S.sizeLf;
-    return FIELD_VALUE[code] === 1 ? S.extension : S.bad;
+    switch (this.#state) {
+      case S.extensionStart:
+        return TOKEN[code] === 1 ? S.extensionName : S.bad;
+      case S.extensionName:
+        if (code === EQUALS) return S.extensionValueStart;
+        return TOKEN[code] === 1 ? S.extensionName : afterExtension(code);
+      case S.extensionValueStart:
+        if (code === QUOTE) return S.quoted;
+        return TOKEN[code] === 1 ? S.extensionValue : S.bad;
+      case S.extensionValue:
+        return TOKEN[code] === 1 ? S.extensionValue : afterExtension(code);
+      case S.quoted:
+        if (code === QUOTE) return S.extensionEnd;
+        if (code === BACKSLASH) return S.quotedPair;
+        return FIELD_VALUE[code] === 1 ? S.quoted : S.bad;
+      case S.quotedPair:
+        return FIELD_VALUE[code] === 1 ? S.quoted : S.bad;
+      default:
+        return afterExtension(code);
+    }
   }
 
   #sizeEnd(code: number): number {
@@ -147,4 +171,9 @@ export class ChunkScanner {
     this.#name += String.fromCharCode(code);
     return S.name;
   }
+}
+
+function afterExtension(code: number): number {
+  if (code === CR) return S.sizeLf;
+  return code === SEMICOLON ? S.extensionStart : S.bad;
 }
