@@ -2,7 +2,8 @@
 import { contentHash } from '../lib/hash.ts';
 import { TYPE_URL } from './types.ts';
 import type { ResourceType } from './types.ts';
-import { anyField, field, messageField, textField } from './wire/writer.ts';
+import { backwards } from './wire/backward-writer.ts';
+import type { BackwardWriter } from './wire/backward-writer.ts';
 
 export interface EncodedResource {
   readonly type: ResourceType;
@@ -20,30 +21,80 @@ export interface EncodedResource {
   readonly empty: boolean;
 }
 
+/** @param content the encoded message, or what writes it. */
 export function encodedResource(
   type: ResourceType,
   name: string,
-  bytes: Buffer,
+  content: Buffer | ((to: BackwardWriter) => void),
   options: { readonly dependents?: readonly string[]; readonly empty?: boolean } = {},
 ): EncodedResource {
-  const version = contentHash(bytes);
-  const any = anyField(2, TYPE_URL[type], bytes);
-  return {
-    type,
-    name,
-    version,
-    bytes,
-    // envoy.service.discovery.v3.Resource: version 1, resource 2, name 3.
-    delta: messageField(2, [textField(1, version), any, textField(3, name)]),
-    sotw: field(2, any.subarray(any.length - innerLength(any))),
-    dependents: options.dependents ?? [],
-    empty: options.empty ?? false,
-  };
+  const to = backwards();
+  // envoy.service.discovery.v3.Resource: version 1, resource 2 (an Any: type_url 1, value 2), name 3.
+  to.text(3, name);
+  const afterBytes = to.length;
+  if (typeof content === 'function') content(to);
+  else to.raw(content);
+  const version = contentHash(to.since(afterBytes));
+  const beforeBytes = to.length;
+  to.close(2, afterBytes);
+  to.text(1, TYPE_URL[type]);
+  to.close(2, afterBytes);
+  const beforeAny = to.length;
+  to.text(1, version);
+  to.close(2, 0);
+  return new Whole(type, name, version, to.copy(), { afterBytes, beforeBytes, beforeAny }, options);
 }
 
-/** Length of what a length-delimited field holds. */
-function innerLength(bytes: Buffer): number {
-  let at = 1;
-  while ((bytes[at] ?? 0) >= 128) at += 1;
-  return bytes.length - at - 1;
+/** Distances from the end of `delta`. */
+interface Cuts {
+  readonly afterBytes: number;
+  readonly beforeBytes: number;
+  readonly beforeAny: number;
+}
+
+const NO_NAMES: readonly string[] = [];
+
+/** One buffer: the other two are parts of it, since an Any is field 2 in both kinds of response. */
+class Whole implements EncodedResource {
+  readonly type: ResourceType;
+  readonly name: string;
+  readonly version: string;
+  readonly delta: Buffer;
+  readonly dependents: readonly string[];
+  readonly empty: boolean;
+  readonly #afterBytes: number;
+  readonly #beforeBytes: number;
+  readonly #beforeAny: number;
+
+  constructor(
+    type: ResourceType,
+    name: string,
+    version: string,
+    delta: Buffer,
+    { afterBytes, beforeBytes, beforeAny }: Cuts,
+    { dependents, empty }: { readonly dependents?: readonly string[]; readonly empty?: boolean },
+  ) {
+    this.type = type;
+    this.name = name;
+    this.version = version;
+    this.delta = delta;
+    this.dependents = dependents ?? NO_NAMES;
+    this.empty = empty ?? false;
+    this.#afterBytes = afterBytes;
+    this.#beforeBytes = beforeBytes;
+    this.#beforeAny = beforeAny;
+  }
+
+  get bytes(): Buffer {
+    return this.#part(this.#beforeBytes);
+  }
+
+  get sotw(): Buffer {
+    return this.#part(this.#beforeAny);
+  }
+
+  #part(before: number): Buffer {
+    const { length } = this.delta;
+    return this.delta.subarray(length - before, length - this.#afterBytes);
+  }
 }

@@ -21,9 +21,17 @@ export function clustersOf(service: MergedService): readonly NamedCluster[] {
         name: pinnedName(clusterName(of, port.name, primaryPort), source),
         port,
         source,
-        // One source has no sides.
-        rules: { ...rules, policy: { kind: 'union' as const } },
+        rules: alone(rules),
       })),
     ),
   ];
+}
+
+const aloneBy = new WeakMap<ServiceRules, ServiceRules>();
+
+/** One source has no sides. The same object for the same rules, since what follows from rules is kept by object. */
+function alone(rules: ServiceRules): ServiceRules {
+  const known = aloneBy.get(rules) ?? { ...rules, policy: { kind: 'union' as const } };
+  aloneBy.set(rules, known);
+  return known;
 }

@@ -8,6 +8,7 @@ import type { HttpProtocolOptions } from '../../proto/gen/types/envoy/extensions
 import { encodedResource } from '../resource.ts';
 import type { EncodedResource } from '../resource.ts';
 import { MESSAGE_NAME } from '../types.ts';
+import type { BackwardWriter } from '../wire/backward-writer.ts';
 import { socketAddress } from './endpoints.ts';
 
 const CONNECT_TIMEOUT_S = 5;
@@ -20,8 +21,29 @@ export const ADS_SOURCE = { ads: {}, resource_api_version: 'V3' } as const;
 /** @param rules of the service; what one source offers by itself is a `union` of one. */
 export function buildCluster(name: string, port: MergedPort, rules: ServiceRules): EncodedResource {
   if (!isName(name)) throw new Error(`cannot be a resource name: ${JSON.stringify(name)}`);
-  const message: Cluster = {
-    name,
+  const rest = afterName(rules, isHttp2(port.protocol));
+  const write = (to: BackwardWriter) => {
+    to.raw(rest);
+    to.text(1, name);
+  };
+  return encodedResource('cds', name, write, { dependents: [name] });
+}
+
+type Rest = { http1?: Buffer; http2?: Buffer };
+const rests = new WeakMap<ServiceRules, Rest>();
+
+/** A cluster but for its name, encoded: the same for all services with the same rules, which share one object. */
+function afterName(rules: ServiceRules, http2: boolean): Buffer {
+  const known = rests.get(rules) ?? {};
+  rests.set(rules, known);
+  const key = http2 ? 'http2' : 'http1';
+  known[key] ??= encode(MESSAGE_NAME.cds, clusterFor(rules, http2));
+  return known[key];
+}
+
+/** All of a cluster that does not hang on its name. */
+function clusterFor(rules: ServiceRules, http2: boolean): Cluster {
+  return {
     type: 'EDS',
     eds_cluster_config: { eds_config: ADS_SOURCE },
     connect_timeout: { seconds: CONNECT_TIMEOUT_S },
@@ -39,9 +61,8 @@ export function buildCluster(name: string, port: MergedPort, rules: ServiceRules
       ],
     },
     ...loadBalancing(rules),
-    ...(isHttp2(port.protocol) ? { typed_extension_protocol_options: { [HTTP_OPTIONS]: http2Only() } } : {}),
+    ...(http2 ? { typed_extension_protocol_options: { [HTTP_OPTIONS]: http2Only() } } : {}),
   };
-  return encodedResource('cds', name, encode(MESSAGE_NAME.cds, message), { dependents: [name] });
 }
 
 /**
