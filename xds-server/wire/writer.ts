@@ -17,10 +17,6 @@ export const textField = (number: number, text: string): Buffer => field(number,
 export const messageField = (number: number, parts: readonly Uint8Array[]): Buffer =>
   field(number, Buffer.concat(parts));
 
-/** google.protobuf.Any as field `number`. */
-export const anyField = (number: number, typeUrl: string, value: Uint8Array): Buffer =>
-  messageField(number, [textField(1, typeUrl), field(2, value)]);
-
 function varintSize(value: number): number {
   let size = 1;
   for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) size += 1;
