@@ -9,7 +9,7 @@ import { IsthmusError, describeError, toError } from '../lib/errors.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import type { ChangeSet } from './resources/catalogue.ts';
+import type { Changes } from './dialect.ts';
 import type { Groups } from './groups.ts';
 import type { ClientNode } from './node.ts';
 import { proxiesOf } from './proxies.ts';
@@ -58,12 +58,18 @@ export class Connections {
     this.#o.metrics.xds.clients.set(this.#open.size);
   }
 
-  touch(changes: ChangeSet): void {
+  touch(changes: Changes): void {
     for (const connection of this.#open) connection.touch(changes);
   }
 
   pump(): void {
     for (const connection of this.#open) connection.pump();
+  }
+
+  /** Whether some client named it. */
+  wants(type: ResourceType, name: string): boolean {
+    for (const connection of this.#open) if (connection.wants(type, name)) return true;
+    return false;
   }
 
   /** Ends every call, so that clients come back elsewhere or later. */
@@ -90,7 +96,7 @@ export class Connections {
 class Connection {
   readonly #o: ConnectionsOptions;
   readonly #call: Call;
-  readonly #stream: Pick<XdsStream, 'receive' | 'pump' | 'touch' | 'status' | 'close'>;
+  readonly #stream: Pick<XdsStream, 'receive' | 'pump' | 'touch' | 'wants' | 'status' | 'close'>;
   readonly #onOver: () => void;
   #leave: () => void = () => undefined;
   #over = false;
@@ -141,12 +147,17 @@ class Connection {
     call.on('close', () => this.#forget());
   }
 
-  touch(changes: ChangeSet): void {
-    this.#guard(() => this.#stream.touch(changes));
+  touch(changes: Changes): void {
+    const own = this.view?.changed(changes);
+    if (own && own.size > 0) this.#guard(() => this.#stream.touch(own));
   }
 
   pump(): void {
     this.#guard(() => this.#stream.pump());
+  }
+
+  wants(type: ResourceType, name: string): boolean {
+    return this.#stream.wants(type, name);
   }
 
   status(): ProxyStatus | undefined {

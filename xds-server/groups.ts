@@ -1,11 +1,11 @@
 // The views that connected nodes need, one per group, kept while a stream uses it.
 import type { Catalogue } from './resources/catalogue.ts';
-import { GroupView } from './view.ts';
+import { viewOf } from './view.ts';
 import type { GroupKey, View } from './view.ts';
 
 export class Groups {
   readonly #catalogue: Catalogue;
-  readonly #views = new Map<string, { readonly view: GroupView; users: number }>();
+  readonly #views = new Map<string, { readonly view: View; users: number }>();
 
   constructor(catalogue: Catalogue) {
     this.#catalogue = catalogue;
@@ -19,7 +19,7 @@ export class Groups {
   /** Each call is paired with one of `leave`. */
   join(key: GroupKey): { readonly view: View; readonly leave: () => void } {
     const id = JSON.stringify(key);
-    const entry = this.#views.get(id) ?? { view: new GroupView(this.#catalogue, key), users: 0 };
+    const entry = this.#views.get(id) ?? { view: viewOf(this.#catalogue, key), users: 0 };
     entry.users += 1;
     this.#views.set(id, entry);
     let left = false;

@@ -31,19 +31,24 @@ export function readNode(bytes: Uint8Array): ClientNode {
   if (!node.id) throw NODE_INVALID('the first message has no node.id');
   const own = isthmusMetadata(node.metadata);
   const service = own.get('service') ?? node.cluster ?? '';
-  const appPort = own.get('appPort');
   return {
     id: node.id,
     service: service === '' || service.includes('.') ? service.toLowerCase() : serviceName(service),
-    kind: kindOf(node.user_agent_name ?? ''),
+    kind: kindOf(node),
     version: versionOf(node),
-    group: {
-      outbound: listenAt('outbound', own.get('outbound') ?? DEFAULT_OUTBOUND),
-      inbound:
-        appPort === undefined
-          ? undefined
-          : { ...listenAt('inbound', own.get('inbound') ?? DEFAULT_INBOUND), appPort: portOf(appPort) },
-    },
+    group: kindOf(node) === 'grpc' ? { dialect: 'grpc' } : envoyGroup(own),
+  };
+}
+
+function envoyGroup(own: ReadonlyMap<string, string>): GroupKey {
+  const appPort = own.get('appPort');
+  return {
+    dialect: 'envoy',
+    outbound: listenAt('outbound', own.get('outbound') ?? DEFAULT_OUTBOUND),
+    inbound:
+      appPort === undefined
+        ? undefined
+        : { ...listenAt('inbound', own.get('inbound') ?? DEFAULT_INBOUND), appPort: portOf(appPort) },
   };
 }
 
@@ -80,9 +85,16 @@ function portOf(text: string): number {
   return port;
 }
 
-function kindOf(userAgent: string): ProxyStatus['kind'] {
-  if (userAgent === 'isthmus-proxy') return 'isthmus';
-  return /^grpc/i.test(userAgent) ? 'grpc' : 'envoy';
+/** Announced by every gRPC client, and by nobody else (gRFC A27): the server must spill over for it. */
+const NO_OVERPROVISIONING = 'envoy.lb.does_not_support_overprovisioning';
+
+/** The user agents are `gRPC C-core linux…`, `gRPC Node Pure JS`, `grpc-java` and the like. */
+function kindOf({
+  user_agent_name: name = '',
+  client_features: features,
+}: Node__Output): ProxyStatus['kind'] {
+  if (name === 'isthmus-proxy') return 'isthmus';
+  return /^grpc/i.test(name) || features?.includes(NO_OVERPROVISIONING) ? 'grpc' : 'envoy';
 }
 
 function versionOf(node: Node__Output): string {

@@ -13,6 +13,8 @@ import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { Catalogue } from './resources/catalogue.ts';
 import { Connections } from './connections.ts';
+import { hasChanges } from './dialect.ts';
+import type { ResourceSet } from './dialect.ts';
 import { Groups } from './groups.ts';
 import { addDiscovery } from './services/discovery.ts';
 import { MESSAGE_NAME, PUSH_ORDER } from './types.ts';
@@ -82,7 +84,8 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
   return {
     update(snapshot) {
       const changes = catalogue.update(snapshot);
-      if (changes.size > 0) connections.touch(changes);
+      if (hasChanges(changes)) connections.touch(changes);
+      catalogue.grpc.release((type, name) => connections.wants(type, name));
     },
     setReady(value) {
       if (ready === value) return;
@@ -145,7 +148,7 @@ async function shutdown(server: Server, drainMs: number, clock: Clock): Promise<
   });
 }
 
-function dump(view: View): Json {
+function dump(view: ResourceSet & Pick<View, 'setVersion'>): Json {
   return {
     configs: PUSH_ORDER.map((type) => ({
       type,

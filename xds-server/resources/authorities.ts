@@ -65,6 +65,18 @@ export class Authorities {
       }));
   }
 
+  /** Where a name leads. */
+  clusterOf(name: string): { readonly service: string; readonly cluster: string } | undefined {
+    const service = this.#owner(name);
+    const claim = service === undefined ? undefined : this.#claims.get(name)?.get(service);
+    return service !== undefined && claim ? { service, cluster: claim.cluster } : undefined;
+  }
+
+  /** All names that a service claims, whether it owns them or not. */
+  namesOf(service: string): Iterable<string> {
+    return this.#byService.get(service)?.keys() ?? [];
+  }
+
   #set(name: string, service: string, claim: Claim | undefined): void {
     const claims = this.#claims.get(name) ?? new Map<string, Claim>();
     if (claim) claims.set(service, claim);

@@ -6,6 +6,7 @@ import { toError } from '../../lib/errors.ts';
 import { mergeShards } from '../../model/merge.ts';
 import type { MergedService } from '../../model/merge/types.ts';
 import type { FederationSnapshot, ServiceShards } from '../../model/snapshot.ts';
+import type { ChangeSet, Changes, Dialect, DialectSource } from '../dialect.ts';
 import type { EncodedResource } from '../resource.ts';
 import { SetVersion } from '../set-version.ts';
 import { PUSH_ORDER } from '../types.ts';
@@ -14,13 +15,13 @@ import { Authorities } from './authorities.ts';
 import { clustersOf } from './cluster-names.ts';
 import { buildCluster } from './clusters.ts';
 import { buildEndpoints } from './endpoints.ts';
+import { GrpcDialect } from './grpc/dialect.ts';
 import { buildOutboundRoutes, buildRouteFragment } from './routes.ts';
 import type { RouteFragment } from './routes.ts';
 
-/** Names that were added, changed or removed, by type. Absent type: nothing. */
-export type ChangeSet = ReadonlyMap<ResourceType, ReadonlySet<string>>;
-
-export class Catalogue {
+export class Catalogue implements DialectSource {
+  /** What proxyless gRPC clients see of the same services. */
+  readonly grpc: Dialect;
   readonly #resources: Readonly<Record<ResourceType, Map<string, EncodedResource>>> = {
     cds: new Map(),
     eds: new Map(),
@@ -44,6 +45,7 @@ export class Catalogue {
   /** @param onFault a service whose resources cannot be built: it keeps those it had. */
   constructor(onFault: (service: string, error: Error) => void) {
     this.#onFault = onFault;
+    this.grpc = new GrpcDialect(this);
     // A listener names the route configuration from the first moment on: an empty one, not none.
     this.#set(buildOutboundRoutes([]));
   }
@@ -60,10 +62,29 @@ export class Catalogue {
     return this.#versions[type].with(own);
   }
 
+  clusterOf(name: string): { readonly service: string; readonly cluster: string } | undefined {
+    return this.#authorities.clusterOf(name);
+  }
+
+  namesOf(service: string): Iterable<string> {
+    return this.#authorities.namesOf(service);
+  }
+
+  merged(service: string): MergedService | undefined {
+    const slice = this.#slices.get(service);
+    if (!slice) return undefined;
+    try {
+      return mergeShards(slice);
+    } catch (thrown) {
+      this.#onFault(service, toError(thrown));
+      return undefined;
+    }
+  }
+
   /** Takes the new state of the world; returns what changed for clients. */
-  update(snapshot: FederationSnapshot): ChangeSet {
+  update(snapshot: FederationSnapshot): Changes {
     this.#changes.clear();
-    if (snapshot.services === this.#slices) return new Map();
+    if (snapshot.services === this.#slices) return { envoy: new Map(), grpc: new Map() };
     const routed = new Set<string>();
     for (const service of changedKeys(this.#slices, snapshot.services)) {
       const slice = snapshot.services.get(service);
@@ -71,8 +92,12 @@ export class Catalogue {
       else this.#drop(service, routed);
     }
     this.#slices = snapshot.services;
-    if (routed.size > 0) this.#route(routed);
-    return new Map(PUSH_ORDER.flatMap((type) => this.#changed(type)));
+    if (routed.size > 0) {
+      this.#route(routed);
+      this.grpc.renamed(routed);
+    }
+    const envoy: ChangeSet = new Map(PUSH_ORDER.flatMap((type) => this.#changed(type)));
+    return { envoy, grpc: this.grpc.takeChanges() };
   }
 
   #changed(type: ResourceType): [ResourceType, ReadonlySet<string>][] {
@@ -99,12 +124,14 @@ export class Catalogue {
     this.#retire(service.service, new Set(clusters));
     this.#clustersOf.set(service.service, clusters);
     for (const touched of this.#authorities.update(service.service, service)) routed.add(touched);
+    this.grpc.put(service);
   }
 
   #drop(service: string, routed: Set<string>): void {
     this.#retire(service, new Set());
     this.#clustersOf.delete(service);
     for (const touched of this.#authorities.update(service, undefined)) routed.add(touched);
+    this.grpc.drop(service);
   }
 
   /** Removes the clusters of a service that are not in `keep`. */

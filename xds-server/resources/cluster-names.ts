@@ -4,7 +4,7 @@ import type { MergedPort, MergedService } from '../../model/merge/types.ts';
 import { clusterName, pinnedName } from '../../model/names.ts';
 import type { ServiceRules } from '../../model/rules.ts';
 
-interface NamedCluster {
+export interface NamedCluster {
   readonly name: string;
   readonly port: MergedPort;
   /** The source it is pinned to. */

@@ -14,7 +14,7 @@ import { socketAddress } from './endpoints.ts';
 const CONNECT_TIMEOUT_S = 5;
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 /** Envoy's own limits (1024, 3 retries) are for hand-written configs; here endpoints limit themselves. */
-const NO_LIMIT = { value: 4_294_967_295 };
+export const NO_LIMIT = { value: 4_294_967_295 };
 
 export const ADS_SOURCE = { ads: {}, resource_api_version: 'V3' } as const;
 

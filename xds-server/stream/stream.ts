@@ -5,7 +5,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { defineError } from '../../lib/errors.ts';
 import type { ProxyStatus, ProxyTypeStatus } from '../../model/proxies.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
-import type { ChangeSet } from '../resources/catalogue.ts';
+import type { ChangeSet } from '../dialect.ts';
 import { readNode } from '../node.ts';
 import type { ClientNode } from '../node.ts';
 import { PUSH_ORDER, TYPE_URL, resourceTypeOf } from '../types.ts';
@@ -80,7 +80,7 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
     this.pump();
   }
 
-  /** What changed for everybody; sent as the plan allows. */
+  /** What changed for the client's group; sent as the plan allows. */
   touch(changes: ChangeSet): void {
     for (const [type, names] of changes) {
       const sub = this.#subs.get(type);
@@ -111,6 +111,11 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
       if (may) this.#push(type, client.view, { remove: gate === 'open', gate });
     }
     this.#wake(now);
+  }
+
+  /** Whether the client named it. */
+  wants(type: ResourceType, name: string): boolean {
+    return this.#subs.get(type)?.names.has(name) ?? false;
   }
 
   status(): ProxyStatus | undefined {

@@ -166,7 +166,7 @@ describe('the catalogue', () => {
         const catalogue = new Catalogue(quiet);
         for (const services of steps) {
           const before = contents(catalogue);
-          const changes = catalogue.update(snapshot(services));
+          const { envoy: changes } = catalogue.update(snapshot(services));
           const after = contents(catalogue);
           const scratch = new Catalogue(quiet);
           scratch.update(snapshot(services));
@@ -207,7 +207,7 @@ describe('the catalogue', () => {
     catalogue.update(snapshot([service('orders.default', '10.0.0.1:80'), users]));
     const kept = ['cds', 'lds', 'rds'].map((type) => catalogue.get(type as 'cds', 'users.default'));
     const routes = catalogue.get('rds', 'outbound');
-    const changes = catalogue.update(snapshot([service('orders.default', '10.0.0.9:80'), users]));
+    const { envoy: changes } = catalogue.update(snapshot([service('orders.default', '10.0.0.9:80'), users]));
     expect([...changes].map(([type, names]) => [type, [...names]])).toEqual([['eds', ['orders.default']]]);
     expect(catalogue.get('rds', 'outbound')).toBe(routes);
     expect(['cds', 'lds', 'rds'].map((type) => catalogue.get(type as 'cds', 'users.default'))).toEqual(kept);
@@ -270,6 +270,7 @@ describe('groups', () => {
   it('share a view among equal nodes and end with their last user', () => {
     const groups = new Groups(new Catalogue(quiet));
     const key = (portNumber: number) => ({
+      dialect: 'envoy' as const,
       outbound: { host: '127.0.0.1', port: portNumber },
       inbound: undefined,
     });

@@ -7,7 +7,7 @@ import type { Json } from '../../../proto/json.ts';
 import { toJson } from '../../../proto/json.ts';
 import { Catalogue } from '../../../xds-server/resources/catalogue.ts';
 import { MESSAGE_NAME, PUSH_ORDER } from '../../../xds-server/types.ts';
-import { GroupView } from '../../../xds-server/view.ts';
+import { viewOf } from '../../../xds-server/view.ts';
 import type { GroupKey } from '../../../xds-server/view.ts';
 import { endpoint, fromSources, group, service, snapshot } from './services.ts';
 
@@ -16,7 +16,11 @@ interface GoldenCase {
   readonly node?: GroupKey;
 }
 
-const OUTBOUND_ONLY: GroupKey = { outbound: { host: '127.0.0.1', port: 15_001 }, inbound: undefined };
+const OUTBOUND_ONLY: GroupKey = {
+  dialect: 'envoy',
+  outbound: { host: '127.0.0.1', port: 15_001 },
+  inbound: undefined,
+};
 const ORDERS = 'orders.default';
 
 /** Three endpoints in Consul, three in Kubernetes in two zones, one of them in both. */
@@ -198,6 +202,7 @@ export const GOLDEN_CASES: Readonly<Record<string, GoldenCase>> = {
   'inbound-and-outbound': {
     services: [service(ORDERS, '10.0.0.1:8080')],
     node: {
+      dialect: 'envoy',
       outbound: { host: '::1', port: 15_001 },
       inbound: { host: '0.0.0.0', port: 15_006, appPort: 8_080 },
     },
@@ -210,7 +215,7 @@ export function goldenOf({ services, node = OUTBOUND_ONLY }: GoldenCase): Json {
     throw new Error(`${name}: ${error.message}`);
   });
   catalogue.update(snapshot(services));
-  const view = new GroupView(catalogue, node);
+  const view = viewOf(catalogue, node);
   return Object.fromEntries(
     PUSH_ORDER.map((type) => [
       type,

@@ -5,6 +5,7 @@ import { ManualClock } from '../../../lib/clock.ts';
 import type { ServiceShards } from '../../../model/snapshot.ts';
 import type { ProxyTypeStatus } from '../../../model/proxies.ts';
 import { createMetrics } from '../../../telemetry/metrics.ts';
+import type { Changes } from '../../../xds-server/dialect.ts';
 import { Catalogue } from '../../../xds-server/resources/catalogue.ts';
 import { Groups } from '../../../xds-server/groups.ts';
 import { deltaProtocol, sotwProtocol } from '../../../xds-server/stream/protocol.ts';
@@ -12,6 +13,7 @@ import type { AnyRequest, Protocol } from '../../../xds-server/stream/protocol.t
 import { XdsStream } from '../../../xds-server/stream/stream.ts';
 import type { Gate } from '../../../xds-server/stream/stream.ts';
 import type { ResourceType } from '../../../xds-server/types.ts';
+import type { View } from '../../../xds-server/view.ts';
 import { ResponseWriter } from '../../../xds-server/wire/response.ts';
 import { NODE, decodeResponse, encodeRequest } from '../../support/xds-messages.ts';
 import type { Received, RequestFields, Variant } from '../../support/xds-messages.ts';
@@ -34,7 +36,7 @@ export class World {
   /** The new state of the world: all services. */
   update(...services: readonly ServiceShards[]): void {
     const changes = this.catalogue.update(snapshot(services));
-    if (changes.size > 0) for (const { stream } of this.drivers) stream.touch(changes);
+    for (const driver of this.drivers) driver.touch(changes);
   }
 
   open(gate: Gate): void {
@@ -58,6 +60,7 @@ export class Driver {
   readonly #variant: Variant;
   readonly #inbox: Received[] = [];
   #node: object | undefined;
+  #view: View | undefined;
 
   constructor(world: World, variant: Variant, protocol: Protocol<AnyRequest>, node: object) {
     this.#variant = variant;
@@ -69,12 +72,17 @@ export class Driver {
       clock: world.clock,
       metrics: world.metrics,
       gate: () => world.gate,
-      join: ({ group }) => world.groups.join(group).view,
+      join: ({ group }) => (this.#view = world.groups.join(group).view),
       send: (bytes) => void this.#inbox.push(decodeResponse(variant, bytes)),
       onRefused: () => undefined,
       onOverdue: (_node, step) => void this.overdue.push(step),
     });
     world.drivers.push(this);
+  }
+
+  touch(changes: Changes): void {
+    const own = this.#view?.changed(changes);
+    if (own && own.size > 0) this.stream.touch(own);
   }
 
   /** The node goes with the first request only. */

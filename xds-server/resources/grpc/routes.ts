@@ -1,0 +1,23 @@
+// The route configuration of a cluster for gRPC clients: everything goes to that cluster. It bears the
+// cluster's name, so that all names of a service share one.
+import { encode } from '../../../proto/codec.ts';
+import type { RouteConfiguration } from '../../../proto/gen/types/envoy/config/route/v3/RouteConfiguration.ts';
+import { encodedResource } from '../../resource.ts';
+import type { EncodedResource } from '../../resource.ts';
+import { MESSAGE_NAME } from '../../types.ts';
+
+export function buildGrpcRoutes(cluster: string): EncodedResource {
+  const message: RouteConfiguration = {
+    name: cluster,
+    virtual_hosts: [
+      {
+        name: cluster,
+        // The authority is whatever the client dialled; the listener decided already where that leads.
+        domains: ['*'],
+        // No timeout: gRPC has deadlines. No retries: gRPC repeats by itself what no server has seen.
+        routes: [{ match: { prefix: '' }, route: { cluster } }],
+      },
+    ],
+  };
+  return encodedResource('rds', cluster, encode(MESSAGE_NAME.rds, message));
+}
