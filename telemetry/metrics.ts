@@ -149,6 +149,12 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
         labelNames: ['type'],
         registers,
       }),
+      refusedResources: new Counter({
+        name: 'isthmus_xds_refused_resources_total',
+        help: 'Resources kept back from a client that refused them, by type',
+        labelNames: ['type'],
+        registers,
+      }),
       unknownTypes: new Counter({
         name: 'isthmus_xds_unknown_type_requests_total',
         help: 'Requests for types not served',

@@ -129,8 +129,8 @@ class Connection {
       gate: () => options.gate(),
       join: (node) => this.#join(node, protocol.name),
       send: (bytes) => void call.write(bytes),
-      onRefused: (node, type, error, resource) =>
-        log.warn({ node: node.id, type, resource, error }, 'xDS client refused a response'),
+      onRefused: (node, type, error, resources) =>
+        log.warn({ node: node.id, type, resources, error }, 'xDS client refused a response'),
       onOverdue: (node, step) =>
         log.warn({ node: node.id, step }, 'xDS client does not acknowledge; going on without'),
     });

@@ -3,7 +3,7 @@
 import type { View } from '../view.ts';
 import type { EncodedResource } from '../resource.ts';
 import type { DeltaRequest } from '../wire/request.ts';
-import { takesAway, visibleNames } from './subscription.ts';
+import { inTurns, takeTrial, takesAway, visibleNames } from './subscription.ts';
 import type { Allowance, Content, Subscription } from './subscription.ts';
 
 /** A response is cut when it passes this; the rest follows after its ACK. Some clients take 4 MiB at most. */
@@ -56,6 +56,21 @@ function startFrom(sub: Subscription, held: ReadonlyMap<string, string>, view: V
 
 /** Takes the next response's content out of what is pending; undefined when nothing is to be sent. */
 export function takeDelta(sub: Subscription, view: View, may: Allowance): Content | undefined {
+  return inTurns(
+    sub,
+    () => tried(sub, view),
+    () => takeNews(sub, view, may),
+  );
+}
+
+function tried(sub: Subscription, view: View): Content | undefined {
+  const resources = takeTrial(sub, view);
+  return resources.length === 0
+    ? undefined
+    : { version: view.setVersion(sub.type), resources, removed: [] };
+}
+
+function takeNews(sub: Subscription, view: View, may: Allowance): Content | undefined {
   const resources: EncodedResource[] = [];
   const removed: string[] = [];
   let bytes = 0;
@@ -72,7 +87,7 @@ export function takeDelta(sub: Subscription, view: View, may: Allowance): Conten
       removed.push(name);
       return true;
     }
-    if (asked || !sub.isParked(resource)) {
+    if (asked || !sub.isKeptBack(resource)) {
       resources.push(resource);
       bytes += resource.delta.length;
     }

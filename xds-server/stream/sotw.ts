@@ -5,7 +5,7 @@ import { hashOfSet } from '../set-version.ts';
 import type { EncodedResource } from '../resource.ts';
 import type { ResourceType } from '../types.ts';
 import type { SotwRequest } from '../wire/request.ts';
-import { takesAway, visibleNames } from './subscription.ts';
+import { inTurns, takeTrial, takesAway, visibleNames } from './subscription.ts';
 import type { Allowance, Content, Subscription } from './subscription.ts';
 
 const isWholeSet = (type: ResourceType): boolean => type === 'cds' || type === 'lds';
@@ -54,7 +54,12 @@ function startFrom(sub: Subscription, version: string, view: View): void {
 }
 
 export function takeSotw(sub: Subscription, view: View, may: Allowance): Content | undefined {
-  return isWholeSet(sub.type) ? takeSet(sub, view, may) : takeChanged(sub, view, may);
+  if (isWholeSet(sub.type)) return takeSet(sub, view, may);
+  return inTurns(
+    sub,
+    () => changed(sub, view, takeTrial(sub, view)),
+    () => changed(sub, view, takeChanged(sub, view, may)),
+  );
 }
 
 /**
@@ -70,7 +75,9 @@ function takeSet(sub: Subscription, view: View, may: Allowance): Content | undef
     sub.withheldSet = true;
     return undefined;
   }
-  const good = wanted(sub, view).flatMap((r) => (sub.isParked(r) ? (sub.heldSet.get(r.name) ?? []) : r));
+  // Whoever is on trial is kept back no longer, and so is in the set.
+  takeTrial(sub, view);
+  const good = wanted(sub, view).flatMap((r) => (sub.isKeptBack(r) ? (sub.heldSet.get(r.name) ?? []) : r));
   const kept = may.remove ? [] : [...sub.heldSet.values()].filter((r) => isGone(sub, view, r.name));
   const resources = [...good, ...kept];
   const version = hashOfSet(resources);
@@ -83,7 +90,7 @@ function takeSet(sub: Subscription, view: View, may: Allowance): Content | undef
 }
 
 /** S2. What does not exist is not answered; it is remembered and sent when it appears (S16, S17). */
-function takeChanged(sub: Subscription, view: View, may: Allowance): Content | undefined {
+function takeChanged(sub: Subscription, view: View, may: Allowance): EncodedResource[] {
   const resources: EncodedResource[] = [];
   const names = new Set([...sub.answers, ...sub.dirty]);
   for (const name of names) {
@@ -94,8 +101,16 @@ function takeChanged(sub: Subscription, view: View, may: Allowance): Content | u
       sub.withheld.add(name);
       continue;
     }
-    if (resource && sub.wants(name) && (asked || !sub.isParked(resource))) resources.push(resource);
+    if (resource && sub.wants(name) && (asked || !sub.isKeptBack(resource))) resources.push(resource);
   }
+  return resources;
+}
+
+function changed(
+  sub: Subscription,
+  view: View,
+  resources: readonly EncodedResource[],
+): Content | undefined {
   if (resources.length === 0) return undefined;
   return { version: hashOfSet(wanted(sub, view)), resources, removed: [] };
 }

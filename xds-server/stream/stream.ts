@@ -35,8 +35,8 @@ export interface StreamOptions<R extends AnyRequest> {
   /** The view of the node's group; called once, with the first message. */
   join(node: ClientNode): View;
   send(bytes: Buffer): void;
-  /** A refused response, for the log. */
-  onRefused(node: ClientNode, type: ResourceType, error: string, resource: string): void;
+  /** A refused response, for the log. @param resources those at fault; none while that is not known yet. */
+  onRefused(node: ClientNode, type: ResourceType, error: string, resources: readonly string[]): void;
   /** A step went ahead without the ACKs it should have had, for the log. */
   onOverdue(node: ClientNode, step: Step): void;
 }
@@ -181,20 +181,21 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
   }
 
   #answered(sub: Subscription, request: R): void {
-    const refusedWith = request.error;
-    const response =
-      refusedWith === undefined
-        ? sub.acknowledge(request.nonce)
-        : sub.refuse(request.nonce, refusedWith, this.#o.clock.monotonic());
+    if (request.error !== undefined) return this.#refused(sub, request.nonce, request.error);
+    const response = sub.acknowledge(request.nonce);
     if (!response) return;
-    if (refusedWith !== undefined) {
-      this.#o.metrics.xds.rejects.inc({ type: sub.type });
-      if (this.#client)
-        this.#o.onRefused(this.#client.node, sub.type, refusedWith, sub.refusal?.resource ?? '');
-    } else {
-      this.#o.metrics.xds.ack.observe((this.#o.clock.monotonic() - response.sentAt) / 1000);
-    }
-    this.#endWait(sub.type, response, refusedWith !== undefined);
+    this.#o.metrics.xds.ack.observe((this.#o.clock.monotonic() - response.sentAt) / 1000);
+    this.#endWait(sub.type, response, false);
+  }
+
+  #refused(sub: Subscription, nonce: string, error: string): void {
+    const refused = sub.refuse(nonce, error, this.#o.clock.monotonic());
+    if (!refused) return;
+    this.#o.metrics.xds.rejects.inc({ type: sub.type });
+    this.#o.metrics.xds.refusedResources.inc({ type: sub.type }, refused.parked.length);
+    if (this.#client)
+      this.#o.onRefused(this.#client.node, sub.type, sub.refusal?.error ?? '', refused.parked);
+    this.#endWait(sub.type, refused.response, true);
   }
 
   /** O2: a cluster is complete once its endpoints were ACKed; a refused one is not waited for. */

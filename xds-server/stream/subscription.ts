@@ -3,6 +3,8 @@
 import type { View } from '../view.ts';
 import type { EncodedResource } from '../resource.ts';
 import type { ResourceType } from '../types.ts';
+import { blame, shortened } from './blame.ts';
+import { Trials } from './trials.ts';
 
 /** What a response says. */
 export interface Content {
@@ -40,9 +42,17 @@ export interface Refusal {
   readonly at: number;
 }
 
-/** Error texts can hold a whole resource (80 KB seen); what is kept is enough to act on. */
-const MAX_ERROR_LENGTH = 4_096;
-const MAX_SEARCHED_LENGTH = 16_384;
+/** Content that the client refused. */
+export interface Parked {
+  readonly version: string;
+  readonly error: string;
+}
+
+export interface RefusedResponse {
+  readonly response: InFlight;
+  /** The resources found guilty by this NACK. */
+  readonly parked: readonly string[];
+}
 
 export class Subscription {
   readonly type: ResourceType;
@@ -69,8 +79,11 @@ export class Subscription {
   /** A first answer is owed even if nothing matches: it ends the client's wait. */
   owesFirst = false;
   inFlight: InFlight | undefined;
-  /** Versions the client refused, by name; not sent again until the content differs. */
-  readonly parked = new Map<string, string>();
+  /** What the client refused, by name; not sent again until the content differs. */
+  readonly parked = new Map<string, Parked>();
+  /** What it refused together with others, until it is known which of them it means. */
+  readonly trials = new Trials();
+  trialWasLast = false;
   /** The last NACK, until what was refused has changed (see refusalAgainst()). */
   refusal: Refusal | undefined;
   /** Version of the last ACKed response; '' before. */
@@ -92,15 +105,15 @@ export class Subscription {
 
   /** Something waits to be sent. */
   get pending(): boolean {
-    return this.owesFirst || this.answers.size > 0 || this.dirty.size > 0;
+    return this.owesFirst || this.answers.size > 0 || this.dirty.size > 0 || this.trials.pending;
   }
 
   /** Something other than a removal waits. */
   hasUpserts(view: View): boolean {
-    if (this.owesFirst || this.answers.size > 0) return true;
+    if (this.owesFirst || this.answers.size > 0 || this.trials.pending) return true;
     for (const name of this.dirty) {
       const resource = view.get(this.type, name);
-      if (resource && !this.isParked(resource)) return true;
+      if (resource && !this.isKeptBack(resource)) return true;
     }
     return false;
   }
@@ -115,7 +128,10 @@ export class Subscription {
     this.inFlight = response;
     this.everSent = true;
     this.owesFirst = false;
-    for (const { name } of response.resources) this.withheld.delete(name);
+    for (const { name } of response.resources) {
+      this.withheld.delete(name);
+      this.trials.forget(name);
+    }
   }
 
   /** Every source has answered: what start-up held back is due. */
@@ -135,72 +151,71 @@ export class Subscription {
     if (!response || response.nonce !== nonce) return undefined;
     this.inFlight = undefined;
     this.ackedVersion = response.version;
-    for (const { name } of response.resources) this.parked.delete(name);
+    for (const { name } of response.whole?.fresh ?? response.resources) this.parked.delete(name);
     if (response.whole) this.heldSet = response.whole.set;
-    if (this.parked.size === 0) this.refusal = undefined;
+    this.trials.rest();
+    if (this.parked.size === 0 && !this.trials.pending) this.refusal = undefined;
     return response;
   }
 
   /**
-   * The old versions stay in force at the client. What its text names is parked and the rest is due again,
-   * since one bad resource makes a client refuse a whole response; a text that names none parks all of it.
+   * The old versions stay in force at the client. What its text blames is parked and the rest is due again,
+   * since one bad resource makes a client refuse a whole response; where it blames none, halves are tried.
    */
-  refuse(nonce: string, error: string, now: number): InFlight | undefined {
+  refuse(nonce: string, text: string, now: number): RefusedResponse | undefined {
     const response = this.inFlight;
     if (!response || response.nonce !== nonce) return undefined;
     this.inFlight = undefined;
     const fresh = response.whole?.fresh ?? response.resources;
-    const named = mentioned(error.slice(0, MAX_SEARCHED_LENGTH), fresh);
-    for (const resource of fresh) {
-      if (named.length === 0 || named.includes(resource)) this.parked.set(resource.name, resource.version);
-      else this.dirty.add(resource.name);
-    }
+    const { guilty, suspects } = blame(text, fresh);
+    const error = shortened(text);
+    const blamed = new Set([...guilty, ...suspects]);
+    for (const resource of fresh) if (!blamed.has(resource)) this.dirty.add(resource.name);
+    if (suspects.length > 0) this.trials.divide(suspects);
+    const parked = guilty.flatMap((one) => [one, ...this.trials.found()]);
+    for (const { name, version } of parked) this.parked.set(name, { version, error });
+    this.trials.rest();
     // A removal is tried again without the rest; one that came alone is not.
     if (fresh.length > 0) for (const name of response.removed) this.dirty.add(name);
-    this.refusal = {
-      version: response.version,
-      error: error.slice(0, MAX_ERROR_LENGTH),
-      resource: (named[0] ?? (fresh.length === 1 ? fresh[0] : undefined))?.name ?? '',
-      at: now,
-    };
-    return response;
+    // The client is back at the set before.
+    if (response.whole && fresh.length > 0) this.lastSetVersion = this.ackedVersion;
+    this.refusal = { version: response.version, error, resource: guilty[0]?.name ?? '', at: now };
+    return { response, parked: parked.map(({ name }) => name) };
   }
 
   /** The last NACK while the client would still be sent something it refused; undefined after. */
   refusalAgainst(view: View): Refusal | undefined {
     if (!this.refusal || this.parked.size === 0) return this.refusal;
-    for (const [name, version] of this.parked) {
-      if (view.get(this.type, name)?.version === version) return this.refusal;
+    for (const [name, { version, error }] of this.parked) {
+      if (view.get(this.type, name)?.version === version) return { ...this.refusal, resource: name, error };
     }
     this.parked.clear();
-    this.refusal = undefined;
-    return undefined;
+    if (!this.trials.pending) this.refusal = undefined;
+    return this.refusal;
   }
 
-  /** The client refused exactly these bytes. */
-  isParked(resource: EncodedResource): boolean {
-    return this.parked.get(resource.name) === resource.version;
+  /** The client refused exactly these bytes, or may have. */
+  isKeptBack(resource: EncodedResource): boolean {
+    return this.parked.get(resource.name)?.version === resource.version || this.trials.holds(resource);
   }
 }
 
-/** The resources that an error text names, in the order of the text. */
-function mentioned(error: string, resources: readonly EncodedResource[]): EncodedResource[] {
-  return resources
-    .flatMap((resource) => {
-      const at = positionOf(resource.name, error);
-      return at < 0 ? [] : [{ resource, at }];
-    })
-    .sort((a, b) => a.at - b.at)
-    .map(({ resource }) => resource);
+/** Those of the next trial that the client still wants; they are due no other way then. */
+export function takeTrial(sub: Subscription, view: View): EncodedResource[] {
+  const trial = sub.trials.next((name) => (sub.wants(name) ? view.get(sub.type, name) : undefined));
+  for (const { name } of trial) sub.dirty.delete(name);
+  return trial;
 }
 
-/** `orders.default` is not named by a text that says `orders.default:grpc` or `old-orders.default`. */
-function positionOf(name: string, text: string): number {
-  for (let at = text.indexOf(name); at >= 0; at = text.indexOf(name, at + 1)) {
-    const after = text.slice(at + name.length, at + name.length + 2);
-    if (!/[\w.@/-]/.test(text.charAt(at - 1)) && !/^([\w@/-]|[.:]\w)/.test(after)) return at;
-  }
-  return -1;
+/** Trials and everything else take turns, so that neither starves the other. */
+export function inTurns(
+  sub: Subscription,
+  trial: () => Content | undefined,
+  news: () => Content | undefined,
+): Content | undefined {
+  if (!sub.trials.pending) return news();
+  sub.trialWasLast = !sub.trialWasLast;
+  return sub.trialWasLast ? (trial() ?? news()) : (news() ?? trial());
 }
 
 /** All names of a type that a wildcard covers plus those asked for by name. */
