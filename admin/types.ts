@@ -208,6 +208,7 @@ export interface ProxyTypeJson {
   readonly version: string;
   readonly error: string;
   readonly resource: string;
+  readonly refused?: readonly { readonly resource: string; readonly error: string }[];
 }
 
 export interface ProxyJson extends Omit<ProxyStatus, 'connectedSince' | 'types'> {

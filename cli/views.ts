@@ -129,8 +129,10 @@ export function proxiesView(nowMs: number): View<ProxyJson> {
 
 /** What a proxy refused: `cds: resource orders.default: <its own words>`. */
 export function refusals(proxy: ProxyJson): readonly string[] {
-  return Object.entries(proxy.types).flatMap(([type, { state, error, resource }]) => {
+  return Object.entries(proxy.types).flatMap(([type, { state, error, resource, refused }]) => {
     if (state !== 'NACKED') return [];
-    return [`${type}: ${resource === '' ? '' : `resource ${resource}: `}${error}`];
+    return (refused ?? [{ resource, error }]).map(
+      (one) => `${type}: ${one.resource === '' ? '' : `resource ${one.resource}: `}${one.error}`,
+    );
   });
 }

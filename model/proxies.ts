@@ -17,8 +17,10 @@ export interface ProxyTypeStatus {
   readonly version: string;
   /** The client's own words when it refused; '' otherwise. */
   readonly error: string;
-  /** The resource that was refused, as far as the client's words name it; '' otherwise. */
+  /** The resource that was refused, as far as it is known; '' otherwise. */
   readonly resource: string;
+  /** All resources that are kept back from this client, with its words for each; absent when none is. */
+  readonly refused?: readonly { readonly resource: string; readonly error: string }[];
 }
 
 export interface ProxyStatus {

@@ -11,7 +11,10 @@ export function shortened(error: string): string {
   const bytes = Buffer.from(error, 'utf8');
   if (bytes.length <= MAX_ERROR_BYTES) return bytes.toString('utf8');
   // The last character may have been cut in the middle.
-  return bytes.subarray(0, MAX_ERROR_BYTES).toString('utf8').replace(/\uFFFD$/, '');
+  return bytes
+    .subarray(0, MAX_ERROR_BYTES)
+    .toString('utf8')
+    .replace(/\uFFFD$/, '');
 }
 
 export interface Blame {
@@ -27,7 +30,7 @@ export function blame(error: string, resources: readonly EncodedResource[]): Bla
   const named = resources
     .flatMap((resource) => {
       const at = positionOf(resource.name, text);
-      return at < 0 ? [] : [{ resource, at, reason: /^: /.test(text.slice(at + resource.name.length)) }];
+      return at < 0 ? [] : [{ resource, at, reason: text.startsWith(': ', at + resource.name.length) }];
     })
     .sort((a, b) => a.at - b.at);
   const guilty = named.length === 1 ? named : named.filter(({ reason }) => reason);

@@ -65,9 +65,7 @@ export function takeDelta(sub: Subscription, view: View, may: Allowance): Conten
 
 function tried(sub: Subscription, view: View): Content | undefined {
   const resources = takeTrial(sub, view);
-  return resources.length === 0
-    ? undefined
-    : { version: view.setVersion(sub.type), resources, removed: [] };
+  return resources.length === 0 ? undefined : { version: view.setVersion(sub.type), resources, removed: [] };
 }
 
 function takeNews(sub: Subscription, view: View, may: Allowance): Content | undefined {

@@ -75,18 +75,27 @@ function takeSet(sub: Subscription, view: View, may: Allowance): Content | undef
     sub.withheldSet = true;
     return undefined;
   }
-  // Whoever is on trial is kept back no longer, and so is in the set.
-  takeTrial(sub, view);
+  let set = nextSet(sub, view, may);
+  while (set.trial.length > 0 && sub.trials.wasRefused(set.version)) {
+    sub.convict(set.fresh);
+    set = nextSet(sub, view, may);
+  }
+  const { resources, version, fresh } = set;
+  const later = may.onlyAdd ? sub.withheld : sub.dirty;
+  for (const { name } of set.kept) later.add(name);
+  if (!forced && (version === sub.lastSetVersion || sub.refusal?.version === version)) return undefined; // S10, S15
+  sub.lastSetVersion = version;
+  return { version, resources, removed: [], whole: { set: byName(resources), fresh } };
+}
+
+/** The whole set as it may be now. Whoever is on trial is kept back no longer, and so is in it. */
+function nextSet(sub: Subscription, view: View, may: Allowance) {
+  const trial = takeTrial(sub, view);
   const good = wanted(sub, view).flatMap((r) => (sub.isKeptBack(r) ? (sub.heldSet.get(r.name) ?? []) : r));
   const kept = may.remove ? [] : [...sub.heldSet.values()].filter((r) => isGone(sub, view, r.name));
   const resources = [...good, ...kept];
-  const version = hashOfSet(resources);
-  const later = may.onlyAdd ? sub.withheld : sub.dirty;
-  for (const { name } of kept) later.add(name);
-  if (!forced && (version === sub.lastSetVersion || sub.refusal?.version === version)) return undefined; // S10, S15
   const fresh = resources.filter((r) => sub.heldSet.get(r.name)?.version !== r.version);
-  sub.lastSetVersion = version;
-  return { version, resources, removed: [], whole: { set: byName(resources), fresh } };
+  return { trial, kept, resources, fresh, version: hashOfSet(resources) };
 }
 
 /** S2. What does not exist is not answered; it is remembered and sent when it appears (S16, S17). */
@@ -106,11 +115,7 @@ function takeChanged(sub: Subscription, view: View, may: Allowance): EncodedReso
   return resources;
 }
 
-function changed(
-  sub: Subscription,
-  view: View,
-  resources: readonly EncodedResource[],
-): Content | undefined {
+function changed(sub: Subscription, view: View, resources: readonly EncodedResource[]): Content | undefined {
   if (resources.length === 0) return undefined;
   return { version: hashOfSet(wanted(sub, view)), resources, removed: [] };
 }

@@ -189,13 +189,17 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
   }
 
   #refused(sub: Subscription, nonce: string, error: string): void {
-    const refused = sub.refuse(nonce, error, this.#o.clock.monotonic());
-    if (!refused) return;
+    const response = sub.refuse(nonce, error, this.#o.clock.monotonic());
+    if (!response) return;
     this.#o.metrics.xds.rejects.inc({ type: sub.type });
-    this.#o.metrics.xds.refusedResources.inc({ type: sub.type }, refused.parked.length);
-    if (this.#client)
-      this.#o.onRefused(this.#client.node, sub.type, sub.refusal?.error ?? '', refused.parked);
-    this.#endWait(sub.type, refused.response, true);
+    this.#report(sub, sub.takeParked());
+    this.#endWait(sub.type, response, true);
+  }
+
+  /** @param parked none while it is not known whom the client means. */
+  #report(sub: Subscription, parked: readonly string[]): void {
+    this.#o.metrics.xds.refusedResources.inc({ type: sub.type }, parked.length);
+    if (this.#client) this.#o.onRefused(this.#client.node, sub.type, sub.refusal?.error ?? '', parked);
   }
 
   /** O2: a cluster is complete once its endpoints were ACKed; a refused one is not waited for. */
@@ -235,6 +239,8 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
     const sub = this.#subs.get(type);
     if (!sub) return;
     const content = this.#o.protocol.take(sub, view, { remove: may.remove, onlyAdd: may.gate !== 'open' });
+    const convicted = sub.takeParked();
+    if (convicted.length > 0) this.#report(sub, convicted);
     if (!content) return;
     this.#nonce += 1;
     const nonce = `${this.#o.id}.${this.#nonce}`;
@@ -289,7 +295,11 @@ function typeStatus(sub: Subscription | undefined, view: View): ProxyTypeStatus 
   const version = sub?.ackedVersion ?? '';
   if (!sub?.everSent) return { state: 'NOT_SENT', version, error: '', resource: '' };
   const refusal = sub.refusalAgainst(view);
-  if (refusal) return { state: 'NACKED', version, error: refusal.error, resource: refusal.resource };
+  if (refusal) {
+    const { error, resource } = refusal;
+    const refused = [...sub.parked].map(([name, parked]) => ({ resource: name, error: parked.error }));
+    return { state: 'NACKED', version, error, resource, ...(refused.length > 0 ? { refused } : {}) };
+  }
   const stale = sub.inFlight !== undefined || sub.hasUpserts(view);
   return { state: stale ? 'STALE' : 'SYNCED', version, error: '', resource: '' };
 }

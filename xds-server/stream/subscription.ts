@@ -48,12 +48,6 @@ export interface Parked {
   readonly error: string;
 }
 
-export interface RefusedResponse {
-  readonly response: InFlight;
-  /** The resources found guilty by this NACK. */
-  readonly parked: readonly string[];
-}
-
 export class Subscription {
   readonly type: ResourceType;
   wildcard = false;
@@ -84,6 +78,7 @@ export class Subscription {
   /** What it refused together with others, until it is known which of them it means. */
   readonly trials = new Trials();
   trialWasLast = false;
+  readonly #newlyParked: string[] = [];
   /** The last NACK, until what was refused has changed (see refusalAgainst()). */
   refusal: Refusal | undefined;
   /** Version of the last ACKed response; '' before. */
@@ -162,7 +157,7 @@ export class Subscription {
    * The old versions stay in force at the client. What its text blames is parked and the rest is due again,
    * since one bad resource makes a client refuse a whole response; where it blames none, halves are tried.
    */
-  refuse(nonce: string, text: string, now: number): RefusedResponse | undefined {
+  refuse(nonce: string, text: string, now: number): InFlight | undefined {
     const response = this.inFlight;
     if (!response || response.nonce !== nonce) return undefined;
     this.inFlight = undefined;
@@ -171,16 +166,35 @@ export class Subscription {
     const error = shortened(text);
     const blamed = new Set([...guilty, ...suspects]);
     for (const resource of fresh) if (!blamed.has(resource)) this.dirty.add(resource.name);
-    if (suspects.length > 0) this.trials.divide(suspects);
-    const parked = guilty.flatMap((one) => [one, ...this.trials.found()]);
-    for (const { name, version } of parked) this.parked.set(name, { version, error });
-    this.trials.rest();
+    this.#judge(guilty, suspects, error);
+    if (response.whole) this.trials.refusedSet(response.version);
     // A removal is tried again without the rest; one that came alone is not.
     if (fresh.length > 0) for (const name of response.removed) this.dirty.add(name);
     // The client is back at the set before.
     if (response.whole && fresh.length > 0) this.lastSetVersion = this.ackedVersion;
     this.refusal = { version: response.version, error, resource: guilty[0]?.name ?? '', at: now };
-    return { response, parked: parked.map(({ name }) => name) };
+    return response;
+  }
+
+  /** SotW: with this news the set would be one that was refused already, so the guilty one is in it. */
+  convict(fresh: readonly EncodedResource[]): void {
+    const error = this.refusal?.error ?? '';
+    if (fresh.length === 1) this.#judge(fresh, [], error);
+    else this.#judge([], fresh, error);
+  }
+
+  /** Names that were parked since this was asked last. */
+  takeParked(): readonly string[] {
+    return this.#newlyParked.splice(0);
+  }
+
+  #judge(guilty: readonly EncodedResource[], suspects: readonly EncodedResource[], error: string): void {
+    if (suspects.length > 0) this.trials.divide(suspects);
+    for (const { name, version } of guilty.flatMap((one) => [one, ...this.trials.found()])) {
+      this.parked.set(name, { version, error });
+      this.#newlyParked.push(name);
+    }
+    this.trials.rest();
   }
 
   /** The last NACK while the client would still be sent something it refused; undefined after. */

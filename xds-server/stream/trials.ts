@@ -13,6 +13,8 @@ export class Trials {
   /** Content that waits for its trial, by name. */
   readonly #waiting = new Map<string, string>();
   #found = 0;
+  /** Versions of whole sets that were refused while this lasts. */
+  readonly #refusedSets = new Set<string>();
 
   get pending(): boolean {
     return this.#groups.length > 0;
@@ -56,6 +58,16 @@ export class Trials {
     return [];
   }
 
+  /** SotW: a set that was refused as a whole. */
+  refusedSet(version: string): void {
+    if (this.pending) this.#refusedSets.add(version);
+  }
+
+  /** Offering this set would be offering what was refused: with what was taken since, it tells who is guilty. */
+  wasRefused(version: string): boolean {
+    return this.#refusedSets.has(version);
+  }
+
   /** It was sent another way. */
   forget(name: string): void {
     if (this.pending) this.#waiting.delete(name);
@@ -63,6 +75,8 @@ export class Trials {
 
   /** Once everything was tried, the count begins anew. */
   rest(): void {
-    if (!this.pending) this.#found = 0;
+    if (this.pending) return;
+    this.#found = 0;
+    this.#refusedSets.clear();
   }
 }

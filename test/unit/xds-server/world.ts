@@ -101,6 +101,11 @@ export class Driver {
     return response;
   }
 
+  /** The next response of any type; undefined when there is none. */
+  maybe(): Received | undefined {
+    return this.#inbox.shift();
+  }
+
   ack(response: Received, fields: RequestFields = {}): this {
     return this.send(response.type, { nonce: response.nonce, version: response.version, ...fields });
   }
