@@ -88,6 +88,7 @@ function viewOf(wrong: Partial<Cluster>): View {
   return {
     get: (type, name) => all[type]?.get(name),
     names: (type) => all[type]?.keys() ?? [],
+    changed: () => new Map(),
     setVersion: (type) => hashOfSet(all[type]?.values() ?? []),
   };
 }
