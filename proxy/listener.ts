@@ -6,11 +6,12 @@ import { sleep } from '../lib/clock.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { DownstreamContext } from './http/downstream.ts';
-import { Listener } from './http/listener.ts';
+import { HttpListener } from './http/listener.ts';
 import { clusterStats, listenerStats } from './stats.ts';
 import type { DataPlaneStats } from './stats.ts';
 import { EMPTY_TABLES } from './tables.ts';
 import type { ListenerTable, ProxyTables } from './tables.ts';
+import { TcpListener } from './tcp/listener.ts';
 import { ClusterState } from './upstream/cluster.ts';
 import type { UpstreamOptions } from './upstream/connection.ts';
 
@@ -48,6 +49,8 @@ export interface DataPlane {
   close(): void;
 }
 
+type AnyListener = HttpListener | TcpListener;
+
 const READ_BYTES = 64 * 1024;
 const DRAIN_LOOK_MS = 20;
 
@@ -55,9 +58,9 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   const { log, clock } = options;
   const wheel = new TimerWheel(clock);
   const clusters = new Map<string, ClusterState>();
-  const listeners = new Map<string, Listener>();
+  const listeners = new Map<string, AnyListener>();
   /** Listeners that left the tables and still have connections. */
-  const leaving = new Set<Listener>();
+  const leaving = new Set<AnyListener>();
   const upstream: UpstreamOptions = {
     clock,
     wheel,
@@ -89,22 +92,27 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     }
   };
 
-  const retire = (name: string, listener: Listener) => {
+  const retire = (name: string, listener: AnyListener) => {
     listeners.delete(name);
     listener.drain();
     for (const gone of leaving) if (gone.activeConnections === 0) leaving.delete(gone);
     leaving.add(listener);
   };
 
+  const open = (table: ListenerTable): AnyListener =>
+    'tcp' in table
+      ? new TcpListener(table, { context, clock, log })
+      : new HttpListener(table, { context, clock, log });
+
   const updateListeners = (tables: ProxyTables) => {
     for (const [name, listener] of listeners) {
       const table = tables.listeners.get(name);
-      if (table && sameAddress(table, listener.table)) listener.table = table;
-      else retire(name, listener);
+      if (!table || !sameAddress(table, listener.table) || !takesTable(listener, table))
+        retire(name, listener);
     }
     // Only now: a new listener may take the address of one that just left.
     for (const [name, table] of tables.listeners) {
-      if (!listeners.has(name)) listeners.set(name, new Listener(table, { context, clock, log }));
+      if (!listeners.has(name)) listeners.set(name, open(table));
     }
   };
 
@@ -149,4 +157,16 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
 
 function sameAddress(a: ListenerTable, b: ListenerTable): boolean {
   return a.address === b.address && a.port === b.port;
+}
+
+/** False when it speaks another protocol: that is another listener. */
+function takesTable(listener: AnyListener, table: ListenerTable): boolean {
+  if (listener instanceof TcpListener) {
+    if (!('tcp' in table)) return false;
+    listener.table = table;
+    return true;
+  }
+  if ('tcp' in table) return false;
+  listener.table = table;
+  return true;
 }

@@ -1,5 +1,6 @@
 // What the data plane counted, as plain data: for metrics, the admin API and tests.
-import type { Listener } from './http/listener.ts';
+import type { HttpListener } from './http/listener.ts';
+import { TcpListener } from './tcp/listener.ts';
 import type { ClusterState } from './upstream/cluster.ts';
 import type { Host } from './upstream/host.ts';
 
@@ -18,6 +19,17 @@ export interface ListenerStats {
   /** Requests refused because they were malformed; not in `requests`. */
   readonly protocolErrors: number;
   readonly byClass: StatusClasses;
+  /** Only where connections are passed on as bytes; the counts of requests are 0 there. */
+  readonly tcp?: TcpStats;
+}
+
+export interface TcpStats {
+  /** Connections closed because there was nowhere to send them. */
+  readonly withoutUpstream: number;
+  /** From clients. */
+  readonly receivedBytes: number;
+  /** To clients. */
+  readonly sentBytes: number;
 }
 
 export interface HostStats {
@@ -50,19 +62,28 @@ export interface DataPlaneStats {
   readonly clusters: readonly ClusterStats[];
 }
 
-export function listenerStats(listener: Listener): ListenerStats {
-  return {
+export function listenerStats(listener: HttpListener | TcpListener): ListenerStats {
+  const common = {
     name: listener.table.name,
     direction: listener.table.direction,
     address: listener.address,
     connections: listener.accepted,
     activeConnections: listener.activeConnections,
+  };
+  if (listener instanceof TcpListener) {
+    const { withoutUpstream, receivedBytes, sentBytes } = listener;
+    return { ...common, ...NO_REQUESTS, tcp: { withoutUpstream, receivedBytes, sentBytes } };
+  }
+  return {
+    ...common,
     requests: listener.requests,
     activeRequests: listener.activeRequests,
     protocolErrors: listener.protocolErrors,
     byClass: [...listener.byClass],
   };
 }
+
+const NO_REQUESTS = { requests: 0, activeRequests: 0, protocolErrors: 0, byClass: [] };
 
 export function clusterStats(cluster: ClusterState): ClusterStats {
   return {

@@ -76,14 +76,47 @@ export interface RouteTable {
   lookup(request: RequestKey): Route | undefined;
 }
 
-export interface ListenerTable {
+interface ListenAddress {
   readonly name: string;
   readonly address: string;
   readonly port: number;
   /** 'outbound' | 'inbound'; only for logs and metrics. */
   readonly direction: string;
+}
+
+export interface HttpListenerTable extends ListenAddress {
   readonly routes: RouteTable;
 }
+
+/** Where a connection may go. */
+export interface TcpTarget {
+  /** Name of the cluster; without such a cluster the connection is closed. */
+  readonly cluster: string;
+  /** ≥ 0; a target's part of the sum, which is > 0. */
+  readonly weight: number;
+  /** Name of the subset that metadata_match asks for; '' is none. */
+  readonly subset: string;
+}
+
+/** How connections are passed on as bytes. */
+export interface TcpTable {
+  /** At least one. */
+  readonly targets: readonly TcpTarget[];
+  /** Closed after this without a byte in either direction; 0 is off. */
+  readonly idleMs: number;
+  /** Closed after this, whatever happens; 0 is off. */
+  readonly maxMs: number;
+  /** Hosts tried until one can be reached, ≥ 1. */
+  readonly connectAttempts: number;
+  /** The client's address chooses the host, where the balancer hashes. */
+  readonly hashClient: boolean;
+}
+
+export interface TcpListenerTable extends ListenAddress {
+  readonly tcp: TcpTable;
+}
+
+export type ListenerTable = HttpListenerTable | TcpListenerTable;
 
 export interface ProxyTables {
   readonly listeners: ReadonlyMap<string, ListenerTable>;

@@ -45,6 +45,17 @@ function xdsLines(ads: AdsStatus): Line[] {
 
 function listenerLines(stats: DataPlaneStats): Line[] {
   return stats.listeners.flatMap((listener): Line[] => {
+    const { tcp } = listener;
+    if (tcp) {
+      const prefix = `tcp.${listener.name}`;
+      return [
+        [`${prefix}.downstream_cx_total`, listener.connections],
+        [`${prefix}.downstream_cx_active`, listener.activeConnections],
+        [`${prefix}.downstream_cx_no_route`, tcp.withoutUpstream],
+        [`${prefix}.downstream_cx_rx_bytes_total`, tcp.receivedBytes],
+        [`${prefix}.downstream_cx_tx_bytes_total`, tcp.sentBytes],
+      ];
+    }
     const prefix = `http.${listener.name}`;
     return [
       [`${prefix}.downstream_cx_total`, listener.connections],

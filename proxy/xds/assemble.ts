@@ -3,7 +3,7 @@
 // it names has arrived; one that was removed goes at once.
 import type { Assignment, Cluster, ListenerTable, ProxyTables, RouteTable } from '../tables.ts';
 import type { CompiledCluster } from './cluster.ts';
-import type { CompiledListener } from './listener.ts';
+import type { CompiledHttpListener, CompiledTcpListener } from './listener.ts';
 import { NO_ROUTES } from './route-table.ts';
 import type { ResourceStore } from './store.ts';
 
@@ -20,8 +20,7 @@ export function assembleTables(store: ResourceStore, before: ProxyTables): Proxy
   const listeners = new Map<string, ListenerTable>();
   for (const [name, { value }] of store.held('lds')) {
     const known = before.listeners.get(name);
-    const routes = routesOf(store, value);
-    const listener = routes ? listenerOf(value, routes, known) : known;
+    const listener = 'tcp' in value ? tcpListenerOf(value, known) : httpListenerOf(store, value, known);
     if (listener) listeners.set(name, listener);
   }
   return {
@@ -36,7 +35,7 @@ function assignmentOf(store: ResourceStore, cluster: CompiledCluster): Assignmen
   return store.held('eds').get(eds)?.value ?? (store.isMissing('eds', eds) ? NO_HOSTS : undefined);
 }
 
-function routesOf(store: ResourceStore, listener: CompiledListener): RouteTable | undefined {
+function routesOf(store: ResourceStore, listener: CompiledHttpListener): RouteTable | undefined {
   if ('inline' in listener.routes) return listener.routes.inline;
   const { rds } = listener.routes;
   return store.held('rds').get(rds)?.value ?? (store.isMissing('rds', rds) ? NO_ROUTES : undefined);
@@ -54,17 +53,29 @@ function clusterOf(
   return same ? known : { name, connectTimeoutMs, balancing, ...assignment };
 }
 
-function listenerOf(
-  { name, address, port, direction }: CompiledListener,
-  routes: RouteTable,
+/** Until its routes have arrived: the listener as it was. */
+function httpListenerOf(
+  store: ResourceStore,
+  compiled: CompiledHttpListener,
   known: ListenerTable | undefined,
-): ListenerTable {
-  const same =
-    known?.routes === routes &&
-    known.address === address &&
-    known.port === port &&
-    known.direction === direction;
+): ListenerTable | undefined {
+  const routes = routesOf(store, compiled);
+  if (!routes) return known;
+  const { name, address, port, direction } = compiled;
+  const same = known && 'routes' in known && known.routes === routes && sameListen(known, compiled);
   return same ? known : { name, address, port, direction, routes };
+}
+
+function tcpListenerOf(compiled: CompiledTcpListener, known: ListenerTable | undefined): ListenerTable {
+  const { name, address, port, direction, tcp } = compiled;
+  const same = known && 'tcp' in known && known.tcp === tcp && sameListen(known, compiled);
+  return same ? known : { name, address, port, direction, tcp };
+}
+
+type ListenAt = Pick<ListenerTable, 'address' | 'port' | 'direction'>;
+
+function sameListen(a: ListenAt, b: ListenAt): boolean {
+  return a.address === b.address && a.port === b.port && a.direction === b.direction;
 }
 
 function sameEntries<T>(a: ReadonlyMap<string, T>, b: ReadonlyMap<string, T>): boolean {

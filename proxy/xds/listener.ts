@@ -1,24 +1,34 @@
-// Listener → address and where its routes come from. One filter chain with an HTTP connection manager is
-// what the proxy can serve; anything else is refused by the name of the field.
+// Listener → address and what becomes of its connections: one filter chain with an HTTP connection manager
+// or a TCP proxy is what can be served; anything else is refused by the name of the field.
 import { decode, typeUrl } from '../../proto/codec.ts';
 import type { FilterChain__Output } from '../../proto/gen/types/envoy/config/listener/v3/FilterChain.ts';
 import type { Listener__Output } from '../../proto/gen/types/envoy/config/listener/v3/Listener.ts';
 import type { HttpConnectionManager__Output } from '../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/HttpConnectionManager.ts';
 import type { HttpFilter__Output } from '../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/HttpFilter.ts';
-import type { RouteTable } from '../tables.ts';
+import type { RouteTable, TcpTable } from '../tables.ts';
 import { compileAddress } from './address.ts';
 import { assertAds, assertPlain } from './cluster.ts';
 import { FieldRefusal, within } from './refusal.ts';
 import { compileRoutes } from './routes.ts';
+import { TCP_PROXY, compileTcpProxy } from './tcp-proxy.ts';
 
-export interface CompiledListener {
+interface CompiledAddress {
   readonly name: string;
   readonly address: string;
   readonly port: number;
   readonly direction: string;
+}
+
+export interface CompiledHttpListener extends CompiledAddress {
   /** Either the name of the RouteConfiguration to ask for, or the table itself. */
   readonly routes: { readonly rds: string } | { readonly inline: RouteTable };
 }
+
+export interface CompiledTcpListener extends CompiledAddress {
+  readonly tcp: TcpTable;
+}
+
+export type CompiledListener = CompiledHttpListener | CompiledTcpListener;
 
 const HCM = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 const ROUTER_URL = typeUrl('envoy.extensions.filters.http.router.v3.Router');
@@ -29,16 +39,18 @@ export function compileListener(message: Listener__Output): CompiledListener {
   if (name === '') throw new FieldRefusal('name', 'empty');
   const { address, port } = within('address', () => compileAddress(message.address));
   const { path, chain } = onlyChain(message);
-  const manager = within(path, () => managerOf(chain));
-  const routes = within(`${path}.filters[0].typed_config`, () => routesOf(manager));
   const direction = message.traffic_direction ?? 'UNSPECIFIED';
-  return {
+  const at = {
     name,
     address,
     port,
     direction: direction === 'UNSPECIFIED' ? '' : direction.toLowerCase(),
-    routes,
   };
+  const { url, value } = within(path, () => onlyFilter(chain));
+  const inside = `${path}.filters[0].typed_config`;
+  if (url === typeUrl(TCP_PROXY)) return { ...at, tcp: within(inside, () => compileTcpProxy(value)) };
+  if (url === typeUrl(HCM)) return { ...at, routes: within(inside, () => routesOf(managerOf(value))) };
+  throw new FieldRefusal(inside, `${url || 'missing'}, must be ${HCM} or ${TCP_PROXY}`);
 }
 
 function onlyChain(message: Listener__Output): {
@@ -56,25 +68,28 @@ function onlyChain(message: Listener__Output): {
   throw new FieldRefusal('filter_chains', 'empty');
 }
 
-function managerOf(chain: FilterChain__Output): HttpConnectionManager__Output {
+function onlyFilter(chain: FilterChain__Output): { readonly url: string; readonly value: Buffer } {
   if (chain.transport_socket) within('transport_socket', () => assertPlain(chain.transport_socket));
   const filters = chain.filters ?? [];
   const [filter] = filters;
   if (!filter || filters.length > 1) {
-    throw new FieldRefusal('filters', `${filters.length} filters, must be one HttpConnectionManager`);
+    throw new FieldRefusal('filters', `${filters.length} filters, must be one`);
   }
-  const url = filter.typed_config?.type_url;
-  if (!filter.typed_config?.value || url !== typeUrl(HCM)) {
-    throw new FieldRefusal('filters[0].typed_config', `${url ?? 'missing'}, must be ${HCM}`);
-  }
+  return {
+    url: filter.typed_config?.type_url ?? '',
+    value: filter.typed_config?.value ?? Buffer.alloc(0),
+  };
+}
+
+function managerOf(bytes: Buffer): HttpConnectionManager__Output {
   try {
-    return decode<HttpConnectionManager__Output>(HCM, filter.typed_config.value);
+    return decode<HttpConnectionManager__Output>(HCM, bytes);
   } catch {
-    throw new FieldRefusal('filters[0].typed_config', 'cannot be decoded');
+    throw new FieldRefusal('value', 'cannot be decoded');
   }
 }
 
-function routesOf(manager: HttpConnectionManager__Output): CompiledListener['routes'] {
+function routesOf(manager: HttpConnectionManager__Output): CompiledHttpListener['routes'] {
   for (const [i, filter] of (manager.http_filters ?? []).entries()) {
     within(`http_filters[${i}]`, () => assertKnownFilter(filter));
   }

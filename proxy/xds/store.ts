@@ -196,7 +196,8 @@ export class ResourceStore {
     const eds = new Set<string>();
     for (const { value } of this.#held.cds.values()) if ('eds' in value.hosts) eds.add(value.hosts.eds);
     const rds = new Set<string>();
-    for (const { value } of this.#held.lds.values()) if ('rds' in value.routes) rds.add(value.routes.rds);
+    for (const { value } of this.#held.lds.values())
+      if ('routes' in value && 'rds' in value.routes) rds.add(value.routes.rds);
     this.#wanted = { ...this.#wanted, eds, rds };
     for (const type of ['eds', 'rds'] as const) {
       const wanted = this.#wanted[type];

@@ -120,7 +120,8 @@ describe('the ADS client', () => {
     expect(published).toHaveLength(1);
     expect(ports()).toEqual([1001, 1002]);
     expect(ports('inbound:80')).toEqual([80]);
-    const routes = latest()?.listeners.get('outbound')?.routes;
+    const listener = latest()?.listeners.get('outbound');
+    const routes = listener && 'routes' in listener ? listener.routes : undefined;
     expect(routes?.lookup(request('orders'))?.cluster).toBe('orders.default');
     expect(routes?.lookup(request('x', '/', { service: 'orders' }))?.cluster).toBe('orders.default');
   });

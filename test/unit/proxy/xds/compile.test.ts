@@ -213,10 +213,12 @@ describe('a Listener', () => {
 
   test('with inline routes', () => {
     const route_config = { virtual_hosts: [virtualHost('inbound:8080', ['*'])] };
-    const { routes, direction } = listen(
-      listener('inbound', manager({ route_config }), { traffic_direction: 'INBOUND' }),
-    );
-    const found = 'inline' in routes ? routes.inline.lookup(request('anything')) : undefined;
+    const compiled = listen(listener('inbound', manager({ route_config }), { traffic_direction: 'INBOUND' }));
+    const { direction } = compiled;
+    const found =
+      'routes' in compiled && 'inline' in compiled.routes
+        ? compiled.routes.inline.lookup(request('anything'))
+        : undefined;
     expect(found).toEqual({ cluster: 'inbound:8080', timeoutMs: 0, connectRetries: 2 });
     expect(direction).toBe('inbound');
   });

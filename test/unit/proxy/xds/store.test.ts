@@ -78,8 +78,8 @@ describe('the resource store', () => {
           expect(thrown).toMatchObject({ code: XDS_REFUSED.code });
           expect(contentOf(store)).toEqual(before);
         }
-        const { routes } = assembleTables(store, EMPTY_TABLES).listeners.get('outbound') ?? {};
-        routes?.lookup(request('a', '/', { service: 'a' }));
+        const listener = assembleTables(store, EMPTY_TABLES).listeners.get('outbound');
+        if (listener && 'routes' in listener) listener.routes.lookup(request('a', '/', { service: 'a' }));
       }),
       { numRuns: 300 },
     );

@@ -1,0 +1,82 @@
+// A listening address whose connections are passed on as bytes. Its table can change at any time: open
+// connections go on as they began, new ones follow the new table.
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../telemetry/logger.ts';
+import { Listening } from '../listening.ts';
+import type { TcpListenerTable } from '../tables.ts';
+import { TcpSession } from './session.ts';
+import type { TcpContext, TcpOwner } from './session.ts';
+
+export interface TcpListenerOptions {
+  readonly context: TcpContext;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export class TcpListener implements TcpOwner {
+  readonly #sessions = new Set<TcpSession>();
+  readonly #listening: Listening;
+  table: TcpListenerTable;
+
+  accepted = 0;
+  withoutUpstream = 0;
+  receivedBytes = 0;
+  sentBytes = 0;
+
+  constructor(table: TcpListenerTable, options: TcpListenerOptions) {
+    this.table = table;
+    this.#listening = new Listening({
+      ...table,
+      clock: options.clock,
+      log: options.log.child({ listener: table.name }),
+      paused: true,
+      onConnection: (socket) => {
+        this.accepted += 1;
+        const session = new TcpSession(socket, this, options.context);
+        this.#sessions.add(session);
+        session.start();
+      },
+    });
+  }
+
+  /** Resolves when the first try to listen went well or failed. */
+  get tried(): Promise<void> {
+    return this.#listening.tried;
+  }
+
+  get activeConnections(): number {
+    return this.#sessions.size;
+  }
+
+  get address(): { readonly address: string; readonly port: number } | undefined {
+    return this.#listening.address;
+  }
+
+  /** Accepts no more. Nobody can tell whether bytes are in flight: connections end by themselves or by close(). */
+  drain(): void {
+    this.#listening.stop();
+  }
+
+  get drained(): boolean {
+    return this.#sessions.size === 0;
+  }
+
+  /** Ends everything now. */
+  close(): void {
+    this.#listening.stop();
+    for (const session of this.#sessions) session.destroy();
+  }
+
+  noUpstream(): void {
+    this.withoutUpstream += 1;
+  }
+
+  passed(fromClient: number, toClient: number): void {
+    this.receivedBytes += fromClient;
+    this.sentBytes += toClient;
+  }
+
+  closed(session: TcpSession): void {
+    this.#sessions.delete(session);
+  }
+}

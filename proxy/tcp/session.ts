@@ -1,0 +1,176 @@
+// One client connection passed on as bytes: cluster → host → connect, then both directions until both have
+// ended. Each side reads only as fast as the other takes; an end is passed on as an end, a reset as a reset.
+import * as net from 'node:net';
+import { WheelTimer } from '../../lib/timer-wheel.ts';
+import type { TimerWheel } from '../../lib/timer-wheel.ts';
+import { PickKey } from '../balancers/types.ts';
+import { HASH, xxHash64 } from '../balancers/xxhash64.ts';
+import type { TcpTable, TcpTarget } from '../tables.ts';
+import type { ClusterState } from '../upstream/cluster.ts';
+import type { Host } from '../upstream/host.ts';
+
+export interface TcpContext {
+  readonly wheel: TimerWheel;
+  cluster(name: string): ClusterState | undefined;
+}
+
+/** The listener a connection came in by. */
+export interface TcpOwner {
+  readonly table: { readonly tcp: TcpTable };
+  /** No cluster, or none of its hosts may be used. */
+  noUpstream(): void;
+  passed(fromClient: number, toClient: number): void;
+  closed(session: TcpSession): void;
+}
+
+export class TcpSession {
+  readonly #client: net.Socket;
+  readonly #owner: TcpOwner;
+  readonly #context: TcpContext;
+  /** As the table was when the connection came. */
+  readonly #table: TcpTable;
+  readonly #timer = new WheelTimer(() => this.#onTimer());
+  readonly #limit = new WheelTimer(() => this.destroy());
+  readonly #key = new PickKey();
+  readonly #tried: Host[] = [];
+  #cluster: ClusterState | undefined;
+  #upstream: net.Socket | undefined;
+  #connected = false;
+
+  /** @param client paused: nothing is read before there is somewhere to send it. */
+  constructor(client: net.Socket, owner: TcpOwner, context: TcpContext) {
+    this.#client = client;
+    this.#owner = owner;
+    this.#context = context;
+    this.#table = owner.table.tcp;
+    client.on('error', () => this.#upstream?.resetAndDestroy());
+    client.on('close', () => this.#onClientClose());
+    if (this.#table.maxMs > 0) context.wheel.arm(this.#limit, this.#table.maxMs);
+  }
+
+  /** Looks for an upstream. Not in the constructor, so that the owner knows the session before it can end. */
+  start(): void {
+    const target = chooseTarget(this.#table.targets);
+    this.#cluster = this.#context.cluster(target.cluster);
+    if (this.#table.hashClient) hashInto(this.#key, this.#client.remoteAddress ?? '');
+    this.#key.subset = target.subset;
+    if (this.#cluster) this.#cluster.requests += 1;
+    this.#connect();
+  }
+
+  /** Cuts both sides now. */
+  destroy(): void {
+    this.#upstream?.destroy();
+    this.#client.destroy();
+  }
+
+  #connect(): void {
+    const cluster = this.#cluster;
+    const host = cluster?.pick(this.#key, this.#tried);
+    if (!cluster || !host) {
+      // Hosts that were tried and failed were counted as such.
+      if (cluster && this.#tried.length === 0) cluster.noHost += 1;
+      this.#owner.noUpstream();
+      return this.destroy();
+    }
+    this.#tried.push(host);
+    host.requests += 1;
+    host.active += 1;
+    host.open += 1;
+    const { address, port } = host.spec;
+    const upstream = net.connect({ host: address, port, noDelay: true, allowHalfOpen: true });
+    this.#upstream = upstream;
+    upstream.on('connect', () => this.#onConnect(upstream));
+    upstream.on('error', () => this.#onUpstreamError());
+    upstream.on('close', () => this.#onUpstreamClose(upstream, host));
+    this.#context.wheel.arm(this.#timer, cluster.connectTimeoutMs);
+  }
+
+  #onConnect(upstream: net.Socket): void {
+    this.#connected = true;
+    this.#touch();
+    pass(this.#client, upstream, (bytes) => {
+      this.#touch();
+      this.#owner.passed(bytes, 0);
+    });
+    pass(upstream, this.#client, (bytes) => {
+      this.#touch();
+      this.#owner.passed(0, bytes);
+    });
+  }
+
+  /** 'close' follows. A reset must not look like a clean end to the client. */
+  #onUpstreamError(): void {
+    if (this.#connected) this.#client.resetAndDestroy();
+  }
+
+  #onUpstreamClose(upstream: net.Socket, host: Host): void {
+    host.active -= 1;
+    host.open -= 1;
+    this.#upstream = undefined;
+    if (this.#connected || this.#client.destroyed) {
+      // What it said was passed on; if it never came to its end, the client must not wait for it.
+      if (!upstream.readableEnded) this.#client.destroy();
+      return this.#endIfOver();
+    }
+    host.connectFailures += 1;
+    if (this.#tried.length >= this.#table.connectAttempts) return this.destroy();
+    if (this.#cluster) this.#cluster.retries += 1;
+    this.#connect();
+  }
+
+  #touch(): void {
+    if (this.#table.idleMs > 0) this.#context.wheel.arm(this.#timer, this.#table.idleMs);
+    else this.#context.wheel.disarm(this.#timer);
+  }
+
+  /** No connection in time, or nothing said for too long. */
+  #onTimer(): void {
+    if (this.#connected) return this.destroy();
+    if (this.#cluster) this.#cluster.timeouts += 1;
+    this.#upstream?.destroy();
+  }
+
+  /** What the client said to its end may still be on its way to the upstream. */
+  #onClientClose(): void {
+    if (!this.#connected || !this.#client.readableEnded) this.#upstream?.destroy();
+    this.#endIfOver();
+  }
+
+  #endIfOver(): void {
+    if (this.#upstream || !this.#client.closed) return;
+    this.#context.wheel.disarm(this.#timer);
+    this.#context.wheel.disarm(this.#limit);
+    this.#owner.closed(this);
+  }
+}
+
+function pass(from: net.Socket, to: net.Socket, count: (bytes: number) => void): void {
+  from.on('data', (bytes: Buffer) => {
+    count(bytes.length);
+    if (!to.write(bytes) && to.writableLength > 0) from.pause();
+  });
+  to.on('drain', () => from.resume());
+  from.on('end', () => to.end());
+  from.resume();
+}
+
+function chooseTarget(targets: readonly TcpTarget[]): TcpTarget {
+  const [first] = targets;
+  if (!first) throw new Error('a TCP table without a target');
+  if (targets.length === 1) return first;
+  let left = Math.random() * targets.reduce((sum, { weight }) => sum + weight, 0);
+  for (const target of targets) {
+    left -= target.weight;
+    if (left < 0) return target;
+  }
+  return first;
+}
+
+/** As Envoy's hash of a source address: XXH64 of its text. */
+function hashInto(key: PickKey, client: string): void {
+  xxHash64(client.startsWith('::ffff:') ? client.slice(7) : client);
+  key.hashed = true;
+  key.hi = HASH.hi;
+  key.lo = HASH.lo;
+}
