@@ -5,6 +5,7 @@ import type { Clock } from '../lib/clock.ts';
 import { IsthmusError } from '../lib/errors.ts';
 import type { Change, EndpointWord } from '../model/change.ts';
 import { serviceName } from '../model/names.ts';
+import type { LoadReports } from '../model/load.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import {
@@ -21,6 +22,7 @@ import { explain } from './explain/answer.ts';
 import type { Explainer } from './explain/types.ts';
 import { changeJson, pastJson } from './history.ts';
 import { hostAllowed, originAllowed } from './guard.ts';
+import { loadRoutes } from './load.ts';
 import { OVERRIDE_PATH, overrideRoutes } from './overrides.ts';
 import type { OverrideDeps } from './overrides.ts';
 import { readinessText } from './ready.ts';
@@ -43,6 +45,8 @@ export interface AdminDeps extends OverrideDeps {
   readonly proxies: () => readonly ProxyStatus[];
   /** The xDS resources held, decoded; of one node only when it is named. */
   readonly configDump: (node?: string) => unknown;
+  /** What data planes report of their requests. */
+  readonly load: LoadReports;
   readonly ready: () => Readiness;
   readonly explain: Explainer;
   readonly metrics: Metrics;
@@ -68,6 +72,7 @@ export function adminApp(deps: AdminDeps, listenHost: string): Hono {
   });
   healthRoutes(app, deps);
   apiRoutes(app, deps);
+  loadRoutes(app, deps);
   overrideRoutes(app, deps);
   debugRoutes(app, deps);
   app.notFound((c) => refuse(c, 404, ADMIN_NOT_FOUND(`page ${c.req.path}`)));

@@ -45,6 +45,11 @@ export const ADMIN_TIME = defineError(
   () => 'since and at take a time such as 2026-01-02T03:04:05Z',
 );
 
+export const ADMIN_WINDOW = defineError(
+  'ISTHMUS_ADMIN_WINDOW',
+  () => 'window takes a duration such as 30s, at most 10m',
+);
+
 export const ADMIN_TOKEN_MISSING = defineError('ISTHMUS_ADMIN_TOKEN_MISSING', () => 'changes want a token', {
   hint: 'Send `Authorization: Bearer TOKEN` with what is in the file admin-token of the dataDir (or admin.tokenFile). The command takes it from --token-file, ISTHMUS_TOKEN, or ./isthmus-data/admin-token.',
 });

@@ -216,6 +216,33 @@ export interface ProxyJson extends Omit<ProxyStatus, 'connectedSince' | 'types'>
   readonly types: Readonly<Record<string, ProxyTypeJson>>;
 }
 
+/** A row of `/api/v1/load`: requests to one locality of a cluster within the window. */
+export interface LoadJson {
+  readonly service: string;
+  readonly cluster: string;
+  /** The source they went to; '' where the endpoints of several are one pool. */
+  readonly side: string;
+  readonly locality: Locality;
+  /** '' in a sum over nodes. */
+  readonly node: string;
+  readonly reporters: number;
+  readonly successes: number;
+  readonly errors: number;
+  /** Begun, ended or not. */
+  readonly issued: number;
+  /** Thrown away by the data plane; told per cluster, in a row without locality. */
+  readonly dropped: number;
+  /** Under way at the last report. */
+  readonly inProgress: number;
+  /** 0 … 1; null: none ended. */
+  readonly successRate: number | null;
+  /** null: nothing to divide by. */
+  readonly requestsPerSecond: number | null;
+  /** For how much of the window there are reports. */
+  readonly coveredSeconds: number;
+  readonly lastReport: string;
+}
+
 export interface OverrideJson {
   /** Canonical `name.namespace`. */
   readonly service: string;

@@ -6,6 +6,7 @@ import type { BootstrapFlags } from './commands/bootstrap.ts';
 import type { ChangeFlags, EndpointFlags } from './commands/endpoint.ts';
 import type { GetOptions, Kind } from './commands/get.ts';
 import type { HistoryOptions } from './commands/history.ts';
+import type { LoadOptions } from './commands/load.ts';
 import type { ProxyFlags } from './commands/proxy.ts';
 import type { Format } from './output.ts';
 import { version } from './version.ts';
@@ -77,6 +78,14 @@ for (const kind of ['sources', 'services', 'endpoints', 'proxies'] satisfies Kin
     },
   );
 }
+
+asking(get.command('load').argument('[service]', 'a service'))
+  .description('what data planes report of their requests: per service, side and locality')
+  .option('--window <duration>', 'how far back, at most 10m', '1m')
+  .option('--by-node', 'a row for each data plane instead of a sum')
+  .action(async (service: string | undefined, flags: LoadOptions) => {
+    await (await import('./commands/load.ts')).load(service, flags);
+  });
 
 asking(program.command('history').argument('<service>', 'a service, by any of its names'))
   .description('what happened to a service and why, or what it was like at a moment')

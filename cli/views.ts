@@ -1,6 +1,6 @@
 // What the columns of each list are. Stable: scripts cut them by white space; new ones come last. `-o wide` is
 // for people: its cells may have spaces in them.
-import type { EndpointJson, ProxyJson, ServiceJson, SourceJson } from '../admin/types.ts';
+import type { EndpointJson, LoadJson, ProxyJson, ServiceJson, SourceJson } from '../admin/types.ts';
 import type { View } from './output.ts';
 import type { Colour } from './paint.ts';
 import { age, ageOf, percent } from './table.ts';
@@ -124,6 +124,35 @@ export function proxiesView(nowMs: number): View<ProxyJson> {
     ],
     wide: [{ title: 'ERROR', text: (p) => refusals(p).join('; ') }],
     none: 'No proxy is connected.',
+  };
+}
+
+export function loadView(byNode: boolean): View<LoadJson> {
+  return {
+    columns: [
+      { title: 'CLUSTER', text: (l) => l.cluster },
+      { title: 'SIDE', text: (l) => l.side },
+      {
+        title: 'LOCALITY',
+        text: (l) => [l.locality.region, l.locality.zone, l.locality.subZone].filter(Boolean).join('/'),
+      },
+      ...(byNode ? [{ title: 'NODE', text: (l: LoadJson) => l.node }] : []),
+      { title: 'RPS', text: (l) => l.requestsPerSecond?.toFixed(1) ?? '' },
+      {
+        title: 'SUCCESS',
+        text: (l) => (l.successRate === null ? '' : `${(l.successRate * 100).toFixed(2)}%`),
+      },
+      { title: 'ERRORS', text: (l) => String(l.errors), colour: (l) => (l.errors > 0 ? 'red' : undefined) },
+      { title: 'DROPPED', text: (l) => String(l.dropped) },
+      { title: 'PROXIES', text: (l) => String(l.reporters) },
+    ],
+    wide: [
+      { title: 'OK', text: (l) => String(l.successes) },
+      { title: 'ISSUED', text: (l) => String(l.issued) },
+      { title: 'IN-PROGRESS', text: (l) => String(l.inProgress) },
+      { title: 'LAST', text: (l) => l.lastReport },
+    ],
+    none: 'No data plane reported requests in this time.',
   };
 }
 

@@ -79,7 +79,12 @@ export async function startControlPlane(
     });
     closers.push(() => aggregator.close());
     closers.push(followLastKnownGood(config, aggregator, sourceDeps));
-    const xds = createXdsServer({ log, clock, metrics });
+    const xds = createXdsServer({
+      log,
+      clock,
+      metrics,
+      loadReportIntervalMs: config.xds.loadReportInterval,
+    });
     closers.push(() => xds.close({ drainMs: deps.drainMs }));
     const ready = () => readiness(aggregator.current, [...expected.values()].flat());
     aggregator.subscribe((snapshot) => {
@@ -114,6 +119,7 @@ export async function startControlPlane(
       snapshot: () => aggregator.current,
       proxies: () => xds.proxies(),
       history: journal?.history(aggregator),
+      load: xds.load,
       configDump: (node) => xds.configDump(node),
       ready,
       overrides,

@@ -313,7 +313,13 @@ export const configSchema = z.strictObject({
   merge: z.strictObject(ruleFields).prefault({}),
   /** Files and directories of resources, relative to the config file. */
   resources: z.array(z.string().min(1)).default([]),
-  xds: z.strictObject({ plaintext: listenAddress.default('127.0.0.1:15010') }).prefault({}),
+  xds: z
+    .strictObject({
+      plaintext: listenAddress.default('127.0.0.1:15010'),
+      /** How often data planes report what became of their requests. */
+      loadReportInterval: duration('10s'),
+    })
+    .prefault({}),
   admin: z
     .strictObject({
       listen: listenAddress.default('127.0.0.1:15080'),

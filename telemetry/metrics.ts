@@ -173,5 +173,23 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
         registers,
       }),
     },
+    load: {
+      streams: new Gauge({
+        name: 'isthmus_load_streams',
+        help: 'Data planes that report their load',
+        registers,
+      }),
+      requests: new Counter({
+        name: 'isthmus_load_requests_total',
+        help: 'Requests that data planes report by the source they went to and by outcome',
+        labelNames: ['source', 'outcome'],
+        registers,
+      }),
+      ignored: new Counter({
+        name: 'isthmus_load_reports_ignored_total',
+        help: 'Reports of clusters that are not served, or beyond what is kept',
+        registers,
+      }),
+    },
   };
 }

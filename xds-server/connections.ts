@@ -5,10 +5,11 @@ import { randomBytes } from 'node:crypto';
 import { status } from '@grpc/grpc-js';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { Clock } from '../lib/clock.ts';
-import { IsthmusError, describeError, toError } from '../lib/errors.ts';
+import { describeError } from '../lib/errors.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { callStatus, statusOf } from './call-status.ts';
 import type { Changes } from './dialect.ts';
 import type { Groups } from './groups.ts';
 import type { ClientNode } from './node.ts';
@@ -31,9 +32,6 @@ export interface ConnectionsOptions {
   readonly writer: ResponseWriter;
   gate(): Gate;
 }
-
-/** A status text travels in the trailers, which have little room. */
-const MAX_DETAILS_LENGTH = 512;
 
 export class Connections {
   readonly #o: ConnectionsOptions;
@@ -167,7 +165,7 @@ class Connection {
   end(code: status, details: string): void {
     if (this.#over) return;
     this.#forget();
-    this.#call.emit('error', { code, details: details.slice(0, MAX_DETAILS_LENGTH) });
+    this.#call.emit('error', callStatus(code, details));
   }
 
   /** What goes wrong here stays here. */
@@ -198,10 +196,4 @@ class Connection {
     this.#stream.close();
     this.#leave();
   }
-}
-
-function statusOf(thrown: unknown): { code: status; details: string } {
-  const error = toError(thrown);
-  if (!(error instanceof IsthmusError)) return { code: status.INTERNAL, details: 'internal error' };
-  return { code: status.INVALID_ARGUMENT, details: `${error.code}: ${error.message}` };
 }

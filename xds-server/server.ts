@@ -5,6 +5,7 @@ import { Server, ServerCredentials, status } from '@grpc/grpc-js';
 import { parseListenAddress } from '../config/schema.ts';
 import type { Clock } from '../lib/clock.ts';
 import { defineError, describeError } from '../lib/errors.ts';
+import type { LoadReports } from '../model/load.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
 import type { FederationSnapshot } from '../model/snapshot.ts';
 import { toJson } from '../proto/json.ts';
@@ -16,7 +17,10 @@ import { Connections } from './connections.ts';
 import { hasChanges } from './dialect.ts';
 import type { ResourceSet } from './dialect.ts';
 import { Groups } from './groups.ts';
+import { LOAD_SERVICE, LoadService } from './load/service.ts';
+import { LoadStore } from './load/store.ts';
 import { addDiscovery } from './services/discovery.ts';
+import { SideCalls, addStream } from './services/side-calls.ts';
 import { MESSAGE_NAME, PUSH_ORDER } from './types.ts';
 import type { View } from './view.ts';
 import { ResponseWriter } from './wire/response.ts';
@@ -30,6 +34,8 @@ export interface XdsServerOptions {
    * comes). Default 60,000 ms.
    */
   readonly startupTimeoutMs?: number;
+  /** How often data planes report their load. Default 10,000 ms. */
+  readonly loadReportIntervalMs?: number;
 }
 
 export interface XdsServer {
@@ -42,6 +48,8 @@ export interface XdsServer {
   proxies(): readonly ProxyStatus[];
   /** What a node sees (any node: what all see), in Envoy's JSON. undefined when no such node is connected. */
   configDump(node?: string): Json | undefined;
+  /** What data planes report of their requests. */
+  readonly load: LoadReports;
   /** Ends streams with UNAVAILABLE, so that clients come back elsewhere or later. */
   close(options: { readonly drainMs: number }): Promise<void>;
 }
@@ -55,11 +63,27 @@ export const LISTEN_FAILED = defineError(
 /** Delta's first message lists every resource a client holds; gRPC's default of 4 MiB refuses big ones. */
 const MAX_REQUEST_BYTES = 32 * 1024 * 1024;
 
+const STOPPING = 'the control plane is stopping';
+
 export function createXdsServer(options: XdsServerOptions): XdsServer {
   const { log, clock, metrics } = options;
   const catalogue = new Catalogue((service, error) =>
     log.error({ service, error: describeError(error) }, 'service cannot be served; its last resources stay'),
   );
+  const groups = new Groups(catalogue);
+  let services: FederationSnapshot['services'] = new Map();
+  const calls = new SideCalls(log, metrics);
+  const load = new LoadStore({
+    clock,
+    metrics,
+    sourcesOf: (service) => [...(services.get(service)?.shards.keys() ?? [])],
+  });
+  const loadService = new LoadService({
+    store: load,
+    groups,
+    metrics,
+    intervalMs: options.loadReportIntervalMs ?? 10_000,
+  });
   const startupTimeoutMs = options.startupTimeoutMs ?? 60_000;
   const startedAt = clock.monotonic();
   let ready = false;
@@ -67,7 +91,7 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
     log,
     clock,
     metrics,
-    groups: new Groups(catalogue),
+    groups,
     writer: new ResponseWriter(`isthmus/${hostname()}`),
     gate() {
       if (ready) return 'open';
@@ -79,13 +103,17 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
       log.warn('not every required source answered in time; serving what is known, removing nothing');
     connections.pump();
   });
-  const server = grpcServer(connections);
+  const server = grpcServer();
+  addDiscovery(server, connections);
+  addStream(server, calls, LOAD_SERVICE, 'StreamLoadStats', (call) => loadService.handle(call));
 
   return {
     update(snapshot) {
+      services = snapshot.services;
       const changes = catalogue.update(snapshot);
       if (hasChanges(changes)) connections.touch(changes);
       catalogue.grpc.release((type, name) => connections.wants(type, name));
+      if (hasChanges(changes)) loadService.clustersChanged();
     },
     setReady(value) {
       if (ready === value) return;
@@ -99,16 +127,18 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
       const view = node === undefined ? catalogue : connections.viewOf(node);
       return view ? dump(view) : undefined;
     },
+    load,
     async close({ drainMs }) {
       cancelStartup();
-      connections.endAll(status.UNAVAILABLE, 'the control plane is stopping');
+      connections.endAll(status.UNAVAILABLE, STOPPING);
+      calls.endAll(status.UNAVAILABLE, STOPPING);
       await shutdown(server, drainMs, clock);
     },
   };
 }
 
-function grpcServer(connections: Connections): Server {
-  const server = new Server({
+function grpcServer(): Server {
+  return new Server({
     'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
     'grpc.max_send_message_length': -1,
     // Its own bookkeeping of each message, which nobody reads here.
@@ -119,8 +149,6 @@ function grpcServer(connections: Connections): Server {
     'grpc.keepalive_timeout_ms': 20_000,
     'grpc.max_concurrent_streams': 1_000,
   });
-  addDiscovery(server, connections);
-  return server;
 }
 
 async function listen(server: Server, address: string): Promise<{ readonly port: number }> {

@@ -43,6 +43,14 @@ export function envoyBootstrap(options: BootstrapOptions): Readonly<Record<strin
       cds_config: ads,
       lds_config: ads,
     },
+    // What became of the requests, for `isthmus get load` and the gates of migrations.
+    cluster_manager: {
+      load_stats_config: {
+        api_type: 'GRPC',
+        transport_api_version: 'V3',
+        grpc_services: [{ envoy_grpc: { cluster_name: XDS_CLUSTER } }],
+      },
+    },
     static_resources: { clusters: [xdsCluster(options.xds)] },
     stats_config: { use_all_default_tags: false, stats_tags: STATS_TAGS },
   };

@@ -19,6 +19,8 @@ const KEEP_ALIVE_MS = 600_000;
 export async function startBackend(name: string, address = '127.0.0.1', port = 0): Promise<Backend> {
   const server = createServer((request, response) => {
     request.resume();
+    // A caller that wants a failure asks for it.
+    response.statusCode = Number(request.headers['x-answer-status'] ?? 200);
     request.on('end', () => response.end(name));
   });
   server.keepAliveTimeout = KEEP_ALIVE_MS;

@@ -22,19 +22,20 @@ export interface ControlPlaneProcess {
 
 /**
  * @param folder where isthmus.yaml is written; the test removes it. @param more fields of the config beside the
- * sources and addresses. Resolves when it is ready.
+ * sources and addresses. @param xds more fields of `xds`. Resolves when it is ready.
  */
 export async function startControlPlane(
   folder: string,
   sources: readonly object[],
   more: object = {},
+  xds: object = {},
 ): Promise<ControlPlaneProcess> {
   const [xdsPort, adminPort] = [await freePort(), await freePort()];
   const config = join(folder, 'isthmus.yaml');
   const settings = {
     ...more,
     sources,
-    xds: { plaintext: `127.0.0.1:${xdsPort}` },
+    xds: { ...xds, plaintext: `127.0.0.1:${xdsPort}` },
     admin: { listen: `127.0.0.1:${adminPort}` },
   };
   // JSON is YAML.

@@ -48,6 +48,7 @@ export async function startPingedWorld(): Promise<PingedWorld> {
     snapshot: () => aggregator.current,
     proxies: () => [],
     configDump: () => null,
+    load: { rows: () => [] },
     ready: () => ({ ready: true, checks: [] }),
     overrides: NO_OVERRIDES,
     mayWrite: () => Promise.resolve(undefined),

@@ -51,6 +51,7 @@ function options(over: Partial<AdminOptions> = {}): AdminOptions {
       ]),
     overrides: NO_OVERRIDES,
     mayWrite: () => Promise.resolve(undefined),
+    load: { rows: () => [] },
     metrics: createMetrics(),
     clock: new ManualClock(NOW),
     explain: {

@@ -34,6 +34,7 @@ const build = (file: string): Hono =>
         policyOrigin: () => 'default',
         leftOut: { of: () => [], names: () => [] },
       },
+      load: { rows: () => [] },
       metrics: createMetrics(),
       clock: new ManualClock(NOW),
       log,

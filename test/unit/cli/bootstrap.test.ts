@@ -47,6 +47,15 @@ describe('the Envoy bootstrap', () => {
     });
   });
 
+  it('reports its load to the control plane', () => {
+    expect(envoyBootstrap(OPTIONS)['cluster_manager']).toMatchObject({
+      load_stats_config: {
+        api_type: 'GRPC',
+        grpc_services: [{ envoy_grpc: { cluster_name: 'isthmus_xds' } }],
+      },
+    });
+  });
+
   it('speaks incremental ADS, v3', () => {
     expect(envoyBootstrap(OPTIONS)['dynamic_resources']).toMatchObject({
       ads_config: {

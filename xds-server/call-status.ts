@@ -1,0 +1,23 @@
+// What an error says to the client whose call it ends.
+import { status } from '@grpc/grpc-js';
+import { IsthmusError, toError } from '../lib/errors.ts';
+
+/** A status text travels in the trailers, which have little room. */
+const MAX_DETAILS_LENGTH = 512;
+
+export interface CallStatus {
+  readonly code: status;
+  readonly details: string;
+}
+
+/** Our own errors are about the client's request; of any other the client is told nothing. */
+export function statusOf(thrown: unknown): CallStatus {
+  const error = toError(thrown);
+  if (!(error instanceof IsthmusError)) return { code: status.INTERNAL, details: 'internal error' };
+  return callStatus(status.INVALID_ARGUMENT, `${error.code}: ${error.message}`);
+}
+
+export const callStatus = (code: status, details: string): CallStatus => ({
+  code,
+  details: details.slice(0, MAX_DETAILS_LENGTH),
+});

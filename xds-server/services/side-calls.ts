@@ -1,0 +1,98 @@
+// The open calls of the services beside discovery (load reports, health checks, client status, reflection):
+// each has a handler of its own, and what goes wrong in one ends that call and nothing else.
+import { status } from '@grpc/grpc-js';
+import type { Server, ServerDuplexStream } from '@grpc/grpc-js';
+import { describeError } from '../../lib/errors.ts';
+import type { Logger } from '../../telemetry/logger.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
+import { callStatus, statusOf } from '../call-status.ts';
+import { bidirectional } from './bytes.ts';
+
+export type BytesCall = ServerDuplexStream<Buffer, Buffer>;
+
+export interface SideHandler {
+  /** Throws an IsthmusError for a message that is none; the call ends with INVALID_ARGUMENT then. */
+  receive(bytes: Buffer): void;
+  /** Called once, however the call ended. */
+  over?(): void;
+}
+
+/** What a handler may do with its call. */
+export interface SideCall {
+  /** Dropped once the call is over. */
+  send(bytes: Buffer): void;
+  /** Runs `work` as a message would be handled: what it throws ends the call. */
+  guard(work: () => void): void;
+}
+
+export class SideCalls {
+  readonly #log: Logger;
+  readonly #metrics: Metrics;
+  readonly #open = new Set<(code: status, details: string) => void>();
+
+  constructor(log: Logger, metrics: Metrics) {
+    this.#log = log;
+    this.#metrics = metrics;
+  }
+
+  /** @param service for the log. */
+  open(service: string, call: BytesCall, handle: (side: SideCall) => SideHandler): void {
+    let ended = false;
+    const forget = () => {
+      if (ended) return;
+      ended = true;
+      this.#open.delete(end);
+      handler.over?.();
+    };
+    const end = (code: status, details: string) => {
+      if (ended) return;
+      forget();
+      call.emit('error', callStatus(code, details));
+    };
+    const guard = (work: () => void) => {
+      if (ended) return;
+      try {
+        work();
+      } catch (thrown) {
+        const { code, details } = statusOf(thrown);
+        this.#metrics.xds.streamErrors.inc({ code: status[code] });
+        this.#log.warn({ service, error: describeError(thrown) }, 'call ended');
+        end(code, details);
+      }
+    };
+    const handler = handle({
+      guard,
+      send: (bytes) => {
+        if (!ended) call.write(bytes);
+      },
+    });
+    this.#open.add(end);
+    call.on('data', (bytes: Buffer) => guard(() => handler.receive(bytes)));
+    call.on('end', () => {
+      forget();
+      call.end();
+    });
+    call.on('error', forget);
+    call.on('cancelled', forget);
+    call.on('close', forget);
+  }
+
+  /** Ends every call, so that clients come back elsewhere or later. */
+  endAll(code: status, details: string): void {
+    for (const end of this.#open) end(code, details);
+  }
+}
+
+/** Puts a service of one method, both ways, on a server. */
+export function addStream(
+  server: Server,
+  calls: SideCalls,
+  service: string,
+  method: string,
+  handle: (side: SideCall) => SideHandler,
+): void {
+  server.addService(
+    { [method]: bidirectional(service, method) },
+    { [method]: (call: BytesCall) => calls.open(service, call, handle) },
+  );
+}
