@@ -4,11 +4,14 @@ import { TYPE_URL } from './types.ts';
 import type { ResourceType } from './types.ts';
 import { backwards } from './wire/backward-writer.ts';
 import type { BackwardWriter } from './wire/backward-writer.ts';
+import { bytesOf, fieldOf, pieceOf, rope } from './wire/rope.ts';
+import type { Piece } from './wire/rope.ts';
+import { textField } from './wire/writer.ts';
 
 export interface EncodedResource {
   readonly type: ResourceType;
   readonly name: string;
-  /** Hash of the bytes: equal content has equal versions on every replica and after every restart. */
+  /** Hash of the bytes or of all their parts: equal content has equal versions on every replica, whenever. */
   readonly version: string;
   readonly bytes: Buffer;
   /** Ready-made `resources` entry (field 2) of a DeltaDiscoveryResponse. */
@@ -43,6 +46,16 @@ export function encodedResource(
   to.text(1, version);
   to.close(2, 0);
   return new Whole(type, name, version, to.copy(), { afterBytes, beforeBytes, beforeAny }, options);
+}
+
+/** A resource of very many parts that is put together when somebody is to be sent it. */
+export function composedResource(
+  type: ResourceType,
+  name: string,
+  version: string,
+  content: Piece,
+): EncodedResource {
+  return new Composed(type, name, version, content);
 }
 
 /** Distances from the end of `delta`. */
@@ -96,5 +109,54 @@ class Whole implements EncodedResource {
   #part(before: number): Buffer {
     const { length } = this.delta;
     return this.delta.subarray(length - before, length - this.#afterBytes);
+  }
+}
+
+class Composed implements EncodedResource {
+  readonly type: ResourceType;
+  readonly name: string;
+  readonly version: string;
+  readonly dependents = NO_NAMES;
+  readonly empty = false;
+  #content: Piece;
+  #whole: EncodedResource | undefined;
+
+  constructor(type: ResourceType, name: string, version: string, content: Piece) {
+    this.type = type;
+    this.name = name;
+    this.version = version;
+    this.#content = content;
+  }
+
+  get bytes(): Buffer {
+    return this.#get().bytes;
+  }
+
+  get delta(): Buffer {
+    return this.#get().delta;
+  }
+
+  get sotw(): Buffer {
+    return this.#get().sotw;
+  }
+
+  #get(): EncodedResource {
+    this.#whole ??= this.#compose();
+    return this.#whole;
+  }
+
+  #compose(): EncodedResource {
+    const { type, name, version } = this;
+    const any = fieldOf(2, rope([pieceOf(textField(1, TYPE_URL[type])), fieldOf(2, this.#content)]));
+    const afterAny = pieceOf(textField(3, name));
+    const delta = bytesOf(fieldOf(2, rope([pieceOf(textField(1, version)), any, afterAny])));
+    const cuts = {
+      afterBytes: afterAny.length,
+      beforeBytes: afterAny.length + this.#content.length,
+      beforeAny: afterAny.length + any.length,
+    };
+    // Its parts are not needed any more.
+    this.#content = rope([]);
+    return new Whole(type, name, version, delta, cuts, {});
   }
 }

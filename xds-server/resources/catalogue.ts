@@ -16,8 +16,7 @@ import { clustersOf } from './cluster-names.ts';
 import { buildCluster } from './clusters.ts';
 import { buildEndpoints } from './endpoints.ts';
 import { GrpcDialect } from './grpc/dialect.ts';
-import { buildOutboundRoutes, buildRouteFragment } from './routes.ts';
-import type { RouteFragment } from './routes.ts';
+import { RouteTable } from './route-table.ts';
 
 export class Catalogue implements DialectSource {
   /** What proxyless gRPC clients see of the same services. */
@@ -37,8 +36,7 @@ export class Catalogue implements DialectSource {
   #slices: ReadonlyMap<string, ServiceShards> = new Map();
   readonly #clustersOf = new Map<string, readonly string[]>();
   readonly #authorities = new Authorities();
-  /** By service, then one fragment per cluster. */
-  readonly #fragments = new Map<string, readonly RouteFragment[]>();
+  readonly #routes = new RouteTable();
   readonly #onFault: (service: string, error: Error) => void;
   readonly #changes = new Map<ResourceType, Set<string>>();
 
@@ -47,7 +45,7 @@ export class Catalogue implements DialectSource {
     this.#onFault = onFault;
     this.grpc = new GrpcDialect(this);
     // A listener names the route configuration from the first moment on: an empty one, not none.
-    this.#set(buildOutboundRoutes([]));
+    this.#set(this.#routes.resource());
   }
 
   get(type: ResourceType, name: string): EncodedResource | undefined {
@@ -145,15 +143,8 @@ export class Catalogue implements DialectSource {
   }
 
   #route(services: ReadonlySet<string>): void {
-    for (const service of services) {
-      const parts = this.#authorities
-        .of(service)
-        .map((a) => buildRouteFragment(a.cluster, a.domains, a.headers));
-      if (parts.length === 0) this.#fragments.delete(service);
-      else this.#fragments.set(service, parts);
-    }
-    const ordered = [...this.#fragments].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, parts]) => parts);
-    this.#set(buildOutboundRoutes(ordered));
+    for (const service of services) this.#routes.set(service, this.#authorities.of(service));
+    this.#set(this.#routes.resource());
   }
 
   #set(resource: EncodedResource): void {

@@ -1,18 +1,26 @@
 // The route configuration `outbound`: a virtual host per cluster, found by authority, and the virtual host
 // `*`, which looks the header `service` (then `servicename`) up in constant time. Each service's part is
 // encoded once and spliced, so a changed alias re-encodes that service only.
+import { contentHash } from '../../lib/hash.ts';
+import type { Chunks } from '../../lib/sorted-chunks.ts';
 import { encode, packAny, typeUrl } from '../../proto/codec.ts';
 import type { RetryPolicy } from '../../proto/gen/types/envoy/config/route/v3/RetryPolicy.ts';
 import type { Route } from '../../proto/gen/types/envoy/config/route/v3/Route.ts';
-import type { VirtualHost } from '../../proto/gen/types/envoy/config/route/v3/VirtualHost.ts';
-import { encodedResource } from '../resource.ts';
+import type { RouteAction } from '../../proto/gen/types/envoy/config/route/v3/RouteAction.ts';
+import { composedResource } from '../resource.ts';
 import type { EncodedResource } from '../resource.ts';
-import { field, messageField, textField } from '../wire/writer.ts';
+import { SetVersion } from '../set-version.ts';
+import { backwards } from '../wire/backward-writer.ts';
+import type { BackwardWriter } from '../wire/backward-writer.ts';
+import { bytesOf, fieldOf, pieceOf, rope } from '../wire/rope.ts';
+import type { Piece } from '../wire/rope.ts';
+import { textField } from '../wire/writer.ts';
+import type { ClusterAuthorities } from './authorities.ts';
 
 export const OUTBOUND_ROUTES = 'outbound';
 
 const ROUTE = 'envoy.config.route.v3.Route';
-const VIRTUAL_HOST = 'envoy.config.route.v3.VirtualHost';
+const ACTION = 'envoy.config.route.v3.RouteAction';
 const EXTENSION = 'xds.core.v3.TypedExtensionConfig';
 const HEADER_INPUT = 'envoy.type.matcher.v3.HttpRequestHeaderMatchInput';
 const PREVIOUS_HOSTS = 'envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate';
@@ -20,72 +28,146 @@ const PREVIOUS_HOSTS = 'envoy.extensions.retry.host.previous_hosts.v3.PreviousHo
 /** The headers by which a caller may name a service, the first one that is known wins. */
 const SERVICE_HEADERS = ['service', 'servicename'] as const;
 
-/** The encoded part of one cluster. */
+/** The encoded part of one service. */
 export interface RouteFragment {
-  /** Field 2 of RouteConfiguration: the cluster's virtual host; empty when no authority names it. */
-  readonly virtualHost: Buffer;
-  /** Entries (field 1) of MatchMap.map, one per header value. */
-  readonly headerEntries: Buffer;
+  /**
+   * First fields 2 of RouteConfiguration: a virtual host for each cluster that an authority names. Then entries
+   * (field 1) of MatchMap.map, one per header value.
+   */
+  readonly bytes: Buffer;
+  /** Where the entries begin. */
+  readonly entriesAt: number;
 }
 
-/** @param domains authorities, with or without port. @param headers header values. Both unique over all clusters. */
-export function buildRouteFragment(
-  cluster: string,
-  domains: readonly string[],
-  headers: readonly string[],
-): RouteFragment {
-  const route = routeTo(cluster);
-  const virtualHost: VirtualHost = { name: cluster, domains: [...domains], routes: [route] };
-  // OnMatch.action (2) = TypedExtensionConfig{name, typed_config}.
-  const action = field(2, encode(EXTENSION, { name: cluster, typed_config: packAny(ROUTE, route) }));
+/** @param clusters of one service. Domains and header values are unique over all services. */
+export function buildRouteFragment(clusters: readonly ClusterAuthorities[]): RouteFragment {
+  const to = backwards();
+  for (const { cluster, headers } of clusters.toReversed()) {
+    for (const header of headers.toReversed()) writeHeaderEntry(to, cluster, header);
+  }
+  const entries = to.length;
+  for (const { cluster, domains } of clusters.toReversed()) {
+    if (domains.length > 0) writeVirtualHost(to, cluster, domains);
+  }
+  const bytes = to.copy();
+  return { bytes, entriesAt: bytes.length - entries };
+}
+
+/** VirtualHost: name 1, domains 2, routes 3. */
+function writeVirtualHost(to: BackwardWriter, cluster: string, domains: readonly string[]): void {
+  const end = to.length;
+  writeRoute(to, cluster);
+  to.close(3, end);
+  for (const domain of domains.toReversed()) to.text(2, domain);
+  to.text(1, cluster);
+  to.close(2, end);
+}
+
+/** MatchMap.map's entry: key 1, value 2 (OnMatch { action 2: TypedExtensionConfig { name 1, typed_config 2 } }). */
+function writeHeaderEntry(to: BackwardWriter, cluster: string, header: string): void {
+  const end = to.length;
+  writeRoute(to, cluster);
+  to.close(2, end);
+  to.text(1, typeUrl(ROUTE));
+  to.close(2, end);
+  to.text(1, cluster);
+  to.close(2, end);
+  to.close(2, end);
+  to.text(1, header);
+  to.close(1, end);
+}
+
+/** Route: match 1, route 2 { cluster 1 }. Only the cluster differs from service to service. */
+function writeRoute(to: BackwardWriter, cluster: string): void {
+  const { match, action } = routeTemplate();
+  const end = to.length;
+  to.raw(action);
+  to.text(1, cluster);
+  to.close(2, end);
+  to.raw(match);
+}
+
+interface RouteTemplate {
+  /** Field 1 of Route. */
+  readonly match: Buffer;
+  /** RouteAction but for its cluster, which is its first field. */
+  readonly action: Buffer;
+}
+
+let template: RouteTemplate | undefined;
+
+function routeTemplate(): RouteTemplate {
+  template ??= {
+    match: encode<Route>(ROUTE, { match: { prefix: '/' } }),
+    action: encode(ACTION, routeAction()),
+  };
+  return template;
+}
+
+/**
+ * @param parts in the order of the services' names, so that equal content gives equal bytes.
+ * @param version of all parts.
+ */
+export function buildOutboundRoutes(parts: Chunks<RouteFragment>, version: SetVersion): EncodedResource {
+  return composedResource('rds', OUTBOUND_ROUTES, version.with(frameVersion()), assemble(parts));
+}
+
+/** RouteConfiguration: name 1, virtual_hosts 2; the last one is `*`, where there is a header to look for. */
+function assemble(parts: Chunks<RouteFragment>): Piece {
+  const hosts = partsOf(parts, 'hosts');
+  const map = partsOf(parts, 'entries');
+  const name = pieceOf(textField(1, OUTBOUND_ROUTES));
+  if (map.length === 0) return rope([name, hosts]);
+  const any = [pieceOf(textField(1, '*')), pieceOf(textField(2, '*'))];
+  // VirtualHost{name 1, domains 2, matcher 21}
+  return rope([name, hosts, fieldOf(2, rope([...any, fieldOf(21, headerMatcher(SERVICE_HEADERS, map))]))]);
+}
+
+function partsOf(parts: Chunks<RouteFragment>, which: 'hosts' | 'entries'): Piece {
+  const range = ({ bytes, entriesAt }: RouteFragment): readonly [number, number] =>
+    which === 'hosts' ? [0, entriesAt] : [entriesAt, bytes.length];
+  let length = 0;
+  for (const chunk of parts) {
+    for (const part of chunk) {
+      const [from, to] = range(part);
+      length += to - from;
+    }
+  }
   return {
-    virtualHost: domains.length === 0 ? Buffer.alloc(0) : field(2, encode(VIRTUAL_HOST, virtualHost)),
-    headerEntries: Buffer.concat(
-      headers.map((value) => messageField(1, [textField(1, value), field(2, action)])),
-    ),
+    length,
+    put(into, at) {
+      let end = at;
+      for (const chunk of parts) for (const part of chunk) end += part.bytes.copy(into, end, ...range(part));
+    },
   };
 }
 
-/** @param fragments in a stable order (by cluster name), so that equal content gives equal bytes. */
-export function buildOutboundRoutes(fragments: readonly RouteFragment[]): EncodedResource {
-  const map = Buffer.concat(fragments.map((f) => f.headerEntries));
-  const parts = [textField(1, OUTBOUND_ROUTES), ...fragments.map((f) => f.virtualHost)];
-  if (map.length > 0) {
-    // VirtualHost{name 1, domains 2, matcher 21}; 21 needs a two-byte tag, hence the library's encoder
-    // for the outer message would copy the map twice: the tag is written by hand.
-    const matcher = headerMatcher(SERVICE_HEADERS, map);
-    parts.push(messageField(2, [textField(1, '*'), textField(2, '*'), wideField(21, matcher)]));
-  }
-  return encodedResource('rds', OUTBOUND_ROUTES, Buffer.concat(parts));
-}
-
 /** Matcher{matcher_tree 2 {input 1, exact_match_map 2}, on_no_match 3 {matcher 1}} for each header in turn. */
-function headerMatcher(headers: readonly string[], map: Buffer): Buffer {
+function headerMatcher(headers: readonly string[], map: Piece): Piece {
   const [header, ...rest] = headers;
-  if (header === undefined) return Buffer.alloc(0);
+  if (header === undefined) return rope([]);
   const input = encode(EXTENSION, {
     name: header,
     typed_config: packAny(HEADER_INPUT, { header_name: header }),
   });
-  const tree = messageField(2, [field(1, input), field(2, map)]);
+  const tree = fieldOf(2, rope([fieldOf(1, pieceOf(input)), fieldOf(2, map)]));
   if (rest.length === 0) return tree;
-  return Buffer.concat([tree, messageField(3, [field(1, headerMatcher(rest, map))])]);
+  return rope([tree, fieldOf(3, fieldOf(1, headerMatcher(rest, map)))]);
 }
 
-/** A length-delimited field whose number is 16…2047. */
-function wideField(number: number, bytes: Buffer): Buffer {
-  const narrow = field(1, bytes);
-  const tag = (number << 3) | 2;
-  return Buffer.concat([Buffer.from([(tag & 127) | 128, tag >> 7]), narrow.subarray(1)]);
+let frame: SetVersion | undefined;
+
+/** What is around the parts belongs to the version, too: another release may put something else there. */
+function frameVersion(): SetVersion {
+  if (frame) return frame;
+  frame = new SetVersion();
+  const one = [[{ bytes: Buffer.from([0, 0]), entriesAt: 1 }]];
+  frame.add({ version: contentHash(bytesOf(assemble(one))) });
+  return frame;
 }
 
-function routeTo(cluster: string): Route {
-  return {
-    match: { prefix: '/' },
-    // Timeout 0 is "none": the caller's own deadline holds; Envoy's default of 15 s would cut streams.
-    route: { cluster, timeout: {}, retry_policy: retryPolicy(2) },
-  };
-}
+/** Timeout 0 is "none": the caller's own deadline holds; Envoy's default of 15 s would cut streams. */
+const routeAction = (): RouteAction => ({ timeout: {}, retry_policy: retryPolicy(2) });
 
 /** Only failures after which the request cannot have been handled, each time on a host not tried yet. */
 export function retryPolicy(retries: number): RetryPolicy {
