@@ -79,6 +79,12 @@ export const ADMIN_CONTENT_TYPE = defineError(
 
 export const ADMIN_BODY = defineError('ISTHMUS_ADMIN_BODY', (problems: string) => problems);
 
+export const ADMIN_TAKEN_BACK = defineError(
+  'ISTHMUS_ADMIN_TAKEN_BACK',
+  () => 'another replica took it back in the same instant',
+  { hint: 'Look at what is set now, and set it again if it is still wanted.' },
+);
+
 export const ADMIN_BODY_SIZE = defineError(
   'ISTHMUS_ADMIN_BODY_SIZE',
   (max: number) => `the body is larger than ${max} bytes`,

@@ -7,7 +7,8 @@ import { IsthmusError, describeError } from '../lib/errors.ts';
 import type { EndpointOverride, PlacedOverride } from '../model/rules.ts';
 import type { FederationSnapshot } from '../model/snapshot.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { ADMIN_BODY, ADMIN_BODY_SIZE, ADMIN_CONTENT_TYPE } from './errors.ts';
+import { ADMIN_BODY, ADMIN_BODY_SIZE, ADMIN_CONTENT_TYPE, ADMIN_TAKEN_BACK } from './errors.ts';
+import { etag, expectedRevision } from './expected.ts';
 import { overrideBody, problemsOf, removalBody } from './override-body.ts';
 import { targetOf } from './override-target.ts';
 import type { Target } from './override-target.ts';
@@ -23,8 +24,8 @@ export const OVERRIDE_PATH = '/api/v1/services/:name/endpoints/:address/override
 
 interface Outcome<T> {
   readonly placed: T;
-  /** Why it is not kept over a restart; '' when it is. */
-  readonly unsaved: string;
+  /** What the operator should know of it. */
+  readonly notes: readonly string[];
 }
 
 /** The book of overrides, as the aggregator keeps it. */
@@ -34,9 +35,15 @@ export interface OverrideDesk {
   set(
     service: string,
     key: string,
-    wish: Omit<EndpointOverride, 'until'> & { readonly forMs: number },
-  ): Promise<Outcome<PlacedOverride>>;
-  remove(service: string, key: string, by: string): Promise<Outcome<PlacedOverride | undefined>>;
+    wish: Omit<EndpointOverride, 'until' | 'since'> & { readonly forMs: number },
+    expected?: string | null,
+  ): Promise<Outcome<PlacedOverride | undefined>>;
+  remove(
+    service: string,
+    key: string,
+    by: string,
+    expected?: string | null,
+  ): Promise<Outcome<PlacedOverride | undefined>>;
 }
 
 export interface OverrideDeps {
@@ -66,21 +73,35 @@ export function overrideRoutes(app: Hono, deps: OverrideDeps): void {
   app.put(OVERRIDE_PATH, limit, async (c) => {
     const [target, body] = await readBoth(c, deps, overrideBody);
     const { for: forMs, ...wish } = body;
-    try {
-      const { placed, unsaved } = await overrides.set(target.service, target.key, { ...wish, forMs });
-      const json = overrideJson(placed, overrides.now());
-      return c.json<OverrideSetJson>({ ...json, notes: notesOf(target, unsaved) });
-    } catch (thrown) {
-      if (thrown instanceof IsthmusError) return refuse(c, 409, thrown);
-      throw thrown;
-    }
+    return orConflict(c, async () => {
+      const expected = expectedRevision((name) => c.req.header(name));
+      const set = await overrides.set(target.service, target.key, { ...wish, forMs }, expected);
+      // Another replica may have taken it back in the same instant.
+      if (!set.placed) return refuse(c, 409, ADMIN_TAKEN_BACK());
+      c.header('etag', etag(set.placed.revision));
+      const json = overrideJson(set.placed, overrides.now());
+      return c.json<OverrideSetJson>({ ...json, notes: [...notesOf(target), ...set.notes] });
+    });
   });
   app.delete(OVERRIDE_PATH, limit, async (c) => {
     const [{ service, key }, { by }] = await readBoth(c, deps, removalBody);
-    const { placed, unsaved } = await overrides.remove(service, key, by);
-    const removed = placed ? overrideJson(placed, overrides.now()) : null;
-    return c.json<OverrideRemovedJson>({ service, address: key, removed, notes: notSaved(unsaved) });
+    return orConflict(c, async () => {
+      const expected = expectedRevision((name) => c.req.header(name));
+      const { placed, notes } = await overrides.remove(service, key, by, expected);
+      const removed = placed ? overrideJson(placed, overrides.now()) : null;
+      return c.json<OverrideRemovedJson>({ service, address: key, removed, notes });
+    });
   });
+}
+
+/** What cannot be done as things are: somebody else was faster, or there is no room. */
+async function orConflict(c: Context, work: () => Promise<Response>): Promise<Response> {
+  try {
+    return await work();
+  } catch (thrown) {
+    if (thrown instanceof IsthmusError && thrown.code !== ADMIN_BODY.code) return refuse(c, 409, thrown);
+    throw thrown;
+  }
 }
 
 /** @throws ISTHMUS_ADMIN_BODY, with everything that is wrong. */
@@ -108,14 +129,14 @@ function jsonOf(text: string): unknown {
   }
 }
 
-function notesOf({ service, key, isListed }: Target, unsaved: string): readonly string[] {
-  const matches = isListed ? [] : [`matches nothing now: no source lists ${key} for ${service}`];
-  return [...matches, ...notSaved(unsaved)];
+function notesOf({ service, key, isListed }: Target): readonly string[] {
+  return isListed ? [] : [`matches nothing now: no source lists ${key} for ${service}`];
 }
 
-const notSaved = (why: string): readonly string[] => (why === '' ? [] : [`a restart will forget it: ${why}`]);
-
-function overrideJson({ service, key, since, override }: PlacedOverride, now: number): OverrideJson {
+function overrideJson(
+  { service, key, since, revision, override }: PlacedOverride,
+  now: number,
+): OverrideJson {
   return {
     service,
     address: key,
@@ -127,5 +148,6 @@ function overrideJson({ service, key, since, override }: PlacedOverride, now: nu
     remainingSeconds: Math.max(0, Math.round((override.until - now) / 1_000)),
     reason: override.reason,
     by: override.by,
+    revision,
   };
 }

@@ -259,6 +259,8 @@ export interface OverrideJson {
   readonly reason: string;
   /** Who set it, as far as is known. */
   readonly by: string;
+  /** Of what is set; `If-Match: "REVISION"` changes it only while it is still this. The same on all replicas. */
+  readonly revision: string;
 }
 
 export interface OverrideSetJson extends OverrideJson {

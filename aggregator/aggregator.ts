@@ -1,7 +1,7 @@
 // Keeps the shards of every source and publishes immutable snapshots of them. A source owns its shards
 // alone: nothing that happens to another source, and no failure of its own, removes any of them. A source
 // that does not answer keeps all it said; only its own word, or detaching it on purpose, removes.
-import type { Cause, Change } from '../model/change.ts';
+import type { Cause, Change, OverrideChange } from '../model/change.ts';
 import type { Discoverer, DiscoveryUpdate } from '../model/discovery.ts';
 import { EMPTY_SNAPSHOT } from '../model/snapshot.ts';
 import type { EndpointNotes } from '../model/notes.ts';
@@ -77,7 +77,7 @@ export interface Aggregator {
   /** What operators set for endpoints of one service, by endpointKey(), in place of what they had set. */
   setOverrides(service: string, overrides: ReadonlyMap<string, EndpointOverride>): void;
   /** A line of the journal about a service as a whole. */
-  note(service: string, note: string, cause: Cause): void;
+  note(service: string, note: string, cause: Cause, override?: OverrideChange): void;
   /** Called after each new snapshot, once per flush. The returned function ends it. */
   subscribe(listener: (snapshot: FederationSnapshot) => void): () => void;
   /** Publishes what is pending at once. */
@@ -215,7 +215,7 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
     setRules(rules) {
       if (store.setRules(rules) && !closed) pending.trigger();
     },
-    note: (service, note, cause) => chronicle.decision(service, note, cause),
+    note: (...decision) => chronicle.decision(...decision),
     setOverrides(service, overrides) {
       if (store.setOverrides(service, overrides) && !closed) pending.trigger();
     },

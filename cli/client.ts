@@ -19,8 +19,17 @@ export const SERVER_REFUSED = defineError(
 
 export interface AdminClient {
   list<T>(path: string): Promise<readonly T[]>;
-  /** A change; refused with the server's own code and hint. */
-  send<T>(method: 'PUT' | 'DELETE', path: string, body: unknown, token: string | undefined): Promise<T>;
+  /**
+   * A change; refused with the server's own code and hint.
+   * @param expected revision of what is there, null: nothing; undefined: whatever it is.
+   */
+  send<T>(
+    method: 'PUT' | 'DELETE',
+    path: string,
+    body: unknown,
+    token: string | undefined,
+    expected?: string | null,
+  ): Promise<T>;
   /** One object, such as an explanation. */
   one<T extends object>(path: string): Promise<T>;
 }
@@ -42,9 +51,17 @@ export function adminClient(server: string): AdminClient {
       if (Array.isArray(items)) return items;
       throw SERVER_UNREACHABLE(base, NOT_OURS);
     },
-    async send<T>(method: string, path: string, body: unknown, token: string | undefined) {
+    async send<T>(
+      method: string,
+      path: string,
+      body: unknown,
+      token: string | undefined,
+      expected?: string | null,
+    ) {
       const headers = {
         'content-type': 'application/json',
+        ...(expected === null ? { 'if-none-match': '*' } : {}),
+        ...(typeof expected === 'string' ? { 'if-match': `"${expected}"` } : {}),
         ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
       };
       const { status, text } = await ask(base, path, { method, headers, body: JSON.stringify(body) });

@@ -6,6 +6,8 @@ import type { Aggregator } from '../aggregator/aggregator.ts';
 import type { Role } from '../aggregator/cluster/lease.ts';
 import { openNats } from '../aggregator/cluster/nats.ts';
 import { shareSource } from '../aggregator/cluster/share.ts';
+import { shareTable } from '../aggregator/table/link.ts';
+import type { Table } from '../aggregator/table/table.ts';
 import type { ClusterConfig } from '../config/schema.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Discoverer } from '../model/discovery.ts';
@@ -14,6 +16,8 @@ import type { Logger } from '../telemetry/logger.ts';
 export interface Membership {
   /** Follows a source, by itself or through the replica that watches it, until `signal` aborts. */
   follow(discoverer: Discoverer, signal: AbortSignal): Promise<void>;
+  /** Shares a table with the other replicas until `signal` aborts; alone, there is nobody to share it with. */
+  share<V>(table: Table<V>, signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -26,6 +30,7 @@ export async function joinCluster(
   if (!config) {
     return {
       follow: (discoverer, signal) => aggregator.attach(discoverer, signal),
+      share: () => Promise.resolve(),
       close: () => Promise.resolve(),
     };
   }
@@ -52,6 +57,7 @@ export async function joinCluster(
         },
         signal,
       ),
+    share: (table, signal) => shareTable({ table, bucket: () => bus.bucket(table.name), ...deps }, signal),
     close: () => bus.close(),
   };
 }

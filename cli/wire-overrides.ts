@@ -18,8 +18,8 @@ export async function openOverrides(
     clock,
     log,
     apply: (service, of) => aggregator.setOverrides(service, of),
-    onChange(service, note, cause) {
-      aggregator.note(service, note, cause);
+    onChange(service, note, cause, change) {
+      aggregator.note(service, note, cause, change);
       log.info({ service, cause }, note);
     },
   });

@@ -139,7 +139,10 @@ export async function startControlPlane(
     // 5. The sources, last: what they say has somewhere to go.
     const cluster = await joinCluster(config.cluster, aggregator, { clock, log });
     closers.push(() => cluster.close());
-    const watching = discoverers.map((discoverer) => cluster.follow(discoverer, controller.signal));
+    const watching = [
+      cluster.share(overrides.table, controller.signal),
+      ...discoverers.map((discoverer) => cluster.follow(discoverer, controller.signal)),
+    ];
     const taken = new Set(fixed.map(({ name }) => name));
     watching.push(
       ...config.sources.filter(isTemplate).map((template) =>

@@ -1,6 +1,7 @@
 // What happened to an endpoint, and why: the lines of the journal. Plain data; the aggregator writes it, the
 // admin API and the CLI show it.
 import type { Endpoint } from './endpoint.ts';
+import type { EndpointOverride } from './rules.ts';
 import type { EndpointMark } from './shard.ts';
 
 /** Who made a change. */
@@ -19,6 +20,14 @@ export interface EndpointWord {
   readonly mark?: EndpointMark;
 }
 
+/** What an operator set for an endpoint: came (no `before`), changed, or ended (no `after`). */
+export interface OverrideChange {
+  /** endpointKey(). */
+  readonly key: string;
+  readonly before?: EndpointOverride;
+  readonly after?: EndpointOverride;
+}
+
 /**
  * One line of the journal. With `key` it is about one endpoint: `before` absent means it came, `after` absent
  * that it went. Without `key` it is about the service or the source as a whole, and `note` says what.
@@ -34,5 +43,7 @@ export interface Change {
   readonly before?: EndpointWord;
   readonly after?: EndpointWord;
   readonly note?: string;
+  /** With `note`: what operators set, so that the past can be told. */
+  readonly override?: OverrideChange;
   readonly cause: Cause;
 }

@@ -53,6 +53,8 @@ export interface EndpointOverride {
   readonly weight?: number;
   /** Added to, and instead of, the labels that the source gave. */
   readonly labels?: Labels;
+  /** When it was set; milliseconds since the epoch. Absent where that is not known. */
+  readonly since?: number;
   /** Milliseconds since the epoch. */
   readonly until: number;
   readonly reason: string;
@@ -68,6 +70,8 @@ export interface PlacedOverride {
   readonly key: string;
   /** When it was set; milliseconds since the epoch. */
   readonly since: number;
+  /** Of what was set: another one after each change, the same on all replicas. */
+  readonly revision: string;
   readonly override: EndpointOverride;
 }
 

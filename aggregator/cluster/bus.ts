@@ -5,6 +5,8 @@ export interface BusEntry {
   readonly key: string;
   /** Grows with each write in the bucket. */
   readonly revision: number;
+  /** When it was written, by the broker's clock; milliseconds since the epoch. */
+  readonly at: number;
   /** undefined: the key was removed. */
   readonly value: Uint8Array | undefined;
 }

@@ -245,8 +245,8 @@ class InitialEntries {
   }
 }
 
-function entryOf({ key, revision, value, operation }: KvEntry): BusEntry {
-  return { key, revision, value: operation === 'PUT' ? value : undefined };
+function entryOf({ key, revision, created, value, operation }: KvEntry): BusEntry {
+  return { key, revision, at: created.getTime(), value: operation === 'PUT' ? value : undefined };
 }
 
 /** undefined when another writer was faster. */

@@ -6,15 +6,15 @@ import { sleep } from '../../lib/clock.ts';
 import { describeError } from '../../lib/errors.ts';
 import { Latest } from '../../lib/latest.ts';
 import type { Logger } from '../../telemetry/logger.ts';
-import type { Bucket, BusEntry } from './bus.ts';
+import type { Bucket } from './bus.ts';
 import type { AdoptedState, SharedCatalogue } from './catalogue.ts';
 import { keepLease } from './lease.ts';
 import type { Role } from './lease.ts';
+import { besideTheWatch } from './beside-watch.ts';
 import { publish } from './publish.ts';
 import { allOf } from './records.ts';
 import type { SourceRecord } from './records.ts';
 import { SharedSource } from './shared.ts';
-import type { SharedUpdate } from './shared.ts';
 
 export interface ShareOptions {
   readonly catalogue: SharedCatalogue;
@@ -151,9 +151,10 @@ async function holdOnce(
   const bucket = await o.shards();
   const shared = new SharedSource(o.catalogue.source);
   let recheck: (service: string) => void = () => undefined;
-  await besideTheWatch(bucket, shared, signal, {
-    onUpdate: (entry) => {
-      const service = shared.foreign(entry, token);
+  await besideTheWatch(bucket, allOf(shared.source), signal, {
+    onEntry: (entry, isLive) => {
+      shared.take(entry);
+      const service = isLive ? shared.foreign(entry, token) : undefined;
       if (service !== undefined) recheck(service);
     },
     async onCurrent(over) {
@@ -191,9 +192,10 @@ async function followOnce(o: ShareOptions, signal: AbortSignal): Promise<void> {
     adoptAll(catalogue, shared, clock.now());
     adopted = shared.record !== undefined;
   };
-  await besideTheWatch(await o.shards(), shared, signal, {
-    onUpdate(_, update) {
-      if (!update) return;
+  await besideTheWatch(await o.shards(), allOf(shared.source), signal, {
+    onEntry(entry, isLive) {
+      const update = shared.take(entry);
+      if (!update || !isLive) return;
       if (!adopted) return adoptFirst();
       if (update.type === 'shard') catalogue.adopt(update.shard);
       else if (update.type === 'gone') catalogue.forget(update.service);
@@ -204,49 +206,6 @@ async function followOnce(o: ShareOptions, signal: AbortSignal): Promise<void> {
       await aborted(over);
     },
   });
-}
-
-interface WatchHooks {
-  /** For each entry once all that was there has been taken. */
-  onUpdate(entry: BusEntry, update: SharedUpdate | undefined): void;
-  /** When all that was there has been taken; the watch is over when this is. */
-  onCurrent(signal: AbortSignal): Promise<void>;
-}
-
-async function besideTheWatch(
-  bucket: Bucket,
-  shared: SharedSource,
-  signal: AbortSignal,
-  hooks: WatchHooks,
-): Promise<void> {
-  const { controller, release } = childController(signal);
-  let onCurrent: () => void = () => undefined;
-  const current = new Promise<void>((resolve) => {
-    onCurrent = resolve;
-  });
-  let isCurrent = false;
-  const watch = async () => {
-    for await (const entry of bucket.watch(allOf(shared.source), controller.signal)) {
-      if (entry === 'current') {
-        isCurrent = true;
-        onCurrent();
-        continue;
-      }
-      const update = shared.take(entry);
-      if (isCurrent) hooks.onUpdate(entry, update);
-    }
-  };
-  const watching = watch();
-  const working = Promise.race([watching, current]).then(async () => {
-    if (!controller.signal.aborted) await hooks.onCurrent(controller.signal);
-  });
-  try {
-    await Promise.race([watching, working]);
-  } finally {
-    controller.abort(new Error('sharing is over'));
-    release();
-    await Promise.allSettled([watching, working]);
-  }
 }
 
 function adoptAll(catalogue: SharedCatalogue, shared: SharedSource, now: number): void {

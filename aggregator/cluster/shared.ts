@@ -77,7 +77,7 @@ export class SharedSource {
   }
 
   /** Takes an entry of the watch; undefined when it changes nothing that counts. */
-  take(entry: BusEntry): SharedUpdate | undefined {
+  take(entry: Omit<BusEntry, 'at'>): SharedUpdate | undefined {
     if (entry.key === sourceKey(this.source)) return this.#takeSource(entry);
     const { service, isPart } = readKey(entry.key);
     // What this replica wrote itself is known before the watch tells it.
@@ -110,7 +110,7 @@ export class SharedSource {
     this.#known.set(service, { revision, record });
   }
 
-  #takeSource({ revision, value }: BusEntry): SharedUpdate | undefined {
+  #takeSource({ revision, value }: Omit<BusEntry, 'at'>): SharedUpdate | undefined {
     if (revision <= this.sourceRevision) return undefined;
     this.sourceRevision = revision;
     const record = value && readSource(value);

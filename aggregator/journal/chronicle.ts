@@ -1,6 +1,6 @@
 // Turns what happens in the catalogue into lines of the journal: who changed what, and why. A source's first list
 // is one line, not one for each endpoint: what was before it is not known.
-import type { Cause, Change } from '../../model/change.ts';
+import type { Cause, Change, OverrideChange } from '../../model/change.ts';
 import type { Shard } from '../../model/shard.ts';
 import type { SourceState } from '../../model/snapshot.ts';
 import type { KeeperReport } from '../keeper/reports.ts';
@@ -56,8 +56,8 @@ export class Chronicle {
   }
 
   /** What an operator or a changed config did to a service. */
-  decision(service: string, note: string, cause: Cause): void {
-    this.#note('', service, note, cause);
+  decision(service: string, note: string, cause: Cause, override?: OverrideChange): void {
+    this.#append([{ at: this.#now(), source: '', service, note, cause, ...(override ? { override } : {}) }]);
   }
 
   #count(source: string, after: Shard | undefined): void {

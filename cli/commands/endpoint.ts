@@ -1,23 +1,21 @@
 // `isthmus endpoint drain|undrain|set SERVICE ADDRESS`: what an operator changes by hand, for a time.
-import { readFile } from 'node:fs/promises';
-import { hostname, userInfo } from 'node:os';
 import { overrideDuration } from '../../admin/override-body.ts';
 import type { OverrideJson, OverrideRemovedJson, OverrideSetJson } from '../../admin/types.ts';
-import { describeError } from '../../lib/errors.ts';
+import { IsthmusError } from '../../lib/errors.ts';
 import { overrideText } from '../../model/rules.ts';
 import { adminClient } from '../client.ts';
+import type { AdminClient } from '../client.ts';
+import { tokenFrom, whoami } from '../operator.ts';
+import type { OperatorFlags } from '../operator.ts';
 import { write } from '../output.ts';
 import { age } from '../table.ts';
 import { usage } from '../usage.ts';
 import { findTargets } from './endpoint-target.ts';
 import type { EndpointTarget } from './endpoint-target.ts';
 
-export interface EndpointFlags {
-  readonly server: string;
-  readonly tokenFile?: string;
-}
+export type EndpointFlags = OperatorFlags;
 
-export interface ChangeFlags extends EndpointFlags {
+export interface ChangeFlags extends OperatorFlags {
   readonly for?: string;
   readonly reason?: string;
 }
@@ -71,7 +69,29 @@ async function change(
   const overrides = await client.list<OverrideJson>('/api/v1/overrides');
   const targets = await findTargets(client, service, address, overrides);
   const token = await tokenFrom(flags);
+  const more = { for: lasts, reason: flags.reason ?? '', by: whoami() };
   for (const target of targets) {
+    const answer = await merged(client, target, settings, more, token);
+    const why = answer.reason === '' ? '' : `: ${answer.reason}`;
+    const until = `until ${answer.until} (${age(answer.remainingSeconds)})`;
+    write(`${answer.service} ${answer.address}: ${textOf(answer)} ${until}${why}\n`);
+    tell(answer.notes);
+  }
+}
+
+/** How often it is read again when somebody else is changing the same endpoint. */
+const TRIES = 4;
+
+/** Beside what is set there now; whoever changes it between reading and writing is read again. */
+async function merged(
+  client: AdminClient,
+  target: EndpointTarget,
+  settings: Settings,
+  more: object,
+  token: string | undefined,
+): Promise<OverrideSetJson> {
+  for (let tries = 1; ; tries += 1) {
+    const overrides = await client.list<OverrideJson>('/api/v1/overrides');
     const before = overrides.find((o) => o.service === target.service && o.address === target.key);
     const labels = { ...before?.labels, ...settings.labels };
     const weight = settings.weight ?? before?.weight ?? undefined;
@@ -79,15 +99,14 @@ async function change(
       ...((settings.drain ?? before?.drain) ? { drain: true } : {}),
       ...(weight === undefined ? {} : { weight }),
       ...(Object.keys(labels).length === 0 ? {} : { labels }),
-      for: lasts,
-      reason: flags.reason ?? '',
-      by: whoami(),
+      ...more,
     };
-    const answer = await client.send<OverrideSetJson>('PUT', pathOf(target), body, token);
-    const why = answer.reason === '' ? '' : `: ${answer.reason}`;
-    const until = `until ${answer.until} (${age(answer.remainingSeconds)})`;
-    write(`${answer.service} ${answer.address}: ${textOf(answer)} ${until}${why}\n`);
-    tell(answer.notes);
+    try {
+      return await client.send<OverrideSetJson>('PUT', pathOf(target), body, token, before?.revision ?? null);
+    } catch (thrown) {
+      const isBeaten = thrown instanceof IsthmusError && thrown.code === 'ISTHMUS_REVISION_CONFLICT';
+      if (!isBeaten || tries === TRIES) throw thrown;
+    }
   }
 }
 
@@ -104,34 +123,6 @@ function settingsFrom(texts: readonly string[]): Settings {
     ...(weight === undefined ? {} : { weight }),
     ...(Object.keys(labels).length === 0 ? {} : { labels }),
   };
-}
-
-/** Where the token is, by itself: the folder that `serve` makes beside its config. */
-const HERE = 'isthmus-data/admin-token';
-
-/** undefined when there is none: the server says what it wants then. */
-async function tokenFrom({ tokenFile }: EndpointFlags): Promise<string | undefined> {
-  const variable = process.env['ISTHMUS_TOKEN'] ?? '';
-  if (tokenFile === undefined && variable !== '') return variable.trim();
-  try {
-    return (await readFile(tokenFile ?? HERE, 'utf8')).trim();
-  } catch (thrown) {
-    if (tokenFile === undefined) return undefined;
-    throw usage(`--token-file: ${describeError(thrown)}`);
-  }
-}
-
-function whoami(): string {
-  return `${userName()}@${hostname()}`;
-}
-
-/** A user without an entry in the machine's list of users has no name. */
-function userName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return process.env['USER'] ?? 'unknown';
-  }
 }
 
 const textOf = ({ drain: drained, weight, labels }: OverrideJson): string =>

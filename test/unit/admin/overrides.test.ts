@@ -151,6 +151,7 @@ describe('a write', () => {
       remainingSeconds: 600,
       reason: 'disk',
       by: 'ada@host',
+      revision: expect.stringMatching(/^\w+-\w+$/) as string,
     };
     expect(await ask(PATH, { body })).toMatchObject({ status: 200, json: { ...expected, notes: [] } });
     expect((await ask('/api/v1/overrides', { method: 'GET' })).json).toEqual({ items: [expected] });
@@ -163,6 +164,28 @@ describe('a write', () => {
     expect((await ask(PATH, { method: 'DELETE', body: '{"by":"ada"}' })).json).toMatchObject({
       removed: null,
     });
+  });
+
+  it('is compared with the revision that the writer knows: 409 says what is there and what to do', async () => {
+    const first = await ask(PATH, { body: '{"drain":true}', headers: { 'if-none-match': '*' } });
+    expect(first.status).toBe(200);
+    const { revision } = first.json as { revision: string };
+    expect(first.headers.get('etag')).toBe(`"${revision}"`);
+    const again = await ask(PATH, { body: '{"weight":2}', headers: { 'if-none-match': '*' } });
+    expect(again).toMatchObject({ status: 409, ...refused('ISTHMUS_REVISION_CONFLICT') });
+    expect(JSON.stringify(again.json)).toContain(revision);
+    const next = await ask(PATH, { body: '{"weight":2}', headers: { 'if-match': `"${revision}"` } });
+    expect(next.status).toBe(200);
+    for (const method of ['PUT', 'DELETE']) {
+      const late = await ask(PATH, { method, body: '{}', headers: { 'if-match': `"${revision}"` } });
+      expect([400, 409]).toContain(late.status);
+    }
+    const now = `"${(next.json as { revision: string }).revision}"`;
+    for (const bad of ['abc', '*', '"a", "b"']) {
+      expect((await ask(PATH, { method: 'DELETE', headers: { 'if-match': bad } })).status).toBe(400);
+    }
+    expect((await ask(PATH, { method: 'DELETE', headers: { 'if-match': now } })).status).toBe(200);
+    expect((await ask(PATH, { method: 'DELETE', headers: { 'if-match': now } })).status).toBe(409);
   });
 
   it('lasts an hour when it does not say, and takes what is not there with a note', async () => {

@@ -35,7 +35,7 @@ async function open(over: { readonly file?: string; readonly clock?: Clock } = {
     clock,
     log: createLogger('silent'),
     apply: (service, of) => void applied.set(service, of),
-    onChange: (...change) => void told.push(change),
+    onChange: (service, note, cause) => void told.push([service, note, cause]),
     ...over,
   });
   return { book, applied, told, keys: (service: string) => [...(applied.get(service)?.keys() ?? [])] };
@@ -53,10 +53,12 @@ describe('a book of overrides', () => {
     const { book, applied, told } = await open();
     await book.set('orders.default', '10.0.0.1:80', DRAIN);
     expect(applied.get('orders.default')).toEqual(
-      new Map([['10.0.0.1:80', { drain: true, reason: 'disk', by: 'ada', until: START + HOUR }]]),
+      new Map([
+        ['10.0.0.1:80', { drain: true, reason: 'disk', by: 'ada', since: START, until: START + HOUR }],
+      ]),
     );
     await book.set('orders.default', '10.0.0.1:80', { weight: 3, forMs: HOUR, reason: '', by: '' });
-    expect(book.list()).toMatchObject([{ key: '10.0.0.1:80', since: START, override: { weight: 3 } }]);
+    expect(book.list()).toMatchObject([{ key: '10.0.0.1:80', since: START + 1, override: { weight: 3 } }]);
     expect(book.list()[0]?.override).not.toHaveProperty('drain');
 
     expect((await book.remove('orders.default', '10.0.0.1:80', 'bob')).placed?.override.weight).toBe(3);
@@ -86,7 +88,7 @@ describe('a book of overrides', () => {
   it('ends each by itself, and touches no other service then', async () => {
     const { book, applied, told, keys } = await open({ file: '' });
     const key = '10.0.0.1:80';
-    expect((await book.set('a.default', key, { ...DRAIN, forMs: 1_000 })).unsaved).toContain('dataDir');
+    expect((await book.set('a.default', key, { ...DRAIN, forMs: 1_000 })).notes.join()).toContain('dataDir');
     await book.set('a.default', '10.0.0.2:80', DRAIN);
     await book.set('b.default', key, DRAIN);
     const untouched = applied.get('b.default');
@@ -211,9 +213,40 @@ describe('over a restart', () => {
   it('a disk that takes nothing stops nothing, and is told', async () => {
     await writeFile(join(dir, 'no-folder'), '');
     const { book, keys } = await open({ file: join(dir, 'no-folder', 'overrides.json') });
-    const { unsaved } = await book.set('a.default', '10.0.0.1:80', DRAIN);
-    expect(unsaved).toContain('cannot be written');
+    const { notes } = await book.set('a.default', '10.0.0.1:80', DRAIN);
+    expect(notes.join()).toContain('cannot be written');
     expect(keys('a.default')).toEqual(['10.0.0.1:80']);
     await book.close();
   });
+});
+
+it('reads the file that an older Isthmus wrote', async () => {
+  const override = { drain: true, until: START + HOUR, reason: 'disk', by: 'ada' };
+  const overrides = [{ service: 'a.default', key: '10.0.0.1:80', since: START - 1_000, override }];
+  const old = { format: 'isthmus-overrides', version: 1, writtenAt: START - 500, overrides };
+  await writeFile(file, `${JSON.stringify(old)}\n`);
+  const { book, keys } = await open();
+  expect(book.list()).toMatchObject([
+    { since: START - 1_000, override: { ...override, since: START - 1_000 } },
+  ]);
+  clock.advance(HOUR);
+  expect(keys('a.default')).toEqual([]);
+  await book.close();
+  expect(await readFile(file, 'utf8')).toContain('"isthmus-table"');
+});
+
+it('journals what ended while no process ran', async () => {
+  const first = await open();
+  await first.book.set('a.default', '10.0.0.1:80', DRAIN);
+  await first.book.close();
+  clock = new ManualClock(START + 2 * HOUR);
+  const second = await open();
+  expect(second.told).toEqual([
+    [
+      'a.default',
+      '10.0.0.1:80: no longer drained: its time is over',
+      { kind: 'timer', detail: 'set by ada: disk' },
+    ],
+  ]);
+  await second.book.close();
 });
