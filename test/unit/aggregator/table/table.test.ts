@@ -34,7 +34,7 @@ beforeEach(() => {
 afterEach(() => stopAll());
 
 async function stopAll(): Promise<void> {
-  for (const { stop } of replicas.splice(0)) await stop();
+  for (const one of replicas.splice(0)) await one.stop();
 }
 
 /** @param skewMs how far its wall clock is ahead. */
@@ -141,7 +141,7 @@ describe('a table that replicas share', () => {
       table.write('x.1', (was) => ({ value: `${was?.value ?? ''}${word}`, by: '' }), undefined);
     await Promise.all([add(a.table, 'a'), add(b.table, 'b'), add(a.table, 'c')]);
     await settled();
-    expect([...(a.table.get('x.1')?.value ?? '')].sort().join('')).toBe('abc');
+    expect(Array.from(a.table.get('x.1')?.value ?? '').sort().join('')).toBe('abc');
     expect(said(a)).toEqual(said(b));
   });
 
