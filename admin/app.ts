@@ -3,7 +3,7 @@ import { Hono } from 'hono';
 import type { Context } from 'hono';
 import type { Clock } from '../lib/clock.ts';
 import { IsthmusError } from '../lib/errors.ts';
-import type { Change, EndpointWord } from '../model/change.ts';
+import type { Change } from '../model/change.ts';
 import { serviceName } from '../model/names.ts';
 import type { LoadReports } from '../model/load.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
@@ -21,6 +21,7 @@ import {
 import { explain } from './explain/answer.ts';
 import type { Explainer } from './explain/types.ts';
 import { changeJson, pastJson } from './history.ts';
+import type { Past } from './history.ts';
 import { hostAllowed, originAllowed } from './guard.ts';
 import { loadRoutes } from './load.ts';
 import { OVERRIDE_PATH, overrideRoutes } from './overrides.ts';
@@ -33,10 +34,7 @@ import { endpointsJson, findService, proxyJson, serviceJson, servicesInOrder, so
 /** What is known of the past of a service, by its canonical name. Times are milliseconds since the epoch. */
 export interface History {
   changes(service: string, since: number): Promise<readonly Change[]>;
-  at(
-    service: string,
-    at: number,
-  ): Promise<readonly { readonly source: string; readonly endpoints: readonly EndpointWord[] | undefined }[]>;
+  at(service: string, at: number): Promise<Past>;
 }
 
 export interface AdminDeps extends OverrideDeps {
@@ -158,7 +156,7 @@ async function historyAnswer(c: Context, deps: AdminDeps, name: string) {
   if (Number.isNaN(since) || Number.isNaN(at)) return refuse(c, 400, ADMIN_TIME());
   if (at !== undefined) {
     const past = await history.at(service, at);
-    return c.json({ items: past.flatMap(pastJson) });
+    return c.json({ items: pastJson(past) });
   }
   return c.json({ items: (await history.changes(service, since ?? 0)).map(changeJson) });
 }

@@ -1,5 +1,7 @@
 // The journal's lines as the JSON of the API. Pure.
 import type { Change, EndpointWord } from '../model/change.ts';
+import { endpointKey } from '../model/endpoint.ts';
+import type { EndpointOverride } from '../model/rules.ts';
 import { rfc3339 } from './reasons.ts';
 import type { ChangeJson, EndpointWordJson, PastEndpointJson } from './types.ts';
 
@@ -39,15 +41,52 @@ function wordJson({ endpoint, mark = {} }: EndpointWord): EndpointWordJson {
   };
 }
 
-/** @param endpoints undefined: the journal does not reach back so far. */
-export function pastJson({
-  source,
-  endpoints,
-}: {
-  readonly source: string;
-  readonly endpoints: readonly EndpointWord[] | undefined;
-}): readonly PastEndpointJson[] {
-  if (!endpoints) return [{ source, endpoint: null, note: 'the journal does not reach back so far' }];
-  if (endpoints.length === 0) return [{ source, endpoint: null, note: 'no endpoint' }];
-  return endpoints.map((word) => ({ source, endpoint: wordJson(word), note: '' }));
+/** What was known of a service at a moment. */
+export interface Past {
+  /** By source; endpoints undefined: the journal does not reach back so far. */
+  readonly words: readonly {
+    readonly source: string;
+    readonly endpoints: readonly EndpointWord[] | undefined;
+  }[];
+  /** What operators had set, by endpointKey(). */
+  readonly overrides: ReadonlyMap<string, EndpointOverride>;
+}
+
+export function pastJson({ words, overrides }: Past): readonly PastEndpointJson[] {
+  const said = words.flatMap(({ source, endpoints }): readonly PastEndpointJson[] => {
+    const none = { source, endpoint: null, override: null };
+    if (!endpoints) return [{ ...none, note: 'the journal does not reach back so far' }];
+    if (endpoints.length === 0) return [{ ...none, note: 'no endpoint' }];
+    return endpoints.map((word) => ({
+      source,
+      endpoint: wordJson(word),
+      override: pastOverride(overrides.get(endpointKey(word.endpoint))),
+      note: '',
+    }));
+  });
+  const listed = new Set(
+    words.flatMap(({ endpoints = [] }) => endpoints.map((w) => endpointKey(w.endpoint))),
+  );
+  const ahead = [...overrides].filter(([key]) => !listed.has(key));
+  const unlisted = ahead.map(([key, override]) => ({
+    source: '',
+    endpoint: null,
+    override: pastOverride(override),
+    note: `${key}, which no source listed`,
+  }));
+  return [...said, ...unlisted];
+}
+
+function pastOverride(override: EndpointOverride | undefined): PastEndpointJson['override'] {
+  if (!override) return null;
+  const { drain, weight, labels, since, until, reason, by } = override;
+  return {
+    drain: drain ?? false,
+    weight: weight ?? null,
+    labels: labels ?? {},
+    since: since === undefined ? null : rfc3339(since),
+    until: rfc3339(until),
+    reason,
+    by,
+  };
 }

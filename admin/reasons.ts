@@ -26,7 +26,8 @@ export function stateOf(
     const by = `drained by ${health.by || 'an operator'}`;
     if (!override) return { state: 'drained', since: null, reason: by };
     const why = override.reason === '' ? '' : `: ${override.reason}`;
-    return { state: 'drained', since: null, reason: `${by} until ${rfc3339(override.until)}${why}` };
+    const since = override.since === undefined ? null : rfc3339(override.since);
+    return { state: 'drained', since, reason: `${by} until ${rfc3339(override.until)}${why}` };
   }
   if (doubted) {
     const why =

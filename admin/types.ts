@@ -316,8 +316,19 @@ export interface ChangeJson {
 
 /** One source's word on one endpoint at a moment. */
 export interface PastEndpointJson {
+  /** '' for what an operator had set for an endpoint that no source listed. */
   readonly source: string;
   /** null: the source had no endpoint, or the journal does not reach back so far; `note` says which. */
   readonly endpoint: EndpointWordJson | null;
+  /** What an operator had set for it by hand, which counts before the source's word; null: nothing. */
+  readonly override: {
+    readonly drain: boolean;
+    readonly weight: number | null;
+    readonly labels: Labels;
+    readonly since: string | null;
+    readonly until: string;
+    readonly reason: string;
+    readonly by: string;
+  } | null;
   readonly note: string;
 }

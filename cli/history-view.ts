@@ -1,5 +1,6 @@
 // The columns of `isthmus history`, and what changed, in words.
 import type { ChangeJson, EndpointWordJson, PastEndpointJson } from '../admin/types.ts';
+import { overrideText } from '../model/rules.ts';
 import type { View } from './output.ts';
 import type { Colour } from './paint.ts';
 
@@ -32,11 +33,25 @@ export function pastView(): View<PastEndpointJson> {
       { title: 'ADDRESS', text: (p) => (p.endpoint ? `${p.endpoint.address}:${p.endpoint.port}` : '') },
       { title: 'HEALTH', text: (p) => p.endpoint?.health ?? '' },
       { title: 'WEIGHT', text: (p) => (p.endpoint ? String(p.endpoint.weight) : '') },
-      { title: 'MARKS', text: (p) => (p.endpoint ? marksOf(p.endpoint).join(', ') : p.note) },
+      { title: 'MARKS', text: (p) => marksThen(p).join(', ') },
     ],
     wide: [],
     none: 'No source spoke of it then.',
   };
+}
+
+function marksThen({ endpoint, override, note }: PastEndpointJson): readonly string[] {
+  const set = override && {
+    ...(override.drain ? { drain: true as const } : {}),
+    ...(override.weight === null ? {} : { weight: override.weight }),
+    labels: override.labels,
+  };
+  const by = override?.by === '' ? 'an operator' : override?.by;
+  const why = override?.reason ? `: ${override.reason}` : '';
+  return [
+    ...(endpoint ? marksOf(endpoint) : [note]),
+    ...(set && override ? [`${overrideText(set)} by ${by ?? ''} until ${override.until}${why}`] : []),
+  ];
 }
 
 export function whatChanged({ change, before, after, note, cause }: ChangeJson): string {

@@ -1,16 +1,21 @@
 // The journal of a control plane: where it is written, and how its past is read.
 import { join } from 'node:path';
 import type { Aggregator } from '../aggregator/aggregator.ts';
-import { historyOf, stateAt } from '../aggregator/journal/history.ts';
+import { historyOf, overridesAt, stateAt } from '../aggregator/journal/history.ts';
 import { openJournal } from '../aggregator/journal/journal.ts';
 import type { History } from '../admin/app.ts';
 import type { Change } from '../model/change.ts';
+import type { EndpointOverride } from '../model/rules.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
 export interface WiredJournal {
   append(changes: readonly Change[]): void;
-  history(aggregator: Aggregator): History;
+  /** @param overridesOf what operators set, in force now. */
+  history(
+    aggregator: Aggregator,
+    overridesOf: (service: string) => ReadonlyMap<string, EndpointOverride>,
+  ): History;
   close(): Promise<void>;
 }
 
@@ -21,7 +26,7 @@ export function wireJournal(dataDir: string, log: Logger, metrics: Metrics): Wir
   const stop = metrics.beforeScrape(() => metrics.journal.dropped.set(journal.state.dropped));
   return {
     append: (changes) => journal.append(changes),
-    history: (aggregator) => ({
+    history: (aggregator, overridesOf) => ({
       async changes(service, since) {
         const all = await journal.read({ service });
         const slice = aggregator.current.services.get(service);
@@ -30,7 +35,11 @@ export function wireJournal(dataDir: string, log: Logger, metrics: Metrics): Wir
       async at(service, at) {
         aggregator.flush();
         const slice = aggregator.current.services.get(service);
-        return stateAt(service, slice, await journal.read({ service }), at);
+        const changes = await journal.read({ service });
+        return {
+          words: stateAt(service, slice, changes, at),
+          overrides: overridesAt(service, overridesOf(service), changes, at),
+        };
       },
     }),
     async close() {

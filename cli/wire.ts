@@ -118,7 +118,7 @@ export async function startControlPlane(
       listen: config.admin.listen,
       snapshot: () => aggregator.current,
       proxies: () => xds.proxies(),
-      history: journal?.history(aggregator),
+      history: journal?.history(aggregator, (service) => overrides.of(service)),
       load: xds.load,
       configDump: (node) => xds.configDump(node),
       ready,

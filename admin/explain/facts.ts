@@ -61,7 +61,14 @@ function ofHealth({ endpoint, witnesses, override, sources }: Known): readonly F
   const since = witnesses.find(({ source }) => source === by)?.since;
   switch (reason) {
     case 'operator':
-      return [fact('drained', { until: override?.until, by, why: override?.reason || 'by an operator' })];
+      return [
+        fact('drained', {
+          since: override?.since,
+          until: override?.until,
+          by,
+          why: override?.reason || 'by an operator',
+        }),
+      ];
     case 'intent':
       return [fact('leaving', { since, by, why: `${by} says draining` })];
     case 'weight-zero':
@@ -130,7 +137,8 @@ function weightFacts({ endpoint, override, notes }: Known): readonly FactJson[] 
       ...Object.entries(override.labels ?? {}).map(([name, value]) => `label ${name}=${value}`),
     ];
     const why = `${set.join(', ')}${override.reason === '' ? '' : `: ${override.reason}`}`;
-    facts.push(fact('overridden', { until: override.until, by: override.by, why }));
+    const { since, until, by } = override;
+    facts.push(fact('overridden', { since, until, by, why }));
   }
   return facts;
 }

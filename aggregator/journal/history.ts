@@ -1,6 +1,7 @@
 // What happened to a service, and what it was like at a moment: read from the journal, and undone from what is
 // there now. Says plainly where the journal does not reach.
 import type { Change, EndpointWord } from '../../model/change.ts';
+import type { EndpointOverride } from '../../model/rules.ts';
 import type { ServiceShards } from '../../model/snapshot.ts';
 import { undo, wordsOf } from './changes.ts';
 
@@ -57,3 +58,24 @@ function reaches(source: string, changes: readonly Change[], at: number): boolea
 
 const isBeginning = ({ key, service, note }: Change): boolean =>
   key === undefined && service === '' && note?.startsWith('first heard') === true;
+
+/**
+ * What operators had set for a service at a moment, by endpointKey(): undone from what is set now.
+ * @param changes all of the service's lines that there are, oldest first.
+ */
+export function overridesAt(
+  service: string,
+  now: ReadonlyMap<string, EndpointOverride>,
+  changes: readonly Change[],
+  at: number,
+): ReadonlyMap<string, EndpointOverride> {
+  const then = new Map(now);
+  const later = changes.filter((change) => change.service === service && change.at > at);
+  for (const { override } of later.toReversed()) {
+    if (!override) continue;
+    if (override.before) then.set(override.key, override.before);
+    else then.delete(override.key);
+  }
+  // Its end may have come while nobody looked.
+  return new Map([...then].filter(([, { until, since = 0 }]) => until > at && since <= at));
+}

@@ -1,14 +1,19 @@
 // The past of a service from its journal and its present.
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { changesBetween } from '../../../../aggregator/journal/changes.ts';
 import { Chronicle } from '../../../../aggregator/journal/chronicle.ts';
-import { historyOf, stateAt } from '../../../../aggregator/journal/history.ts';
+import { historyOf, overridesAt, stateAt } from '../../../../aggregator/journal/history.ts';
+import { OverrideBook } from '../../../../aggregator/overrides/book.ts';
+import { ManualClock } from '../../../../lib/clock.ts';
 import type { Change } from '../../../../model/change.ts';
 import { NO_LOCALITY } from '../../../../model/endpoint.ts';
+import type { EndpointOverride } from '../../../../model/rules.ts';
 import { NOTHING_MORE } from '../../../../model/snapshot.ts';
 import type { ServiceShards } from '../../../../model/snapshot.ts';
 import { plainShard } from '../../../../model/shard.ts';
 import type { Shard } from '../../../../model/shard.ts';
+import { createLogger } from '../../../../telemetry/logger.ts';
 
 const SERVICE = 'orders.default';
 
@@ -111,4 +116,43 @@ it('tells of the sources that speak of the service, and of no other', () => {
   const lines = [about('consul', ''), about('k8s', ''), about('eureka', SERVICE)];
   const told = historyOf(SERVICE, slice({ consul: shard() }), lines);
   expect(told.map(({ source }) => source)).toEqual(['consul', 'eureka']);
+});
+
+it('tells what operators had set at any moment of the past', async () => {
+  const START = Date.UTC(2026, 0, 2);
+  const step = fc.record({
+    host: fc.integer({ min: 1, max: 3 }),
+    weight: fc.option(fc.nat(5), { nil: undefined }),
+    forMs: fc.integer({ min: 1, max: 5_000 }),
+    waitMs: fc.integer({ min: 1, max: 3_000 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 10 }), async (steps) => {
+      const clock = new ManualClock(START);
+      const lines: Change[] = [];
+      const chronicle = new Chronicle(
+        () => clock.now(),
+        (changes) => lines.push(...changes),
+      );
+      const book = await OverrideBook.open({
+        file: '',
+        clock,
+        log: createLogger('silent'),
+        apply: () => undefined,
+        onChange: (...change) => chronicle.decision(...change),
+      });
+      const moments: [number, ReadonlyMap<string, EndpointOverride>][] = [];
+      for (const { host, weight, forMs, waitMs } of steps) {
+        const key = `10.0.0.${host}:80`;
+        if (weight === undefined) await book.remove(SERVICE, key, 'ada');
+        else await book.set(SERVICE, key, { weight, forMs, reason: '', by: 'ada' });
+        // Lines of that very moment count as before it.
+        moments.push([clock.now(), new Map(book.of(SERVICE))]);
+        clock.advance(waitMs);
+      }
+      for (const [at, then] of moments)
+        expect(overridesAt(SERVICE, book.of(SERVICE), lines, at)).toEqual(then);
+      await book.close();
+    }),
+  );
 });

@@ -141,7 +141,11 @@ describe('a table that replicas share', () => {
       table.write('x.1', (was) => ({ value: `${was?.value ?? ''}${word}`, by: '' }), undefined);
     await Promise.all([add(a.table, 'a'), add(b.table, 'b'), add(a.table, 'c')]);
     await settled();
-    expect(Array.from(a.table.get('x.1')?.value ?? '').sort().join('')).toBe('abc');
+    expect(
+      Array.from(a.table.get('x.1')?.value ?? '')
+        .sort()
+        .join(''),
+    ).toBe('abc');
     expect(said(a)).toEqual(said(b));
   });
 
