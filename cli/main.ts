@@ -53,6 +53,7 @@ withNode(program.command('proxy'))
   .option('--xds <host:port>', 'the control plane', '127.0.0.1:15010')
   .option('--outbound <host:port>', 'where the application calls others (default: 127.0.0.1:15001)')
   .option('--inbound <host:port>', 'where others call the application (default: 0.0.0.0:15006)')
+  .option('--upstream <service=host:port...>', 'services to reach over TCP, each on an address of its own')
   .option('--admin <host:port>', "the proxy's own health, metrics and config", '127.0.0.1:15000')
   .option('--log-level <level>', 'debug, info, warn, error or silent', 'info')
   .action(async (flags: ProxyFlags) => (await import('./commands/proxy.ts')).proxy(flags));
@@ -65,6 +66,7 @@ withNode(program.command('bootstrap'))
   .option('--xds <host:port>', 'the control plane', '127.0.0.1:15010')
   .option('--outbound <host:port>', 'where the application calls others (default: 127.0.0.1:15001)')
   .option('--inbound <host:port>', 'where others call the application (default: 0.0.0.0:15006)')
+  .option('--upstream <service=host:port...>', 'services to reach over TCP, each on an address of its own')
   .option('--admin-port <port>', "Envoy's admin port on 127.0.0.1", '15000')
   .action(async (kind: string, flags: BootstrapFlags) => {
     (await import('./commands/bootstrap.ts')).bootstrap(kind, flags);

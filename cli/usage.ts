@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { parseListenAddress } from '../config/schema.ts';
 import { defineError } from '../lib/errors.ts';
 import type { IsthmusError } from '../lib/errors.ts';
-import { serviceName } from '../model/names.ts';
+import { clusterOf, serviceName } from '../model/names.ts';
 
 export const USAGE = defineError('ISTHMUS_USAGE', (what: string) => what, {
   hint: 'See `isthmus help COMMAND`.',
@@ -40,6 +40,16 @@ export function serviceFlag(text: string): string {
     throw usage(`--service: expected a name such as orders or orders.shop, got "${text}"`);
   }
   return text.includes('.') ? text.toLowerCase() : serviceName(text);
+}
+
+/** SERVICE=ADDRESS:PORT, the service as callers name it, also `orders:grpc` or `orders@consul-dc1`. */
+export function upstreamFlag(text: string): { readonly service: string; readonly listen: string } {
+  const at = text.lastIndexOf('=');
+  const service = text.slice(0, Math.max(0, at));
+  if (!/^[a-z0-9][a-z0-9._-]*(:[a-z0-9._-]+)?(@[a-z0-9._-]+)?$/i.test(service)) {
+    throw usage(`--upstream: expected SERVICE=ADDRESS:PORT such as db=127.0.0.1:5432, got "${text}"`);
+  }
+  return { service: clusterOf(service), listen: listenFlag('--upstream', text.slice(at + 1)) };
 }
 
 /** Stable over restarts of one sidecar: the same node keeps its place in `proxy-status`. */

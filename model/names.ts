@@ -23,3 +23,10 @@ export function pinnedName(cluster: string, source: string): string {
 export function clusterName(service: string, portName: string, primaryPort: string): string {
   return portName === primaryPort ? service : `${service}:${portName}`;
 }
+
+/** The cluster that a caller means by `orders`, `orders.shop`, `orders:grpc` or `orders@consul-dc1`. */
+export function clusterOf(text: string): string {
+  const end = /[:@]/.exec(text)?.index ?? text.length;
+  const name = text.slice(0, end).toLowerCase();
+  return `${name.includes('.') ? name : serviceName(name)}${text.slice(end)}`;
+}

@@ -2,11 +2,12 @@
 import { isIP } from 'node:net';
 import { parseListenAddress } from '../config/schema.ts';
 import { defineError } from '../lib/errors.ts';
-import { serviceName } from '../model/names.ts';
+import { clusterOf, serviceName } from '../model/names.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
 import { decode } from '../proto/codec.ts';
 import type { Node__Output } from '../proto/gen/types/envoy/config/core/v3/Node.ts';
 import type { Struct__Output } from '../proto/gen/types/google/protobuf/Struct.ts';
+import type { Upstream } from './resources/listeners.ts';
 import type { GroupKey } from './view.ts';
 
 export interface ClientNode {
@@ -36,11 +37,11 @@ export function readNode(bytes: Uint8Array): ClientNode {
     service: service === '' || service.includes('.') ? service.toLowerCase() : serviceName(service),
     kind: kindOf(node),
     version: versionOf(node),
-    group: kindOf(node) === 'grpc' ? { dialect: 'grpc' } : envoyGroup(own),
+    group: kindOf(node) === 'grpc' ? { dialect: 'grpc' } : envoyGroup(own, upstreamsOf(node.metadata)),
   };
 }
 
-function envoyGroup(own: ReadonlyMap<string, string>): GroupKey {
+function envoyGroup(own: ReadonlyMap<string, string>, upstreams: readonly Upstream[]): GroupKey {
   const appPort = own.get('appPort');
   return {
     dialect: 'envoy',
@@ -49,7 +50,25 @@ function envoyGroup(own: ReadonlyMap<string, string>): GroupKey {
       appPort === undefined
         ? undefined
         : { ...listenAt('inbound', own.get('inbound') ?? DEFAULT_INBOUND), appPort: portOf(appPort) },
+    upstreams,
   };
+}
+
+/** `metadata.isthmus.upstreams`: `{service, listen}` each, in the order of the clusters. */
+function upstreamsOf(metadata: Struct__Output | undefined): readonly Upstream[] {
+  const list = metadata?.fields?.isthmus?.structValue?.fields?.upstreams?.listValue?.values ?? [];
+  const upstreams = list.map((value, i): Upstream => {
+    const what = `upstreams[${i}]`;
+    const service = value.structValue?.fields?.service?.stringValue ?? '';
+    if (service === '') throw NODE_INVALID(`metadata.isthmus.${what} names no service`);
+    return {
+      cluster: clusterOf(service),
+      ...listenAt(`${what}.listen`, value.structValue?.fields?.listen?.stringValue ?? ''),
+    };
+  });
+  const twice = upstreams.find(({ cluster }, i) => upstreams.findIndex((u) => u.cluster === cluster) < i);
+  if (twice) throw NODE_INVALID(`metadata.isthmus.upstreams names ${twice.cluster} twice`);
+  return upstreams.sort((a, b) => (a.cluster < b.cluster ? -1 : 1));
 }
 
 function decodeNode(bytes: Uint8Array): Node__Output {

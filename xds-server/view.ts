@@ -3,8 +3,8 @@
 // bytes.
 import type { ChangeSet, Changes, ResourceSet } from './dialect.ts';
 import { buildInboundCluster } from './resources/clusters.ts';
-import { buildInboundListener, buildOutboundListener } from './resources/listeners.ts';
-import type { ListenAt } from './resources/listeners.ts';
+import { buildInboundListener, buildOutboundListener, buildUpstreamListener } from './resources/listeners.ts';
+import type { ListenAt, Upstream } from './resources/listeners.ts';
 import type { Catalogue } from './resources/catalogue.ts';
 import type { EncodedResource } from './resource.ts';
 import { SetVersion } from './set-version.ts';
@@ -18,6 +18,8 @@ interface EnvoyGroup {
   readonly outbound: ListenAt;
   /** undefined: the node takes no inbound traffic through us. */
   readonly inbound: (ListenAt & { readonly appPort: number }) | undefined;
+  /** Addresses of its own for services that are not called by HTTP; by cluster, each once. */
+  readonly upstreams: readonly Upstream[];
 }
 
 export interface View extends ResourceSet {
@@ -63,7 +65,7 @@ class EnvoyView implements View {
 
   constructor(shared: Catalogue, key: EnvoyGroup) {
     this.#shared = shared;
-    const listeners = [buildOutboundListener(key.outbound)];
+    const listeners = [buildOutboundListener(key.outbound), ...key.upstreams.map(buildUpstreamListener)];
     const clusters: EncodedResource[] = [];
     if (key.inbound) {
       listeners.push(buildInboundListener(key.inbound, key.inbound.appPort));

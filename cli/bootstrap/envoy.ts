@@ -15,6 +15,8 @@ export interface BootstrapOptions {
   readonly inbound?: string | undefined;
   /** The app's port on loopback; without it the Envoy takes no inbound traffic. */
   readonly appPort?: number | undefined;
+  /** Services reached by TCP on an address of their own. */
+  readonly upstreams?: readonly { readonly service: string; readonly listen: string }[];
   readonly locality: { readonly region: string; readonly zone: string; readonly subZone: string };
 }
 
@@ -63,7 +65,7 @@ function nodeOf(options: BootstrapOptions) {
     ...(zone && { zone }),
     ...(subZone && { sub_zone: subZone }),
   };
-  const { service, outbound, inbound, appPort } = options;
+  const { service, outbound, inbound, appPort, upstreams = [] } = options;
   return {
     id: options.nodeId,
     cluster: service,
@@ -74,6 +76,7 @@ function nodeOf(options: BootstrapOptions) {
         ...(outbound !== undefined && { outbound }),
         ...(inbound !== undefined && { inbound }),
         ...(appPort !== undefined && { appPort }),
+        ...(upstreams.length > 0 && { upstreams }),
       },
     },
   };

@@ -2,7 +2,15 @@
 import { stringify } from 'yaml';
 import { envoyBootstrap } from '../bootstrap/envoy.ts';
 import { write } from '../output.ts';
-import { addressFlag, defaultNodeId, listenFlag, portFlag, serviceFlag, usage } from '../usage.ts';
+import {
+  addressFlag,
+  defaultNodeId,
+  listenFlag,
+  portFlag,
+  serviceFlag,
+  upstreamFlag,
+  usage,
+} from '../usage.ts';
 
 export interface BootstrapFlags {
   readonly service: string;
@@ -11,6 +19,7 @@ export interface BootstrapFlags {
   readonly adminPort: string;
   readonly outbound?: string;
   readonly inbound?: string;
+  readonly upstream?: readonly string[];
   readonly port?: string;
   readonly region: string;
   readonly zone: string;
@@ -32,6 +41,7 @@ export function bootstrap(kind: string, flags: BootstrapFlags): void {
     outbound: outbound && listenFlag('--outbound', outbound),
     inbound: inbound && listenFlag('--inbound', inbound),
     appPort: port === undefined ? undefined : portFlag('--port', port),
+    upstreams: (flags.upstream ?? []).map(upstreamFlag),
     locality: { region: flags.region, zone: flags.zone, subZone: flags.subZone },
   });
   // Envoy reads YAML 1.1, in which a zone called `no` or a node called `y` is a boolean unless quoted.

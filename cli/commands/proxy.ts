@@ -6,7 +6,15 @@ import type { LogLevel } from '../../telemetry/logger.ts';
 import { endOnFatal } from '../fatal.ts';
 import { logDestination } from '../log-text.ts';
 import { stopOnSignals } from '../signals.ts';
-import { addressFlag, defaultNodeId, listenFlag, portFlag, serviceFlag, usage } from '../usage.ts';
+import {
+  addressFlag,
+  defaultNodeId,
+  listenFlag,
+  portFlag,
+  serviceFlag,
+  upstreamFlag,
+  usage,
+} from '../usage.ts';
 import { version } from '../version.ts';
 import { startProxy } from '../wire-proxy.ts';
 
@@ -20,6 +28,7 @@ export interface ProxyFlags {
   readonly xds: string;
   readonly outbound?: string;
   readonly inbound?: string;
+  readonly upstream?: readonly string[];
   readonly admin: string;
   readonly nodeId?: string;
   readonly region: string;
@@ -42,6 +51,7 @@ export async function proxy(flags: ProxyFlags): Promise<void> {
     ...(outbound !== undefined && { outbound: listenFlag('--outbound', outbound) }),
     ...(inbound !== undefined && { inbound: listenFlag('--inbound', inbound) }),
     ...(port !== undefined && { appPort: portFlag('--port', port) }),
+    upstreams: (flags.upstream ?? []).map(upstreamFlag),
     adminListen: addressFlag('--admin', flags.admin),
     locality: { region: flags.region, zone: flags.zone, subZone: flags.subZone },
   };

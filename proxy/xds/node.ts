@@ -19,10 +19,12 @@ export interface NodeIdentity {
   readonly inbound?: string;
   /** The application's port on loopback. Absent: nothing is served inbound. */
   readonly appPort?: number;
+  /** Services reached by TCP on an address of their own: HOST:PORT. */
+  readonly upstreams?: readonly { readonly service: string; readonly listen: string }[];
 }
 
 export function buildNode(identity: NodeIdentity): Node {
-  const { id, service, version, locality, outbound, inbound, appPort } = identity;
+  const { id, service, version, locality, outbound, inbound, appPort, upstreams = [] } = identity;
   const isthmus: Record<string, string | number> = { service };
   if (outbound !== undefined) isthmus.outbound = outbound;
   if (inbound !== undefined) isthmus.inbound = inbound;
@@ -32,7 +34,14 @@ export function buildNode(identity: NodeIdentity): Node {
     cluster: service,
     user_agent_name: USER_AGENT_NAME,
     user_agent_version: version,
-    metadata: struct({ isthmus: { structValue: struct(mapValues(isthmus, scalar)) } }),
+    metadata: struct({
+      isthmus: {
+        structValue: struct({
+          ...mapValues(isthmus, scalar),
+          ...(upstreams.length > 0 && { upstreams: { listValue: { values: upstreams.map(record) } } }),
+        }),
+      },
+    }),
     ...(locality && {
       locality: { region: locality.region, zone: locality.zone, sub_zone: locality.subZone },
     }),
@@ -43,6 +52,10 @@ const struct = (fields: Record<string, Value>): Struct => ({ fields });
 
 const scalar = (value: string | number): Value =>
   typeof value === 'number' ? { numberValue: value } : { stringValue: value };
+
+const record = (values: Readonly<Record<string, string>>): Value => ({
+  structValue: struct(mapValues(values, scalar)),
+});
 
 function mapValues<A, B>(record: Record<string, A>, change: (value: A) => B): Record<string, B> {
   return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]));

@@ -13,6 +13,8 @@ export interface DataPlane {
   readonly nodeId: string;
   /** Its outbound listener, on 127.0.0.1. */
   readonly port: number;
+  /** Where `upstream` is reached, on 127.0.0.1; 0 without one. */
+  readonly upstreamPort: number;
   /** Its counters by name (Envoy's names on Envoy). */
   stats(): Promise<ReadonlyMap<string, number>>;
   log(): string;
@@ -22,6 +24,8 @@ export interface DataPlane {
 export interface DataPlaneOptions {
   readonly xdsPort: number;
   readonly service: string;
+  /** Reached over TCP on `upstreamPort`. */
+  readonly upstream?: string;
 }
 
 export async function startDataPlane(
@@ -51,6 +55,9 @@ async function startEnvoy(start: StartPeer, options: DataPlaneOptions): Promise<
           String(place.port('admin')),
           '--outbound',
           `127.0.0.1:${place.port('outbound')}`,
+          ...(options.upstream === undefined
+            ? []
+            : ['--upstream', `${options.upstream}=127.0.0.1:${place.port('upstream')}`]),
         ),
     },
   });
@@ -58,6 +65,7 @@ async function startEnvoy(start: StartPeer, options: DataPlaneOptions): Promise<
     kind: 'envoy',
     nodeId,
     port: envoy.ports['outbound'] ?? 0,
+    upstreamPort: options.upstream === undefined ? 0 : (envoy.ports['upstream'] ?? 0),
     stats: () => readStats(`${envoy.url}/stats`),
     log: () => envoy.log(),
     stop: () => envoy.stop(),
@@ -67,6 +75,7 @@ async function startEnvoy(start: StartPeer, options: DataPlaneOptions): Promise<
 async function startProxy(options: DataPlaneOptions): Promise<DataPlane> {
   const nodeId = `proxy-${options.service}`;
   const [port, admin] = [await freePort(), await freePort()];
+  const upstreamPort = options.upstream === undefined ? 0 : await freePort();
   const child = startIsthmus([
     'proxy',
     '--service',
@@ -79,6 +88,9 @@ async function startProxy(options: DataPlaneOptions): Promise<DataPlane> {
     `127.0.0.1:${port}`,
     '--admin',
     `127.0.0.1:${admin}`,
+    ...(options.upstream === undefined
+      ? []
+      : ['--upstream', `${options.upstream}=127.0.0.1:${upstreamPort}`]),
   ]);
   const url = `http://127.0.0.1:${admin}`;
   const ready = async () => (await fetch(`${url}/ready`)).status === 200;
@@ -92,6 +104,7 @@ async function startProxy(options: DataPlaneOptions): Promise<DataPlane> {
     kind: 'proxy',
     nodeId,
     port,
+    upstreamPort,
     stats: () => readStats(`${url}/stats`),
     log: () => child.log(),
     stop: async () => {

@@ -229,7 +229,7 @@ export const servers = {
   envoy: {
     image: 'envoyproxy/envoy:v1.40.0',
     binary: 'envoy',
-    ports: { admin: 9901, outbound: 15001, inbound: 15006 },
+    ports: { admin: 9901, outbound: 15001, inbound: 15006, upstream: 15101 },
     scheme: 'http',
     health: { path: '/ready', ready: (body) => body.trim() === 'LIVE' },
     network: 'host',

@@ -2,8 +2,10 @@
 // them comes from the node, so they do not change when services do: a changed listener drains its
 // connections, a changed route does not.
 import { encode, packAny } from '../../proto/codec.ts';
+import type { Filter } from '../../proto/gen/types/envoy/config/listener/v3/Filter.ts';
 import type { Listener } from '../../proto/gen/types/envoy/config/listener/v3/Listener.ts';
 import type { HttpConnectionManager } from '../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/HttpConnectionManager.ts';
+import type { TcpProxy } from '../../proto/gen/types/envoy/extensions/filters/network/tcp_proxy/v3/TcpProxy.ts';
 import { encodedResource } from '../resource.ts';
 import type { EncodedResource } from '../resource.ts';
 import { MESSAGE_NAME } from '../types.ts';
@@ -14,9 +16,34 @@ import { OUTBOUND_ROUTES, retryPolicy } from './routes.ts';
 const HCM = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 const ROUTER = 'envoy.extensions.filters.http.router.v3.Router';
 
+const TCP_PROXY = 'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy';
+/** Bytes cannot be sent again: only the connect is tried on other hosts. */
+const CONNECT_ATTEMPTS = 3;
+
 export interface ListenAt {
   readonly host: string;
   readonly port: number;
+}
+
+/** Where an app reaches one service over TCP. */
+export interface Upstream extends ListenAt {
+  readonly cluster: string;
+}
+
+export function buildUpstreamListener({ cluster, ...at }: Upstream): EncodedResource {
+  const proxy: TcpProxy = {
+    // Dots and colons would end the name of a statistic early.
+    stat_prefix: `upstream_${cluster.replace(/[.:@]/g, '_')}`,
+    cluster,
+    max_connect_attempts: { value: CONNECT_ATTEMPTS },
+  };
+  return listener(
+    `upstream:${cluster}`,
+    'OUTBOUND',
+    at,
+    { name: 'envoy.filters.network.tcp_proxy', typed_config: packAny(TCP_PROXY, proxy) },
+    [],
+  );
 }
 
 export function buildOutboundListener(at: ListenAt): EncodedResource {
@@ -38,7 +65,7 @@ export function buildOutboundListener(at: ListenAt): EncodedResource {
       ],
     },
   };
-  return listener('outbound', 'OUTBOUND', at, manager, [OUTBOUND_ROUTES]);
+  return listener('outbound', 'OUTBOUND', at, httpFilter(manager), [OUTBOUND_ROUTES]);
 }
 
 export function buildInboundListener(at: ListenAt, appPort: number): EncodedResource {
@@ -60,7 +87,7 @@ export function buildInboundListener(at: ListenAt, appPort: number): EncodedReso
       ],
     },
   };
-  return listener('inbound', 'INBOUND', at, manager, []);
+  return listener('inbound', 'INBOUND', at, httpFilter(manager), []);
 }
 
 function managerBase(prefix: string): HttpConnectionManager {
@@ -76,24 +103,23 @@ function managerBase(prefix: string): HttpConnectionManager {
   };
 }
 
+const httpFilter = (manager: HttpConnectionManager): Filter => ({
+  name: 'envoy.filters.network.http_connection_manager',
+  typed_config: packAny(HCM, manager),
+});
+
 function listener(
   name: string,
   direction: 'OUTBOUND' | 'INBOUND',
   at: ListenAt,
-  manager: HttpConnectionManager,
+  filter: Filter,
   dependents: readonly string[],
 ): EncodedResource {
   const message: Listener = {
     name,
     traffic_direction: direction,
     address: socketAddress(at.host === '' ? '0.0.0.0' : at.host, at.port),
-    filter_chains: [
-      {
-        filters: [
-          { name: 'envoy.filters.network.http_connection_manager', typed_config: packAny(HCM, manager) },
-        ],
-      },
-    ],
+    filter_chains: [{ filters: [filter] }],
   };
   return encodedResource('lds', name, encode(MESSAGE_NAME.lds, message), { dependents });
 }

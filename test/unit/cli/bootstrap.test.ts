@@ -133,6 +133,22 @@ describe('isthmus bootstrap envoy', () => {
     });
   });
 
+  it('tells where services are reached over TCP, by their clusters', () => {
+    const upstream = ['Cache:redis=127.0.0.1:6379', 'db.shop=127.0.0.1:5432'];
+    expect(parse(printed({ upstream }))).toMatchObject({
+      node: {
+        metadata: {
+          isthmus: {
+            upstreams: [
+              { service: 'cache.default:redis', listen: '127.0.0.1:6379' },
+              { service: 'db.shop', listen: '127.0.0.1:5432' },
+            ],
+          },
+        },
+      },
+    });
+  });
+
   it('names the node by service and host', () => {
     expect(parse(printed({}))).toMatchObject({ node: { id: expect.stringMatching(/^orders\.default~./) } });
   });
@@ -143,6 +159,8 @@ describe('isthmus bootstrap envoy', () => {
     [{ adminPort: '0' }, '--admin-port'],
     [{ port: '70000' }, '--port'],
     [{ inbound: '0.0.0.0:15006' }, '--inbound needs --port'],
+    [{ upstream: ['db'] }, '--upstream: expected SERVICE=ADDRESS:PORT'],
+    [{ upstream: ['db=localhost:5432'] }, '--upstream: expected an IP address'],
   ])('%j is wrong usage', (flags, message) => {
     expect(() => printed(flags)).toThrow(message);
   });

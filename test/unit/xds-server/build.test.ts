@@ -273,6 +273,7 @@ describe('groups', () => {
       dialect: 'envoy' as const,
       outbound: { host: '127.0.0.1', port: portNumber },
       inbound: undefined,
+      upstreams: [],
     });
     const [a, b, c] = [groups.join(key(1)), groups.join(key(1)), groups.join(key(2))];
     expect(a.view).toBe(b.view);

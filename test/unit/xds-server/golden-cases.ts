@@ -16,11 +16,12 @@ interface GoldenCase {
   readonly node?: GroupKey;
 }
 
-const OUTBOUND_ONLY: GroupKey = {
+const OUTBOUND_ONLY = {
   dialect: 'envoy',
   outbound: { host: '127.0.0.1', port: 15_001 },
   inbound: undefined,
-};
+  upstreams: [],
+} satisfies GroupKey;
 const ORDERS = 'orders.default';
 
 /** Three endpoints in Consul, three in Kubernetes in two zones, one of them in both. */
@@ -205,6 +206,30 @@ export const GOLDEN_CASES: Readonly<Record<string, GoldenCase>> = {
       dialect: 'envoy',
       outbound: { host: '::1', port: 15_001 },
       inbound: { host: '0.0.0.0', port: 15_006, appPort: 8_080 },
+      upstreams: [],
+    },
+  },
+  'tcp-upstreams': {
+    services: [
+      service('db.default', '10.0.0.1:5432'),
+      fromSources([
+        'k8s',
+        group('cache.shop', {
+          ports: [
+            { name: 'redis', port: 6_379, protocol: 'tcp' },
+            { name: 'http', port: 80, protocol: 'http' },
+          ],
+          primaryPort: 'http',
+          endpoints: [endpoint('10.1.0.1:6379', { portName: 'redis' })],
+        }),
+      ]),
+    ],
+    node: {
+      ...OUTBOUND_ONLY,
+      upstreams: [
+        { cluster: 'cache.shop:redis', host: '127.0.0.1', port: 6_379 },
+        { cluster: 'db.default', host: '127.0.0.1', port: 5_432 },
+      ],
     },
   },
 };

@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest';
+import { encode } from '../../../proto/codec.ts';
+import { buildNode } from '../../../proxy/xds/node.ts';
+import type { NodeIdentity } from '../../../proxy/xds/node.ts';
+import { readNode } from '../../../xds-server/node.ts';
+
+const NODE = 'envoy.config.core.v3.Node';
+const read = (more: Partial<NodeIdentity>) =>
+  readNode(encode(NODE, buildNode({ id: 'n', service: 'web.default', version: '1', ...more })));
+
+describe('the node of a proxy', () => {
+  it('names upstreams in the order of their clusters, each as callers name it', () => {
+    const { group } = read({
+      upstreams: [
+        { service: 'DB', listen: '127.0.0.1:5432' },
+        { service: 'cache.shop:redis', listen: ':6379' },
+      ],
+    });
+    expect(group).toMatchObject({
+      upstreams: [
+        { cluster: 'cache.shop:redis', host: '', port: 6379 },
+        { cluster: 'db.default', host: '127.0.0.1', port: 5432 },
+      ],
+    });
+  });
+
+  it.each([
+    [{ service: '', listen: '127.0.0.1:1' }, 'upstreams[0] names no service'],
+    [{ service: 'db', listen: 'here' }, 'upstreams[0].listen is "here", not ADDRESS:PORT'],
+    [{ service: 'db', listen: 'localhost:5432' }, 'upstreams[0].listen is "localhost:5432"'],
+  ])('with the upstream %j is refused', (upstream, text) => {
+    expect(() => read({ upstreams: [upstream] })).toThrow(text);
+  });
+
+  it('that names an upstream twice is refused', () => {
+    const upstreams = ['db', 'db.default'].map((service) => ({ service, listen: '127.0.0.1:1' }));
+    expect(() => read({ upstreams })).toThrow('upstreams names db.default twice');
+  });
+});
