@@ -13,7 +13,8 @@ import { callStatus, statusOf } from './call-status.ts';
 import type { Changes } from './dialect.ts';
 import type { Groups } from './groups.ts';
 import type { ClientNode } from './node.ts';
-import { proxiesOf } from './proxies.ts';
+import { clientsOf, proxiesOf } from './proxies.ts';
+import type { ClientState } from './stream/inspect.ts';
 import type { AnyRequest, Protocol } from './stream/protocol.ts';
 
 import { XdsStream } from './stream/stream.ts';
@@ -85,6 +86,16 @@ export class Connections {
     );
   }
 
+  /** What every client holds. */
+  inspect(): readonly ClientState[] {
+    return clientsOf(
+      [...this.#open].flatMap((connection) => {
+        const state = connection.inspect();
+        return state ? { state, only: connection.only } : [];
+      }),
+    );
+  }
+
   viewOf(node: string): View | undefined {
     for (const connection of this.#open) if (connection.status()?.node === node) return connection.view;
     return undefined;
@@ -94,7 +105,7 @@ export class Connections {
 class Connection {
   readonly #o: ConnectionsOptions;
   readonly #call: Call;
-  readonly #stream: Pick<XdsStream, 'receive' | 'pump' | 'touch' | 'wants' | 'status' | 'close'>;
+  readonly #stream: Pick<XdsStream, 'receive' | 'pump' | 'touch' | 'wants' | 'status' | 'inspect' | 'close'>;
   readonly #onOver: () => void;
   #leave: () => void = () => undefined;
   #over = false;
@@ -160,6 +171,10 @@ class Connection {
 
   status(): ProxyStatus | undefined {
     return this.#stream.status();
+  }
+
+  inspect(): ClientState | undefined {
+    return this.#stream.inspect();
   }
 
   end(code: status, details: string): void {

@@ -1,6 +1,7 @@
 // The open streams as clients: a stream of ADS is a client of its own, streams of single types are put
 // together by their node.
 import type { ProxyStatus } from '../model/proxies.ts';
+import type { ClientState } from './stream/inspect.ts';
 import type { ResourceType } from './types.ts';
 
 export interface StreamStatus {
@@ -22,6 +23,20 @@ export function proxiesOf(streams: readonly StreamStatus[]): ProxyStatus[] {
     else rows.push(status);
   }
   return rows.sort(byNodeThenAge);
+}
+
+/** The same for what clients hold, resource by resource. */
+export function clientsOf(
+  streams: readonly { readonly state: ClientState; readonly only: ResourceType | undefined }[],
+): ClientState[] {
+  const clients = streams.filter(({ only }) => only === undefined).map(({ state }) => state);
+  for (const { state } of streams.filter(({ only }) => only !== undefined)) {
+    const at = clients.findIndex(({ id }) => id === state.id);
+    const client = clients[at];
+    if (client) clients[at] = { ...client, types: [...client.types, ...state.types] };
+    else clients.push(state);
+  }
+  return clients;
 }
 
 function byNodeThenAge(a: ProxyStatus, b: ProxyStatus): number {

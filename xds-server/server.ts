@@ -14,13 +14,14 @@ import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { Catalogue } from './resources/catalogue.ts';
 import { Connections } from './connections.ts';
+import { clientStatus } from './csds/service.ts';
 import { hasChanges } from './dialect.ts';
 import type { ResourceSet } from './dialect.ts';
 import { Groups } from './groups.ts';
-import { LOAD_SERVICE, LoadService } from './load/service.ts';
+import { LoadService } from './load/service.ts';
 import { LoadStore } from './load/store.ts';
 import { addDiscovery } from './services/discovery.ts';
-import { SideCalls, addStream } from './services/side-calls.ts';
+import { SideCalls, addService } from './services/side-calls.ts';
 import { MESSAGE_NAME, PUSH_ORDER } from './types.ts';
 import type { View } from './view.ts';
 import { ResponseWriter } from './wire/response.ts';
@@ -105,7 +106,8 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
   });
   const server = grpcServer();
   addDiscovery(server, connections);
-  addStream(server, calls, LOAD_SERVICE, 'StreamLoadStats', (call) => loadService.handle(call));
+  addService(server, calls, loadService);
+  addService(server, calls, clientStatus(connections));
 
   return {
     update(snapshot) {

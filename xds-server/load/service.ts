@@ -11,11 +11,9 @@ import { NO_LOCALITY } from '../../model/endpoint.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { Groups } from '../groups.ts';
 import { readNode } from '../node.ts';
-import type { SideCall, SideHandler } from '../services/side-calls.ts';
+import type { SideCall, SideHandler, SideService } from '../services/side-calls.ts';
 import type { View } from '../view.ts';
 import type { LoadReport, LoadStore } from './store.ts';
-
-export const LOAD_SERVICE = 'envoy.service.load_stats.v3.LoadReportingService';
 
 const REQUEST = 'envoy.service.load_stats.v3.LoadStatsRequest';
 const RESPONSE = 'envoy.service.load_stats.v3.LoadStatsResponse';
@@ -42,7 +40,9 @@ interface Reporter {
   follow(): void;
 }
 
-export class LoadService {
+export class LoadService implements SideService {
+  readonly service = 'envoy.service.load_stats.v3.LoadReportingService';
+  readonly stream = 'StreamLoadStats';
   readonly #o: LoadServiceOptions;
   readonly #reporters = new Set<Reporter>();
   #streams = 0;

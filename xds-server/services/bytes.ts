@@ -11,7 +11,14 @@ const THROUGH = {
   responseDeserialize: same,
 } as const;
 
-type BytesMethod = MethodDefinition<Buffer, Buffer>;
+export type BytesMethod = MethodDefinition<Buffer, Buffer>;
+
+export const unary = (service: string, method: string): BytesMethod => ({
+  path: `/${service}/${method}`,
+  requestStream: false,
+  responseStream: false,
+  ...THROUGH,
+});
 
 export const bidirectional = (service: string, method: string): BytesMethod => ({
   path: `/${service}/${method}`,

@@ -1,14 +1,23 @@
 // The open calls of the services beside discovery (load reports, health checks, client status, reflection):
 // each has a handler of its own, and what goes wrong in one ends that call and nothing else.
 import { status } from '@grpc/grpc-js';
-import type { Server, ServerDuplexStream } from '@grpc/grpc-js';
+import type {
+  Server,
+  ServerDuplexStream,
+  ServerUnaryCall,
+  UntypedServiceImplementation,
+  sendUnaryData,
+} from '@grpc/grpc-js';
 import { describeError } from '../../lib/errors.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { callStatus, statusOf } from '../call-status.ts';
-import { bidirectional } from './bytes.ts';
+import type { CallStatus } from '../call-status.ts';
+import { bidirectional, unary } from './bytes.ts';
+import type { BytesMethod } from './bytes.ts';
 
-export type BytesCall = ServerDuplexStream<Buffer, Buffer>;
+type BytesCall = ServerDuplexStream<Buffer, Buffer>;
+type BytesUnaryCall = ServerUnaryCall<Buffer, Buffer>;
 
 export interface SideHandler {
   /** Throws an IsthmusError for a message that is none; the call ends with INVALID_ARGUMENT then. */
@@ -54,9 +63,7 @@ export class SideCalls {
       try {
         work();
       } catch (thrown) {
-        const { code, details } = statusOf(thrown);
-        this.#metrics.xds.streamErrors.inc({ code: status[code] });
-        this.#log.warn({ service, error: describeError(thrown) }, 'call ended');
+        const { code, details } = this.fault(service, thrown);
         end(code, details);
       }
     };
@@ -77,22 +84,46 @@ export class SideCalls {
     call.on('close', forget);
   }
 
+  /** Counts and logs what went wrong; what the client is told of it. */
+  fault(service: string, thrown: unknown): CallStatus {
+    const of = statusOf(thrown);
+    this.#metrics.xds.streamErrors.inc({ code: status[of.code] });
+    this.#log.warn({ service, error: describeError(thrown) }, 'call ended');
+    return of;
+  }
+
   /** Ends every call, so that clients come back elsewhere or later. */
   endAll(code: status, details: string): void {
     for (const end of this.#open) end(code, details);
   }
 }
 
-/** Puts a service of one method, both ways, on a server. */
-export function addStream(
-  server: Server,
-  calls: SideCalls,
-  service: string,
-  method: string,
-  handle: (side: SideCall) => SideHandler,
-): void {
-  server.addService(
-    { [method]: bidirectional(service, method) },
-    { [method]: (call: BytesCall) => calls.open(service, call, handle) },
-  );
+/** A service of one method both ways and, where it has one, of a unary method beside it. */
+export interface SideService {
+  readonly service: string;
+  readonly stream: string;
+  handle(call: SideCall): SideHandler;
+  readonly unary?: string;
+  /** Throws what `receive` would. */
+  answer?(request: Buffer): Buffer;
+}
+
+/** Puts a service on a server. */
+export function addService(server: Server, calls: SideCalls, side: SideService): void {
+  const { service, stream, unary: name } = side;
+  const methods: Record<string, BytesMethod> = { [stream]: bidirectional(service, stream) };
+  const handlers: UntypedServiceImplementation = {
+    [stream]: (call: BytesCall) => calls.open(service, call, (own) => side.handle(own)),
+  };
+  if (name !== undefined) {
+    methods[name] = unary(service, name);
+    handlers[name] = (call: BytesUnaryCall, done: sendUnaryData<Buffer>) => {
+      try {
+        done(null, side.answer?.(call.request));
+      } catch (thrown) {
+        done(calls.fault(service, thrown));
+      }
+    };
+  }
+  server.addService(methods, handlers);
 }

@@ -11,9 +11,12 @@ import type { ClientNode } from '../node.ts';
 import { PUSH_ORDER, TYPE_URL, resourceTypeOf } from '../types.ts';
 import type { ResourceType } from '../types.ts';
 import type { View } from '../view.ts';
+import { withoutExtensions } from '../wire/node.ts';
 import type { ResponseWriter } from '../wire/response.ts';
 import { BlockedSteps } from './blocked.ts';
 import type { Step } from './blocked.ts';
+import { inspect } from './inspect.ts';
+import type { ClientState } from './inspect.ts';
 import { STEP_LIMIT_MS, mayRemove, mayUpsert } from './plan.ts';
 import type { AnyRequest, Protocol } from './protocol.ts';
 import { Subscription } from './subscription.ts';
@@ -56,7 +59,7 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
   readonly #awaitingEndpoints = new Map<string, number>();
   readonly #blocked = new BlockedSteps(STEP_LIMIT_MS);
   readonly #connectedSince: number;
-  #client: { readonly node: ClientNode; readonly view: View } | undefined;
+  #client: { readonly node: ClientNode; readonly bytes: Buffer; readonly view: View } | undefined;
   /** Requests that came before the gate opened; answered then, from complete state. */
   #early: R[] = [];
   #nonce = 0;
@@ -132,6 +135,18 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
     };
   }
 
+  /** Resource by resource; undefined before the client said who it is. */
+  inspect(): ClientState | undefined {
+    const client = this.#client;
+    if (!client) return undefined;
+    const types = [...this.#subs].map(([type, sub]) => ({
+      type,
+      version: sub.ackedVersion,
+      resources: inspect(sub, client.view),
+    }));
+    return { id: client.node.id, node: client.bytes, types };
+  }
+
   close(): void {
     this.#closed = true;
     this.#cancelTimer?.();
@@ -159,8 +174,9 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
   }
 
   #identify(request: R) {
-    const node = readNode(request.node ?? new Uint8Array()); // T5
-    return { node, view: this.#o.join(node) };
+    const bytes = request.node ?? new Uint8Array();
+    const node = readNode(bytes); // T5
+    return { node, bytes: withoutExtensions(bytes), view: this.#o.join(node) };
   }
 
   #apply(request: R, view: View): void {
