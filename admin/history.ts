@@ -21,7 +21,7 @@ export function changeJson({ at, source, service, key, before, after, note, caus
 
 function wordJson({ endpoint, mark = {} }: EndpointWord): EndpointWordJson {
   const { address, port, portName, network, health, weight, labels, locality } = endpoint;
-  const { doubted, quarantined, expired, damping, warmUp } = mark;
+  const { doubted, quarantined, expired, proven, damping, warmUp } = mark;
   return {
     address,
     port,
@@ -35,6 +35,7 @@ function wordJson({ endpoint, mark = {} }: EndpointWord): EndpointWordJson {
     quarantined: quarantined
       ? { since: rfc3339(quarantined.since), answeredAs: quarantined.answeredAs }
       : null,
+    proven: proven ? { since: rfc3339(proven.since) } : null,
     expired: expired ? { since: rfc3339(expired.since) } : null,
     damping: damping ?? 1,
     warmUp: warmUp ?? 1,

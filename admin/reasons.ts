@@ -1,6 +1,7 @@
 // Why an endpoint is in the state it is in, in words. Pure; the merge decided, this only tells.
 import type { HealthVerdict, MergedEndpoint, WithheldEndpoint } from '../model/merge/types.ts';
 import type { EndpointOverride } from '../model/rules.ts';
+import type { DoubtCause } from '../model/shard.ts';
 import type { FederationSnapshot, SourceState } from '../model/snapshot.ts';
 import type { EndpointJson } from './types.ts';
 
@@ -30,10 +31,7 @@ export function stateOf(
     return { state: 'drained', since, reason: `${by} until ${rfc3339(override.until)}${why}` };
   }
   if (doubted) {
-    const why =
-      doubted.cause === 'removed-at-once'
-        ? `${verdict.by} no longer lists it and removed too much at once to be believed`
-        : `${verdict.by} has been dark for longer than its hold`;
+    const why = DOUBT_IN_WORDS[doubted.cause](verdict.by);
     const last = verdict.expired ? '; kept as the last one' : '';
     return { state: 'held', since: rfc3339(doubted.since), reason: `${why}${last}${more}` };
   }
@@ -50,6 +48,12 @@ export function stateOf(
   );
   return { state: 'held', since: rfc3339(since), reason: `${causes.join('; ')}${more}` };
 }
+
+const DOUBT_IN_WORDS: Readonly<Record<DoubtCause, (by: string) => string>> = {
+  'removed-at-once': (by) => `${by} no longer lists it and removed too much at once to be believed`,
+  'hold-over': (by) => `${by} has been dark for longer than its hold`,
+  refuted: (by) => `${by} is dark, and it does not answer pings`,
+};
 
 function healthInWords({ value, reason, by }: HealthVerdict): string {
   switch (reason) {

@@ -100,6 +100,9 @@ export type Fact =
   | 'warming-up'
   | 'overridden'
   | 'conflict'
+  | 'proven'
+  | 'answering'
+  | 'silent'
   | 'no-share'
   | 'left-out'
   | 'gone';
@@ -293,6 +296,7 @@ export interface EndpointWordJson {
   readonly doubted: { readonly since: string; readonly cause: DoubtCause } | null;
   readonly quarantined: { readonly since: string; readonly answeredAs: string } | null;
   readonly expired: { readonly since: string } | null;
+  readonly proven: { readonly since: string } | null;
   /** Factors of the weight, 0 … 1. */
   readonly damping: number;
   readonly warmUp: number;

@@ -41,6 +41,11 @@ export class AddressIndex {
     this.#many = manyOthers(named);
   }
 
+  /** That have a conflict. */
+  services(): Iterable<string> {
+    return this.#conflicts.keys();
+  }
+
   of(service: string): Conflicts {
     return this.#conflicts.get(service) ?? NONE;
   }

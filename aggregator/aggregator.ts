@@ -5,6 +5,7 @@ import type { Cause, Change, OverrideChange } from '../model/change.ts';
 import type { Discoverer, DiscoveryUpdate } from '../model/discovery.ts';
 import { EMPTY_SNAPSHOT } from '../model/snapshot.ts';
 import type { EndpointNotes } from '../model/notes.ts';
+import type { Pinger, Suspect, Verdict } from '../model/ping.ts';
 import type { EndpointOverride, RuleBook } from '../model/rules.ts';
 import type { Shard } from '../model/shard.ts';
 import type { FederationSnapshot, SourceState } from '../model/snapshot.ts';
@@ -18,7 +19,6 @@ import { conflictAlarm } from './alarms.ts';
 import type { SharedCatalogue } from './cluster/catalogue.ts';
 import { Chronicle } from './journal/chronicle.ts';
 import { Keepers } from './keepers.ts';
-import type { Pinger, Verdict } from './keeper/proof.ts';
 import { DEFAULT_KEEPING } from './keeper/settings.ts';
 import type { KeeperSettings } from './keeper/settings.ts';
 import { ShardListeners, sharedCatalogue } from './replica.ts';
@@ -64,6 +64,11 @@ export interface Aggregator {
   restore(known: LastKnown): void;
   /** What a ping of an endpoint said; `key` is its endpointKey(). */
   prove(source: string, service: string, key: string, verdict: Verdict, by: Pinger): void;
+  /**
+   * Endpoints for which a ping is wanted, of sources that are watched here. May be read over a time.
+   * @param ofDark those of sources that do not answer, or all others.
+   */
+  suspects(ofDark: boolean): Iterable<Suspect>;
   /** A source's part, for sharing it with other replicas. */
   share(source: string, kind: string): SharedCatalogue;
   /** Shown with the source: the replica that watches it; undefined when this one is alone. */
@@ -183,8 +188,7 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
       setSource(restoredState(source, kind, at));
     },
     prove(source, service, key, verdict, by) {
-      keepers.prove(source, service, key, verdict, by);
-      if (!closed) pending.trigger();
+      if (keepers.prove(source, service, key, verdict, by) && !closed) pending.trigger();
     },
     share: (source, kind) =>
       sharedCatalogue(source, kind, {
@@ -205,6 +209,7 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
       const state = sources.get(name);
       if (state) setSource({ ...state, watcher });
     },
+    suspects: (ofDark) => keepers.suspects(ofDark),
     notes: (source, service, key) => keepers.notes(source, service, key),
     detach(source) {
       keepers.remove(source);

@@ -5,10 +5,11 @@ import { takeTurns } from '../lib/turns.ts';
 import type { Cause } from '../model/change.ts';
 import type { DiscoveryUpdate } from '../model/discovery.ts';
 import type { EndpointGroup } from '../model/endpoint.ts';
+import { endpointKey } from '../model/endpoint.ts';
 import type { EndpointNotes } from '../model/notes.ts';
+import type { Pinger, Suspect, SuspectCause, Verdict } from '../model/ping.ts';
 import type { Shard } from '../model/shard.ts';
 import { Keeper } from './keeper/keeper.ts';
-import type { Pinger, Verdict } from './keeper/proof.ts';
 import type { KeeperReport } from './keeper/reports.ts';
 import type { KeeperSettings } from './keeper/settings.ts';
 import { hasOtherReady } from './other-ready.ts';
@@ -122,11 +123,44 @@ export class Keepers {
     return true;
   }
 
-  prove(source: string, service: string, key: string, verdict: Verdict, by: Pinger): void {
+  /** True: settle() has something to do. */
+  prove(source: string, service: string, key: string, verdict: Verdict, by: Pinger): boolean {
     const kept = this.#bySource.get(source);
-    if (!kept) return;
-    kept.keeper.prove(service, key, verdict, by, this.#options.now());
-    kept.cause ??= { kind: 'ping', detail: `${verdict.kind} by ${by.kind}` };
+    if (!kept) return false;
+    const { store, now } = this.#options;
+    const slice = store.slice(service);
+    const contest = {
+      contested: slice?.conflicts.has(key) === true,
+      strict: slice?.rules.identity === 'strict',
+    };
+    const isNews = kept.keeper.prove(service, key, verdict, by, now(), contest);
+    if (isNews) kept.cause ??= { kind: 'ping', detail: `${inWords(verdict)}, asked by the ${by.kind}` };
+    return isNews;
+  }
+
+  /**
+   * Endpoints of the sources kept here whose life or identity is in question. May be read over a time in which
+   * other things happen.
+   * @param ofDark those of sources that do not answer, which are many, or all others.
+   */
+  *suspects(ofDark: boolean): Generator<Suspect> {
+    for (const [source, { keeper }] of this.#bySource) {
+      if ((keeper.darkSince !== undefined) !== ofDark) continue;
+      for (const suspect of keeper.suspects()) yield { ...suspect, source };
+    }
+    if (!ofDark) yield* this.#contested();
+  }
+
+  *#contested(): Generator<Suspect> {
+    const { store } = this.#options;
+    for (const service of store.contested()) {
+      const { conflicts = new Map<string, unknown>(), shards } = store.slice(service) ?? {};
+      for (const [source, shard] of shards ?? []) {
+        const keeper = this.#bySource.get(source)?.keeper;
+        if (conflicts.size === 0 || !keeper || keeper.darkSince !== undefined) continue;
+        yield* contestedIn(source, shard, conflicts);
+      }
+    }
   }
 
   notes(source: string, service: string, key: string): EndpointNotes | undefined {
@@ -211,5 +245,35 @@ export class Keepers {
       onDue();
     });
     kept.timer = { at, cancel };
+  }
+}
+
+/** Those that are quarantined or doubted are suspects anyway. */
+function* contestedIn(
+  source: string,
+  { group, marks }: Shard,
+  conflicts: ReadonlyMap<string, unknown>,
+): Generator<Suspect> {
+  for (const endpoint of group.endpoints) {
+    const key = endpointKey(endpoint);
+    const mark = marks.get(key);
+    if (!conflicts.has(key) || mark?.quarantined || mark?.doubted) continue;
+    const { service, aliases } = group;
+    const protocol = group.ports.find(({ name }) => name === endpoint.portName)?.protocol ?? '';
+    const cause: SuspectCause = 'conflict';
+    yield { source, service, key, endpoint, protocol, aliases, cause, refuted: false };
+  }
+}
+
+function inWords(verdict: Verdict): string {
+  switch (verdict.kind) {
+    case 'alive':
+      return 'a ping was answered in its name';
+    case 'unproven':
+      return 'a ping was answered';
+    case 'refused':
+      return 'pings failed';
+    case 'answeredAs':
+      return `a ping was answered as ${verdict.service}`;
   }
 }

@@ -17,6 +17,9 @@ const SAID: Readonly<Record<KeeperReport['type'], readonly [Level, string]>> = {
   left: ['warn', 'endpoints of a dark source left'],
   expired: ['error', 'the hold is over, the last endpoints stay; nobody vouches for them'],
   quarantined: ['warn', 'an address answers as another service, it gets no traffic'],
+  refuted: ['warn', 'pings refuted endpoints that were held, they left'],
+  returned: ['info', 'endpoints that had left answer pings again, they are back'],
+  released: ['info', 'an address answers in its own name again, it may get traffic'],
   damped: ['info', 'an endpoint flaps, its weight is lowered'],
 };
 

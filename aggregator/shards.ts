@@ -152,6 +152,11 @@ export class ShardStore {
     return this.#rules.services.get(service) ?? this.#rules.base;
   }
 
+  /** Services of which another service claims an address; those in ranges that may be shared included. */
+  contested(): Iterable<string> {
+    return this.#addresses.services();
+  }
+
   /** The newest view of one service. */
   slice(service: string): ServiceShards | undefined {
     return this.#written.has(service) ? this.#written.get(service) : this.#services.get(service);

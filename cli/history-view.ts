@@ -72,10 +72,11 @@ export function whatChanged({ change, before, after, note, cause }: ChangeJson):
   return [...said, ...come, ...gone].join(', ');
 }
 
-function marksOf({ doubted, quarantined, expired, damping, warmUp }: EndpointWordJson): string[] {
+function marksOf({ doubted, quarantined, expired, proven, damping, warmUp }: EndpointWordJson): string[] {
   return [
     ...(doubted ? [`doubted (${doubted.cause})`] : []),
     ...(quarantined ? [`quarantined (answered as ${quarantined.answeredAs})`] : []),
+    ...(proven ? ['proven by ping'] : []),
     ...(expired ? ['expired'] : []),
     ...(damping < 1 ? [`damped to ${damping}`] : []),
     ...(warmUp < 1 ? [`warming up at ${warmUp}`] : []),

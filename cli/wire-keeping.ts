@@ -6,11 +6,18 @@ import type { SourceConfig } from '../config/schema.ts';
 
 /** By source name. What stands for several sources speaks for each of them, as their names begin with its own. */
 export function keepingBySource(sources: readonly SourceConfig[]): (source: string) => KeeperSettings {
+  const entryOf = sourceEntry(sources);
   return (name) => {
-    const own = sources.find((source) => source.name === name);
-    const entry = own ?? sources.find((source) => name.startsWith(`${source.name}-`));
+    const entry = entryOf(name);
     return entry ? settingsFrom(entry) : DEFAULT_KEEPING;
   };
+}
+
+/** The entry of the config that speaks for a source. */
+export function sourceEntry(sources: readonly SourceConfig[]): (source: string) => SourceConfig | undefined {
+  return (name) =>
+    sources.find((source) => source.name === name) ??
+    sources.find((source) => name.startsWith(`${source.name}-`));
 }
 
 function settingsFrom({ onLost, onHoldEnd, holdFor, guard, damping, warmUp, fall }: Keeping): KeeperSettings {

@@ -20,6 +20,7 @@ import { wireJournal } from './wire-journal.ts';
 import { keepingBySource } from './wire-keeping.ts';
 import { followLastKnownGood, restoreLastKnownGood } from './wire-known.ts';
 import { openOverrides } from './wire-overrides.ts';
+import { startProber } from './wire-probe.ts';
 import { startResources } from './wire-resources.ts';
 
 export interface ControlPlaneDeps {
@@ -152,6 +153,7 @@ export async function startControlPlane(
         }),
       ),
     );
+    watching.push(startProber(config, aggregator, sourceDeps, controller.signal));
     closers.push(async () => {
       controller.abort(new Error('control plane closes'));
       await Promise.all(watching);

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { duration } from './duration.ts';
 import { guardFields, keepingFields } from './keeping.ts';
 import { ruleFields } from './policy.ts';
+import { probe } from './probe.ts';
 import { shapingFields } from './shaping.ts';
 
 const sourceName = z
@@ -337,6 +338,8 @@ export const configSchema = z.strictObject({
       writeEvery: duration('1s'),
     })
     .prefault({}),
+  /** Pings of endpoints whose life or identity is in question. */
+  probe,
   /** Several replicas share work and state; absent: this one is alone. */
   cluster,
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),

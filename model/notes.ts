@@ -10,6 +10,17 @@ export interface EndpointNotes {
   readonly goneAt?: number;
   /** It left then, at the end of its hold or refuted by pings, though its dark source's last word lists it. */
   readonly leftAt?: number;
+  /** What pings said of it. */
+  readonly ping?: {
+    /** Of the last answer; undefined: there was none. */
+    readonly aliveAt: number | undefined;
+    /** That answer was in the service's own name. */
+    readonly named: boolean;
+    /** Failures since then. */
+    readonly failed: number;
+    /** So many of one pinger's refute it, while its source is dark. */
+    readonly fall: number;
+  };
   readonly flaps?: {
     /** Flaps that are not forgotten yet. */
     readonly penalty: number;

@@ -5,9 +5,10 @@ import type { EndpointGroup } from './endpoint.ts';
 
 /**
  * Why an endpoint is kept that its source, though it answers, no longer lists. `removed-at-once`: too many left
- * in one go (blast guard). `hold-over`: its source has been dark for longer than its hold.
+ * in one go (blast guard). `hold-over`: its source has been dark for longer than its hold. `refuted`: its source is
+ * dark, it does not answer pings, and stays only because it is the last of its service.
  */
-export type DoubtCause = 'removed-at-once' | 'hold-over';
+export type DoubtCause = 'removed-at-once' | 'hold-over' | 'refuted';
 
 /** What was decided about one endpoint of one source. Times are milliseconds since the epoch. */
 export interface EndpointMark {

@@ -108,6 +108,31 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
         registers,
       }),
     },
+    probe: {
+      pings: new Counter({
+        name: 'isthmus_probe_pings_total',
+        help: 'Pings of the prober by what they said',
+        labelNames: ['source', 'verdict'],
+        registers,
+      }),
+      duration: new Histogram({
+        name: 'isthmus_probe_seconds',
+        help: 'From the beginning of a ping to the end of its connection',
+        buckets: [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10],
+        registers,
+      }),
+      suspects: new Gauge({
+        name: 'isthmus_probe_suspects',
+        help: 'Endpoints for which pings are wanted, by cause, as in the last round',
+        labelNames: ['cause'],
+        registers,
+      }),
+      failing: new Gauge({
+        name: 'isthmus_probe_failing_ratio',
+        help: 'Share of the last pings that failed, 0 to 1, without those of endpoints that were refuted before',
+        registers,
+      }),
+    },
     lastKnownGood: {
       written: new Gauge({
         name: 'isthmus_last_known_good_written_timestamp_seconds',

@@ -4,6 +4,7 @@ import type { MergedEndpoint, WithheldEndpoint } from '../../model/merge/types.t
 import type { Witness } from '../../model/merge/witnesses.ts';
 import type { EndpointNotes } from '../../model/notes.ts';
 import type { EndpointOverride } from '../../model/rules.ts';
+import type { DoubtCause } from '../../model/shard.ts';
 import type { FederationSnapshot } from '../../model/snapshot.ts';
 import { rfc3339 } from '../reasons.ts';
 import type { Fact, FactJson } from '../types.ts';
@@ -44,6 +45,7 @@ export function factsOf(known: Known): readonly FactJson[] {
     ...weightFacts(known),
     ...ofConflict(known),
     ...standing(known),
+    ...pinged(known),
   ];
 }
 
@@ -87,18 +89,22 @@ function ofHealth({ endpoint, witnesses, override, sources }: Known): readonly F
   }
 }
 
+const DOUBT_IN_WORDS: Readonly<Record<DoubtCause, (by: string) => string>> = {
+  'removed-at-once': (by) => `${by} no longer lists it, and removed too much at once to be believed before`,
+  'hold-over': (by) => `${by} has been dark for longer than it is trusted`,
+  refuted: (by) => `${by} is dark, and it does not answer pings`,
+};
+
 function ofDoubt({ endpoint, notes }: Known): readonly FactJson[] {
   const { by, doubted, expired } = endpoint.verdict;
   const facts: FactJson[] = [];
   if (expired) {
-    const why = `its hold is over; it stays as the last one of ${by} in this service`;
+    const over = doubted?.cause === 'refuted' ? 'pings refuted it' : 'its hold is over';
+    const why = `${over}; it stays as the last one of ${by} in this service`;
     facts.push(fact('expired', { since: expired.since, by, why }));
   }
   if (doubted) {
-    const why =
-      doubted.cause === 'removed-at-once'
-        ? `${by} no longer lists it, and removed too much at once to be believed before`
-        : `${by} has been dark for longer than it is trusted`;
+    const why = DOUBT_IN_WORDS[doubted.cause](by);
     const until = expired ? undefined : notes(by)?.leavesAt;
     facts.push(fact('doubted', { since: doubted.since, until, by, why }));
   }
@@ -173,4 +179,24 @@ function standing({ endpoint, witnesses, sources, notes }: Known): readonly Fact
       });
     }),
   ];
+}
+
+/** What pings said, by the replica that pings. Of one that is quarantined that is told already. */
+function pinged({ endpoint, witnesses, notes }: Known): readonly FactJson[] {
+  if (endpoint.verdict.quarantined) return [];
+  return witnesses.flatMap(({ source }) => {
+    const { ping } = notes(source) ?? {};
+    if (!ping) return [];
+    const { aliveAt, named, failed, fall } = ping;
+    const facts: FactJson[] = [];
+    if (failed > 0) {
+      const why = `no answer to ${failed} pings in a row; ${fall} refute it, while enough others are answered`;
+      facts.push(fact('silent', { by: 'prober', why }));
+    }
+    if (aliveAt !== undefined) {
+      const why = named ? 'a ping was answered in its name' : 'a ping was answered, without a name';
+      facts.push(fact(named ? 'proven' : 'answering', { since: aliveAt, by: 'prober', why }));
+    }
+    return facts;
+  });
 }

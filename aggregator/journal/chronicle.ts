@@ -95,6 +95,12 @@ export function textOf(report: KeeperReport): string {
       return `the hold is over, kept because they are the last: ${report.keys.join(', ')}`;
     case 'quarantined':
       return `quarantined: ${report.key} answered as ${report.answeredAs}`;
+    case 'refuted':
+      return `pings refuted it, gone: ${report.keys.join(', ')}`;
+    case 'returned':
+      return `answers pings again: ${report.keys.join(', ')}`;
+    case 'released':
+      return `answers in its own name again: ${report.keys.join(', ')}`;
     case 'damped':
       return `damped: ${report.key} flaps, factor ${report.factor}${shadowed(report.shadow)}`;
   }

@@ -138,3 +138,8 @@ export function heldOver(shard: Shard | undefined): readonly string[] {
     doubted?.cause === 'hold-over' ? [key] : [],
   );
 }
+
+export function newIn(keys: readonly string[], before: readonly string[]): readonly string[] {
+  const known = new Set(before);
+  return keys.filter((key) => !known.has(key));
+}

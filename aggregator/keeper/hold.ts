@@ -24,12 +24,20 @@ export interface Held {
   readonly over: ReadonlyMap<string, number>;
   /** Those of them that stay because they are the last, and since when. */
   readonly expired: ReadonlyMap<string, number>;
+  /** Those of them that pings refuted. */
+  readonly refuted: ReadonlySet<string>;
   /** When the next of these decisions is due. */
   readonly wakeAt: number | undefined;
   readonly reports: readonly KeeperReport[];
 }
 
-const NOTHING: Held = { over: new Map(), expired: new Map(), wakeAt: undefined, reports: [] };
+const NOTHING: Held = {
+  over: new Map(),
+  expired: new Map(),
+  refuted: new Set(),
+  wakeAt: undefined,
+  reports: [],
+};
 
 export function hold(entry: Entry, facts: Facts): Held {
   if (facts.darkSince === undefined)
@@ -51,20 +59,22 @@ export function holdEndsAt(entry: Entry, key: string, darkSince: number, setting
 function confirm(entry: Entry, facts: Facts): Held {
   const { now } = facts;
   const confirmed: string[] = [];
+  const refuted: string[] = [];
   let wakeAt: number | undefined;
   for (const [key, { doubtedAt }] of entry.kept ?? []) {
     if (doubtedAt === undefined) continue;
     const until = confirmedAt(doubtedAt, facts);
-    if (now >= until || isRefuted(entry, key)) confirmed.push(key);
+    if (now >= until) confirmed.push(key);
+    else if (isRefuted(entry, key) || isSomebodyElse(entry, key)) refuted.push(key);
     else wakeAt = earlier(wakeAt, until);
   }
-  for (const key of confirmed) forget(entry, key);
+  for (const key of [...confirmed, ...refuted]) forget(entry, key);
   entry.expired = false;
   const { service } = entry;
   return {
     ...NOTHING,
     wakeAt,
-    reports: confirmed.length > 0 ? [{ type: 'confirmed', service, keys: confirmed }] : [],
+    reports: [...reportOf('confirmed', service, confirmed), ...reportOf('refuted', service, refuted)],
   };
 }
 
@@ -106,30 +116,54 @@ function depart(entry: Entry, facts: Facts, { over, leaving, trusted, wakeAt }: 
   const { now, settings } = facts;
   const { service } = entry;
   const keys = [...leaving.keys()];
+  const refuted = new Set(keys.filter((key) => isRefuted(entry, key)));
   if (settings.onHoldEnd === 'remove' || trusted || facts.hasOtherReady(service)) {
     for (const [key, at] of leaving) {
       over.delete(key);
       if (!forget(entry, key)) note(entry, key, { left: at });
     }
     entry.expired = false;
-    return { over, expired: NOTHING.expired, wakeAt, reports: [{ type: 'left', service, keys }] };
+    const late = keys.filter((key) => !refuted.has(key));
+    const reports = [...reportOf('left', service, late), ...reportOf('refuted', service, [...refuted])];
+    return { ...NOTHING, over, wakeAt, reports };
   }
   const reports: KeeperReport[] = entry.expired ? [] : [{ type: 'expired', service, keys }];
   entry.expired = true;
   for (const [key, at] of leaving) if (!over.has(key)) over.set(key, at);
   // Others may come at any time, from sources that do not tell this one.
-  return { over, expired: leaving, wakeAt: earlier(wakeAt, now + settings.guard.confirmAfterMs), reports };
+  return {
+    over,
+    expired: leaving,
+    refuted,
+    wakeAt: earlier(wakeAt, now + settings.guard.confirmAfterMs),
+    reports,
+  };
+}
+
+function reportOf(
+  type: 'confirmed' | 'refuted' | 'left',
+  service: string,
+  keys: readonly string[],
+): readonly KeeperReport[] {
+  return keys.length > 0 ? [{ type, service, keys }] : [];
 }
 
 /** Failed pings refute what is held only; what a live source lists, silence never makes unhealthy. */
 function isRefuted(entry: Entry, key: string): boolean {
-  const proof = entry.ledger?.get(key)?.proof;
-  return proof !== undefined && (proof.refuted || proof.quarantined !== undefined);
+  return entry.ledger?.get(key)?.proof?.refuted === true;
+}
+
+/** It gets no traffic. While its source is dark it is shown for as long as it would be held. */
+function isSomebodyElse(entry: Entry, key: string): boolean {
+  return entry.ledger?.get(key)?.proof?.quarantined !== undefined;
 }
 
 function isTrusted(entry: Entry, key: string, listing: Listing | Kept): boolean {
   return (
-    !('doubtedAt' in listing) && !isRefuted(entry, key) && listing.endpoints.some((e: Endpoint) => isReady(e))
+    !('doubtedAt' in listing) &&
+    !isRefuted(entry, key) &&
+    !isSomebodyElse(entry, key) &&
+    listing.endpoints.some((e: Endpoint) => isReady(e))
   );
 }
 

@@ -4,22 +4,22 @@
 // as said at once, whether by service or as one whole list. Costs what changed, never the size of the catalogue.
 import { Deadlines } from '../../lib/deadlines.ts';
 import type { DiscoveryUpdate } from '../../model/discovery.ts';
-import { endpointKey } from '../../model/endpoint.ts';
 import type { EndpointGroup } from '../../model/endpoint.ts';
 import type { EndpointNotes } from '../../model/notes.ts';
+import type { Pinger, Verdict } from '../../model/ping.ts';
 import type { Shard } from '../../model/shard.ts';
 import { Absences } from './absences.ts';
 import { dampingFactor, flapped, isSuppressed } from './damping.ts';
 import type { Flaps } from './damping.ts';
-import { doubtedIn, doubtedKeys, heldOver, isSpent, newEntry, note } from './entry.ts';
+import { doubtedIn, doubtedKeys, heldOver, isSpent, newEntry, newIn, note } from './entry.ts';
 import type { Entry } from './entry.ts';
 import { baseOf, isNothingLeft, isTooMuch } from './guard.ts';
 import type { Balance } from './guard.ts';
 import { earlier, hold } from './hold.ts';
 import type { Facts } from './hold.ts';
 import { notesOf } from './notes.ts';
-import { proven, relisted } from './proof.ts';
-import type { Pinger, Verdict } from './proof.ts';
+import { darkSuspects, isPinged, liveSuspects, pinged, relist } from './pings.ts';
+import type { Contest, OwnSuspect } from './pings.ts';
 import type { KeeperReport } from './reports.ts';
 import { restored } from './restore.ts';
 import type { KeeperSettings } from './settings.ts';
@@ -121,20 +121,30 @@ export class Keeper {
     return entry && notesOf(entry, key, this.#facts(now));
   }
 
-  /** What a ping of one endpoint said; of one that is not known, nothing is kept. */
-  prove(service: string, key: string, verdict: Verdict, by: Pinger, now: number): void {
+  /** What a ping of one endpoint said; of one that is not known, nothing is kept. True: settle() has news. */
+  prove(service: string, key: string, verdict: Verdict, by: Pinger, now: number, contest?: Contest): boolean {
     const entry = this.#entries.get(service);
-    if (!entry?.shard?.group.endpoints.some((endpoint) => endpointKey(endpoint) === key)) return;
-    // What a live source lists, silence never makes unhealthy, then or later.
-    const isHeld = this.#darkSince !== undefined || entry.kept?.has(key) === true;
-    if (verdict.kind === 'refused' && !isHeld) return;
-    const before = entry.ledger?.get(key)?.proof;
-    const proof = proven(before, verdict, by, now, this.#settings.fall);
-    note(entry, key, { proof });
-    if (proof.quarantined && !before?.quarantined) {
-      this.#reports.push({ type: 'quarantined', service, key, answeredAs: proof.quarantined.answeredAs });
+    const said = entry && pinged(entry, key, { verdict, by, contest }, this.#facts(now));
+    if (!said) return false;
+    this.#overdue.add(service);
+    this.#reports.push(...said.reports);
+    if (said.isNews) this.#dirty.add(service);
+    return said.isNews;
+  }
+
+  /** Endpoints whose life or identity is in question. May be read over a time in which other things happen. */
+  *suspects(): Generator<OwnSuspect> {
+    const isDark = this.#darkSince !== undefined;
+    const services = isDark ? this.#entries.keys() : new Set([...this.#absences.keeping, ...this.#overdue]);
+    for (const service of services) {
+      const entry = this.#entries.get(service);
+      if (entry) yield* isDark ? darkSuspects(entry) : liveSuspects(entry);
     }
-    this.#dirty.add(service);
+  }
+
+  /** undefined while the source answers. */
+  get darkSince(): number | undefined {
+    return this.#darkSince;
   }
 
   /**
@@ -243,11 +253,7 @@ export class Keeper {
   #relist(now: number): void {
     for (const service of this.#overdue) {
       const entry = this.#entries.get(service);
-      for (const [key, { left, proof }] of entry?.ledger ?? []) {
-        const isNew = left !== undefined && this.#settings.warmUpMs > 0;
-        const kept = proof && relisted(proof);
-        if (entry) note(entry, key, { left: undefined, proof: kept, ...(isNew && { newSince: now }) });
-      }
+      if (entry) relist(entry, this.#settings.warmUpMs > 0 ? now : undefined);
     }
     this.#overdue.clear();
   }
@@ -387,13 +393,8 @@ export class Keeper {
 
   #reportOverdue(entry: Entry, shard: Shard | undefined): void {
     const { service } = entry;
-    const over = heldOver(shard);
-    const before = new Set(heldOver(entry.shard));
-    const fresh = over.filter((key) => !before.has(key));
+    const fresh = newIn(heldOver(shard), heldOver(entry.shard));
     if (fresh.length > 0) this.#reports.push({ type: 'held-over', service, keys: fresh });
-    const isPinged = [...(entry.ledger?.values() ?? [])].some(
-      ({ left, proof }) => left !== undefined || proof,
-    );
-    if (over.length > 0 || isPinged) this.#overdue.add(service);
+    if (heldOver(shard).length > 0 || isPinged(entry)) this.#overdue.add(service);
   }
 }

@@ -13,7 +13,13 @@ export function notesOf(entry: Entry, key: string, facts: Facts): EndpointNotes 
   const { now, darkSince, settings } = facts;
   const left = ledger?.left === undefined ? {} : { leftAt: ledger.left };
   const gone = kept && kept.doubtedAt === undefined ? { goneAt: kept.goneAt } : {};
-  return { ...holdNotes(), ...left, ...gone, ...weightNotes(ledger, facts) };
+  return { ...holdNotes(), ...left, ...gone, ...pingNotes(), ...weightNotes(ledger, facts) };
+
+  function pingNotes(): EndpointNotes {
+    if (!ledger?.proof) return {};
+    const { aliveAt, named, byProber, bySidecars } = ledger.proof;
+    return { ping: { aliveAt, named, failed: byProber + bySidecars, fall: settings.fall } };
+  }
 
   function holdNotes(): EndpointNotes {
     if (darkSince !== undefined) {

@@ -15,7 +15,13 @@ export type KeeperReport =
   | { readonly type: 'relisted'; readonly service: string; readonly keys: readonly string[] }
   /** Its source has been dark for longer than it is trusted. */
   | { readonly type: 'held-over'; readonly service: string; readonly keys: readonly string[] }
-  /** Left at the end of its hold, or because pings refuted it. */
+  /** Left because pings refuted it, before its time. */
+  | { readonly type: 'refuted'; readonly service: string; readonly keys: readonly string[] }
+  /** It had left, its source is dark still, and it answers pings again. */
+  | { readonly type: 'returned'; readonly service: string; readonly keys: readonly string[] }
+  /** It was quarantined, and answers in its own service's name again. */
+  | { readonly type: 'released'; readonly service: string; readonly keys: readonly string[] }
+  /** Left at the end of its hold. */
   | { readonly type: 'left'; readonly service: string; readonly keys: readonly string[] }
   /** The hold is over, and these stay because the service has no other. An alarm. */
   | { readonly type: 'expired'; readonly service: string; readonly keys: readonly string[] }

@@ -1,5 +1,5 @@
 // A keeper's memory of one service from a shard that was written down: what was listed, what was in doubt, and
-// who was found to be somebody else. Damping and warm-up begin anew. Pure.
+// who was found to be itself, or somebody else. Damping and warm-up begin anew. Pure.
 import { endpointKey } from '../../model/endpoint.ts';
 import type { Shard } from '../../model/shard.ts';
 import { byKey, newEntry, note } from './entry.ts';
@@ -30,9 +30,9 @@ export function restored(shard: Shard): Entry {
     const doubtedAt = doubtOf(key);
     entry.kept = (entry.kept ?? new Map()).set(key, { ...listing, goneAt: doubtedAt ?? 0, doubtedAt });
   }
-  for (const [key, { quarantined }] of shard.marks) {
-    if (!quarantined) continue;
-    note(entry, key, { proof: { ...NO_PROOF, quarantined } });
+  for (const [key, { quarantined, proven }] of shard.marks) {
+    if (!quarantined && !proven) continue;
+    note(entry, key, { proof: { ...NO_PROOF, quarantined, provenSince: proven?.since } });
   }
   return entry;
 }

@@ -130,7 +130,9 @@ function marksOf(
   const mark = (key: string, more: EndpointMark) => {
     if (known.has(key) && Object.keys(more).length > 0) marks.set(key, { ...marks.get(key), ...more });
   };
-  for (const [key, since] of held.over) mark(key, { doubted: { since, cause: 'hold-over' } });
+  for (const [key, since] of held.over) {
+    mark(key, { doubted: { since, cause: held.refuted.has(key) ? 'refuted' : 'hold-over' } });
+  }
   for (const [key, { doubtedAt: since }] of entry.kept ?? []) {
     if (since !== undefined) mark(key, { doubted: { since, cause: 'removed-at-once' } });
   }

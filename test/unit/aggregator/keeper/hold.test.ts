@@ -96,9 +96,7 @@ describe('pings', () => {
     world.keeper.prove(s, '10.0.0.1:80', { kind: 'alive' }, PROBER, world.now);
     world.settle();
     expect(world.of(s)).toEqual(['10.0.0.1']);
-    expect(world.shards.get(s)?.marks.get('10.0.0.1:80')).toEqual({
-      proven: { since: 1_000_000 + 20 * MINUTE },
-    });
+    expect(world.shards.get(s)?.marks.get('10.0.0.1:80')).toBeUndefined();
   });
 
   it('that meet another service quarantine, until one meets the right one', () => {
@@ -113,6 +111,7 @@ describe('pings', () => {
     expect(world.of(s)).toEqual(['10.0.0.1', '10.0.0.2']);
     expect(world.reports).toMatchObject([
       { type: 'quarantined', key: '10.0.0.1:80', answeredAs: 'web.default' },
+      { type: 'released', keys: ['10.0.0.1:80'] },
     ]);
   });
 
@@ -161,6 +160,105 @@ describe('pings', () => {
     expect(world.of(s)).toEqual(['10.0.0.2?']);
   });
 
+  it('count alone only those that failed while the prober was beyond doubt, and then all of them', () => {
+    const world = new World();
+    world.sync({ [s]: ['10.0.0.1', '10.0.0.2'] });
+    world.say(DARK);
+    const fail = (by: typeof PROBER | typeof SHAKY_PROBER) => {
+      world.keeper.prove(s, '10.0.0.1:80', { kind: 'refused' }, by, world.now);
+      world.settle();
+      return world.of(s);
+    };
+    const both = ['10.0.0.1', '10.0.0.2'];
+    for (const by of [SHAKY_PROBER, SHAKY_PROBER, SHAKY_PROBER, PROBER, PROBER, SHAKY_PROBER]) {
+      expect(fail(by)).toEqual(both);
+    }
+    expect(fail(PROBER)).toEqual(['10.0.0.2']);
+    expect(world.reported()).toEqual(['refuted']);
+  });
+
+  it('bring back what they refuted, while its source is dark still', () => {
+    const world = new World();
+    world.sync({ [s]: ['10.0.0.1', '10.0.0.2'] });
+    world.say(DARK);
+    for (let n = 0; n < 3; n += 1)
+      world.keeper.prove(s, '10.0.0.1:80', { kind: 'refused' }, PROBER, world.now);
+    world.settle();
+    expect(world.of(s)).toEqual(['10.0.0.2']);
+    expect([...world.keeper.suspects()]).toMatchObject([
+      { key: '10.0.0.1:80', cause: 'dark', refuted: true },
+      { key: '10.0.0.2:80', cause: 'dark', refuted: false },
+    ]);
+    world.keeper.prove(s, '10.0.0.1:80', { kind: 'unproven' }, PROBER, world.now);
+    world.settle();
+    expect(world.of(s)).toEqual(['10.0.0.1', '10.0.0.2']);
+    expect(world.reported()).toEqual(['refuted', 'returned']);
+  });
+
+  it('without a name prolong a hold, but prove and release nothing', () => {
+    const world = new World();
+    world.sync({ [s]: ['10.0.0.1', '10.0.0.2'] });
+    world.say(DARK);
+    const key = '10.0.0.1:80';
+    const prove = (kind: 'alive' | 'unproven', contest = { contested: true, strict: false }) => {
+      world.keeper.prove(s, key, { kind }, PROBER, world.now, contest);
+      world.settle();
+      return world.shards.get(s)?.marks.get(key);
+    };
+    expect(prove('unproven')).toBeUndefined();
+    expect(prove('alive')).toEqual({ proven: { since: world.now } });
+    expect(prove('unproven')).toBeUndefined();
+    const answeredAs = { kind: 'answeredAs', service: 'web.default' } as const;
+    world.keeper.prove(s, key, answeredAs, PROBER, world.now);
+    expect(prove('unproven')).toEqual({ quarantined: { since: world.now, answeredAs: 'web.default' } });
+    expect(prove('alive')).toEqual({ proven: { since: world.now } });
+    world.advance(29 * MINUTE);
+    prove('unproven');
+    world.keeper.prove(s, '10.0.0.2:80', { kind: 'unproven' }, PROBER, world.now, {
+      contested: false,
+      strict: true,
+    });
+    world.advance(2 * MINUTE);
+    expect(world.of(s)).toEqual(['10.0.0.1']);
+  });
+
+  it('leave what is somebody else visible for as long as it is held', () => {
+    const world = new World();
+    world.sync({ [s]: ['10.0.0.1', '10.0.0.2'] });
+    world.say(DARK);
+    const answeredAs = { kind: 'answeredAs', service: 'web.default' } as const;
+    world.keeper.prove(s, '10.0.0.1:80', answeredAs, PROBER, world.now);
+    world.settle();
+    expect(world.of(s)).toEqual(['10.0.0.1x', '10.0.0.2']);
+    expect([...world.keeper.suspects()].map(({ cause }) => cause)).toEqual(['quarantined', 'dark']);
+    world.sync({ [s]: ['10.0.0.1', '10.0.0.2'] });
+    expect(world.of(s)).toEqual(['10.0.0.1x', '10.0.0.2']);
+    expect([...world.keeper.suspects()]).toMatchObject([{ key: '10.0.0.1:80', cause: 'quarantined' }]);
+  });
+
+  it('are wanted for what is doubted, and for nothing when all is well', () => {
+    const world = new World();
+    world.sync({ [s]: numbered(1, 6) });
+    expect([...world.keeper.suspects()]).toEqual([]);
+    world.sync({ [s]: numbered(1, 1) });
+    expect([...world.keeper.suspects()].map(({ key, cause }) => [key, cause])).toEqual(
+      numbered(2, 5).map((address) => [`${address}:80`, 'doubted']),
+    );
+  });
+
+  it('that say nothing new write nothing', () => {
+    const world = new World();
+    world.sync({ [s]: numbered(1, 3) });
+    world.say(DARK);
+    const { writes } = world;
+    for (let n = 0; n < 5; n += 1) {
+      const isNews = world.keeper.prove(s, '10.0.0.1:80', { kind: 'alive' }, PROBER, world.now);
+      expect(isNews).toBe(false);
+      world.advance(MINUTE);
+    }
+    expect(world.writes).toBe(writes);
+  });
+
   it('of what nobody knows are not kept', () => {
     const world = new World();
     world.sync({ [s]: ['10.0.0.1'] });
@@ -181,6 +279,20 @@ describe('what was known when the last process ended', () => {
     expect([...world.shards]).toEqual([...before.shards]);
     world.advance(20 * MINUTE);
     expect(world.of('t')).toEqual(['10.0.0.20?']);
+  });
+
+  it('is still who it was proven to be', () => {
+    const before = new World();
+    before.sync({ [s]: ['10.0.0.1', '10.0.0.2'] });
+    const contest = { contested: true, strict: true };
+    before.keeper.prove(s, '10.0.0.1:80', { kind: 'alive' }, PROBER, before.now, contest);
+    const answeredAs = { kind: 'answeredAs', service: 'web.default' } as const;
+    before.keeper.prove(s, '10.0.0.2:80', answeredAs, PROBER, before.now, contest);
+    before.settle();
+    const world = new World();
+    world.keeper.restore(before.shards.values(), world.now);
+    world.settle();
+    expect([...world.shards]).toEqual([...before.shards]);
   });
 
   it('is compared with the first answer as any word before: what is missing is doubted', () => {
