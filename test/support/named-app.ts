@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 export interface NamedApp {
   readonly port: number;
   /** Whose it is from now on. '': an application without a sidecar, which answers anybody and names nobody. */
-  be(service: string): void;
+  be(service: string, answer?: string): void;
   /** As good as dead: every connection is cut as soon as it is made. The port stays taken. */
   hangUp(): void;
   /** Undoes it. */
@@ -23,14 +23,15 @@ export interface NamedApp {
 /** @param port 0 picks a free one. */
 export async function startNamedApp(service: string, port = 0, answer = 'ok'): Promise<NamedApp> {
   let name = service;
+  let body = answer;
   const requests: { path: string; headers: IncomingHttpHeaders }[] = [];
   const server = createServer((request, response) => {
     requests.push({ path: request.url ?? '', headers: request.headers });
     const asked = request.headers['x-isthmus-service'];
-    if (name === '') response.end(answer);
+    if (name === '') response.end(body);
     else if (asked !== undefined && asked !== name) {
       response.writeHead(421, { 'x-envoy-upstream-healthchecked-cluster': name }).end();
-    } else response.writeHead(200, { 'x-envoy-upstream-healthchecked-cluster': name }).end(answer);
+    } else response.writeHead(200, { 'x-envoy-upstream-healthchecked-cluster': name }).end(body);
   });
   let isDead = false;
   server.on('connection', (socket) => {
@@ -41,8 +42,9 @@ export async function startNamedApp(service: string, port = 0, answer = 'ok'): P
   });
   return {
     port: (server.address() as AddressInfo).port,
-    be(next) {
+    be(next, says) {
       name = next;
+      body = says ?? answer;
     },
     hangUp() {
       isDead = true;

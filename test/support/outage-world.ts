@@ -80,7 +80,8 @@ export async function startOutageWorld(start: StartPeer, config: object): Promis
 async function startHere(folder: string, config: object, clock: HastyClock, tail: LogTail) {
   const file = join(folder, 'isthmus.yaml');
   const here = { xds: { plaintext: '127.0.0.1:0' }, admin: { listen: '127.0.0.1:0' } };
-  await writeFile(file, JSON.stringify({ ...config, ...here }));
+  // Holds end by time alone, unless a test is about pings.
+  await writeFile(file, JSON.stringify({ probe: { enabled: false }, ...config, ...here }));
   const log = createLogger('info', { write: (line) => tail.append(line) });
   const forever = new AbortController().signal;
   return startControlPlane(await loadConfig(file), { clock, log, drainMs: 1_000 }, forever);
