@@ -10,11 +10,15 @@ export interface CallStatus {
   readonly details: string;
 }
 
+/** Errors about something that is not there. */
+const NOT_FOUND: readonly string[] = ['ISTHMUS_XDS_HEALTH_UNKNOWN'];
+
 /** Our own errors are about the client's request; of any other the client is told nothing. */
 export function statusOf(thrown: unknown): CallStatus {
   const error = toError(thrown);
   if (!(error instanceof IsthmusError)) return { code: status.INTERNAL, details: 'internal error' };
-  return callStatus(status.INVALID_ARGUMENT, `${error.code}: ${error.message}`);
+  const code = NOT_FOUND.includes(error.code) ? status.NOT_FOUND : status.INVALID_ARGUMENT;
+  return callStatus(code, `${error.code}: ${error.message}`);
 }
 
 export const callStatus = (code: status, details: string): CallStatus => ({

@@ -21,6 +21,8 @@ import { Groups } from './groups.ts';
 import { LoadService } from './load/service.ts';
 import { LoadStore } from './load/store.ts';
 import { addDiscovery } from './services/discovery.ts';
+import { HealthService } from './services/health.ts';
+import { DISCOVERY_SERVICES } from './services/paths.ts';
 import { SideCalls, addService } from './services/side-calls.ts';
 import { MESSAGE_NAME, PUSH_ORDER } from './types.ts';
 import type { View } from './view.ts';
@@ -102,12 +104,14 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
   const cancelStartup = clock.after(startupTimeoutMs, () => {
     if (!ready)
       log.warn('not every required source answered in time; serving what is known, removing nothing');
+    health.setServing(true);
     connections.pump();
   });
   const server = grpcServer();
   addDiscovery(server, connections);
-  addService(server, calls, loadService);
-  addService(server, calls, clientStatus(connections));
+  const beside = [loadService, clientStatus(connections)];
+  const health = new HealthService([...DISCOVERY_SERVICES, ...beside].map(({ service }) => service));
+  for (const service of [...beside, health]) addService(server, calls, service);
 
   return {
     update(snapshot) {
@@ -121,6 +125,7 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
       if (ready === value) return;
       ready = value;
       if (ready) cancelStartup();
+      if (ready) health.setServing(true);
       connections.pump();
     },
     listen: (address) => listen(server, address),
@@ -132,6 +137,7 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
     load,
     async close({ drainMs }) {
       cancelStartup();
+      health.setServing(false);
       connections.endAll(status.UNAVAILABLE, STOPPING);
       calls.endAll(status.UNAVAILABLE, STOPPING);
       await shutdown(server, drainMs, clock);

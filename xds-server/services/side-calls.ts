@@ -22,6 +22,8 @@ type BytesUnaryCall = ServerUnaryCall<Buffer, Buffer>;
 export interface SideHandler {
   /** Throws an IsthmusError for a message that is none; the call ends with INVALID_ARGUMENT then. */
   receive(bytes: Buffer): void;
+  /** Half-closing does not end the call. */
+  readonly outlivesRequests?: boolean;
   /** Called once, however the call ended. */
   over?(): void;
 }
@@ -76,6 +78,7 @@ export class SideCalls {
     this.#open.add(end);
     call.on('data', (bytes: Buffer) => guard(() => handler.receive(bytes)));
     call.on('end', () => {
+      if (handler.outlivesRequests) return;
       forget();
       call.end();
     });

@@ -38,12 +38,13 @@ export type Message = Readonly<Record<string, unknown>>;
 export async function startServer(
   services: readonly ServiceShards[],
   options: Partial<XdsServerOptions> = {},
+  { ready = true }: { readonly ready?: boolean } = {},
 ): Promise<Running> {
   const metrics = createMetrics();
   const server = createXdsServer({ log: createLogger('silent'), metrics, clock: systemClock, ...options });
   const update = (...all: readonly ServiceShards[]) => server.update(snapshot(all));
   update(...services);
-  server.setReady(true);
+  if (ready) server.setReady(true);
   const { port } = await server.listen('127.0.0.1:0');
   closers.push(() => server.close({ drainMs: 1_000 }));
   const keep = <T extends { kill(): void }>(client: T): T => {

@@ -241,7 +241,7 @@ describe('T1: both variants', () => {
     closers.push(() => session.destroy());
     const request = session.request({
       ':method': 'POST',
-      ':path': '/grpc.health.v1.Health/Check',
+      ':path': '/grpc.health.v9.Health/Check',
       'content-type': 'application/grpc',
       te: 'trailers',
     });
