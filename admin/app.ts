@@ -1,4 +1,4 @@
-// The routes of the admin API. Read-only but for overrides; knows the stages only by the functions it is given.
+// The routes of the admin API. Read-only but for overrides and resources; knows the stages only by the functions it is given.
 import { Hono } from 'hono';
 import type { Context } from 'hono';
 import type { Clock } from '../lib/clock.ts';
@@ -25,6 +25,8 @@ import type { Past } from './history.ts';
 import { hostAllowed, originAllowed } from './guard.ts';
 import { loadRoutes } from './load.ts';
 import { OVERRIDE_PATH, overrideRoutes } from './overrides.ts';
+import { RESOURCE_PATH, resourceRoutes } from './resources.ts';
+import type { ResourceDesk } from './resources.ts';
 import type { OverrideDeps } from './overrides.ts';
 import { readinessText } from './ready.ts';
 import type { Readiness } from './ready.ts';
@@ -38,6 +40,7 @@ export interface History {
 }
 
 export interface AdminDeps extends OverrideDeps {
+  readonly resources: ResourceDesk;
   /** undefined: no journal is kept. */
   readonly history?: History | undefined;
   readonly proxies: () => readonly ProxyStatus[];
@@ -72,6 +75,7 @@ export function adminApp(deps: AdminDeps, listenHost: string): Hono {
   apiRoutes(app, deps);
   loadRoutes(app, deps);
   overrideRoutes(app, deps);
+  resourceRoutes(app, deps);
   debugRoutes(app, deps);
   app.notFound((c) => refuse(c, 404, ADMIN_NOT_FOUND(`page ${c.req.path}`)));
   app.onError((error, c) => {
@@ -82,10 +86,15 @@ export function adminApp(deps: AdminDeps, listenHost: string): Hono {
   return app;
 }
 
-const OVERRIDES = new RegExp(`^${OVERRIDE_PATH.replace(/:[a-z]+/g, '[^/]+')}$`);
+const pathTest = (path: string): RegExp => new RegExp(`^${path.replace(/:[a-z]+/g, '[^/]+')}$`);
 
-const methodsAt = (path: string): readonly string[] =>
-  OVERRIDES.test(path) ? ['PUT', 'DELETE'] : ['GET', 'HEAD'];
+const OVERRIDES = pathTest(OVERRIDE_PATH);
+const RESOURCES = pathTest(RESOURCE_PATH);
+
+function methodsAt(path: string): readonly string[] {
+  if (OVERRIDES.test(path)) return ['PUT', 'DELETE'];
+  return RESOURCES.test(path) ? ['GET', 'HEAD', 'PUT', 'DELETE'] : ['GET', 'HEAD'];
+}
 
 function healthRoutes(app: Hono, deps: AdminDeps): void {
   app.get('/healthz', (c) => c.text('ok\n'));

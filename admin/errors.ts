@@ -9,7 +9,7 @@ export const ADMIN_NOT_FOUND = defineError(
 export const ADMIN_METHOD = defineError(
   'ISTHMUS_ADMIN_METHOD',
   (method: string) => `${method} is not allowed here`,
-  { hint: 'Pages are read with GET and HEAD; only overrides are written, with PUT and DELETE.' },
+  { hint: 'Pages are read with GET and HEAD; overrides and resources are written, with PUT and DELETE.' },
 );
 
 export const ADMIN_HOST = defineError(

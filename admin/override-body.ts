@@ -2,7 +2,9 @@
 import { z } from 'zod';
 import { duration } from '../config/duration.ts';
 import { formatPath } from '../config/problems.ts';
+import { describeError } from '../lib/errors.ts';
 import { MAX_OVERRIDE_MS } from '../model/rules.ts';
+import { ADMIN_BODY } from './errors.ts';
 
 const printable = (max: number) =>
   z
@@ -46,3 +48,12 @@ export const problemsOf = (error: z.ZodError): string =>
       return field === '' ? message : `${field}: ${message}`;
     })
     .join('; ');
+
+/** @throws ISTHMUS_ADMIN_BODY */
+export function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (thrown) {
+    throw ADMIN_BODY(`no JSON: ${describeError(thrown)}`);
+  }
+}

@@ -3,13 +3,14 @@
 import type { Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import type { z } from 'zod';
-import { IsthmusError, describeError } from '../lib/errors.ts';
+import { IsthmusError } from '../lib/errors.ts';
 import type { EndpointOverride, PlacedOverride } from '../model/rules.ts';
 import type { FederationSnapshot } from '../model/snapshot.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { ADMIN_BODY, ADMIN_BODY_SIZE, ADMIN_CONTENT_TYPE, ADMIN_TAKEN_BACK } from './errors.ts';
+import { ADMIN_BODY, ADMIN_BODY_SIZE, ADMIN_TAKEN_BACK } from './errors.ts';
 import { etag, expectedRevision } from './expected.ts';
-import { overrideBody, problemsOf, removalBody } from './override-body.ts';
+import { guardWrites } from './guard-writes.ts';
+import { jsonOf, overrideBody, problemsOf, removalBody } from './override-body.ts';
 import { targetOf } from './override-target.ts';
 import type { Target } from './override-target.ts';
 import { rfc3339 } from './reasons.ts';
@@ -58,17 +59,7 @@ export function overrideRoutes(app: Hono, deps: OverrideDeps): void {
   app.get('/api/v1/overrides', (c) =>
     c.json({ items: overrides.list().map((placed) => overrideJson(placed, overrides.now())) }),
   );
-  app.use(OVERRIDE_PATH, async (c, next) => {
-    const refusal = await deps.mayWrite(c.req.header('authorization'));
-    if (refusal) {
-      if (refusal.status === 401) c.header('www-authenticate', 'Bearer');
-      deps.log.warn({ code: refusal.error.code, path: c.req.path }, 'a change was refused');
-      return refuse(c, refusal.status, refusal.error);
-    }
-    const type = c.req.header('content-type') ?? '';
-    if (!/^application\/json\s*(;|$)/i.test(type)) return refuse(c, 415, ADMIN_CONTENT_TYPE(type));
-    return await next();
-  });
+  app.use(OVERRIDE_PATH, guardWrites(deps));
   const limit = bodyLimit({ maxSize: MAX_BODY, onError: (c) => refuse(c, 413, ADMIN_BODY_SIZE(MAX_BODY)) });
   app.put(OVERRIDE_PATH, limit, async (c) => {
     const [target, body] = await readBoth(c, deps, overrideBody);
@@ -119,14 +110,6 @@ async function readBoth<S extends z.ZodType>(
   ];
   if (typeof target === 'string' || !parsed.success) throw ADMIN_BODY(problems.join('; '));
   return [target, parsed.data];
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (thrown) {
-    throw ADMIN_BODY(`no JSON: ${describeError(thrown)}`);
-  }
 }
 
 function notesOf({ service, key, isListed }: Target): readonly string[] {

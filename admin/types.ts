@@ -279,6 +279,38 @@ export interface OverrideRemovedJson {
   readonly notes: readonly string[];
 }
 
+/** A resource such as a ServicePolicy. */
+export interface ResourceJson {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly origin: 'file' | 'api';
+  /** FILE:LINE; '' when it came over the API. */
+  readonly file: string;
+  /** When it was applied; null for one in a file. */
+  readonly since: string | null;
+  /** Who applied it, as far as is known. */
+  readonly by: string;
+  /** `If-Match: "REVISION"` changes it only while it is still this. '' for one in a file. */
+  readonly revision: string;
+  /** Why it does not count, or what it names that is not there; '' when all is well. */
+  readonly problem: string;
+  /** As it was written: apiVersion, kind, metadata, spec. */
+  readonly resource: unknown;
+}
+
+export interface ResourceAppliedJson {
+  readonly outcome: 'created' | 'configured' | 'unchanged';
+  /** null: another replica deleted it in the same instant. */
+  readonly resource: ResourceJson | null;
+  readonly notes: readonly string[];
+}
+
+export interface ResourceDeletedJson {
+  readonly removed: ResourceJson;
+  readonly notes: readonly string[];
+}
+
 export interface ErrorJson {
   readonly error: { readonly code: string; readonly message: string; readonly hint: string };
 }

@@ -2,6 +2,7 @@
 // The command `isthmus`. Knows names and flags only; each command's code is loaded when it is asked for, so
 // that --help and --version answer at once.
 import { Command, CommanderError, Option } from 'commander';
+import type { DeleteFlags, FileFlags } from './commands/apply.ts';
 import type { BootstrapFlags } from './commands/bootstrap.ts';
 import type { ChangeFlags, EndpointFlags } from './commands/endpoint.ts';
 import type { GetOptions, Kind } from './commands/get.ts';
@@ -89,6 +90,14 @@ asking(get.command('load').argument('[service]', 'a service'))
     await (await import('./commands/load.ts')).load(service, flags);
   });
 
+for (const kind of ['ServicePolicy']) {
+  asking(get.command(kind).argument('[name]', 'NAME or NAMESPACE/NAME')).action(
+    async (name: string | undefined, flags: GetOptions) => {
+      await (await import('./commands/get-resources.ts')).getResources(kind, name, flags);
+    },
+  );
+}
+
 asking(program.command('history').argument('<service>', 'a service, by any of its names'))
   .description('what happened to a service and why, or what it was like at a moment')
   .option('--since <when>', 'a duration such as 10m, or a time; default: all that the journal has')
@@ -150,6 +159,17 @@ asking(
   .action(async (service: string, address: string | undefined, flags: GetOptions) => {
     await (await import('./commands/explain.ts')).explain(service, address, flags);
   });
+
+changing(program.command('apply'))
+  .description('create or change resources of a running control plane')
+  .requiredOption('-f, --file <file>', 'a file of resources, or a directory of them')
+  .action(async (flags: FileFlags) => (await import('./commands/apply.ts')).apply(flags));
+
+changing(program.command('delete'))
+  .description('delete the resources that a file names from a running control plane')
+  .requiredOption('-f, --file <file>', 'a file of resources, or a directory of them')
+  .option('--ignore-not-found', 'one that is not there is no failure')
+  .action(async (flags: DeleteFlags) => (await import('./commands/apply.ts')).deleteResources(flags));
 
 program
   .command('validate')

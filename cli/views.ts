@@ -1,6 +1,13 @@
 // What the columns of each list are. Stable: scripts cut them by white space; new ones come last. `-o wide` is
 // for people: its cells may have spaces in them.
-import type { EndpointJson, LoadJson, ProxyJson, ServiceJson, SourceJson } from '../admin/types.ts';
+import type {
+  EndpointJson,
+  LoadJson,
+  ProxyJson,
+  ResourceJson,
+  ServiceJson,
+  SourceJson,
+} from '../admin/types.ts';
 import type { View } from './output.ts';
 import type { Colour } from './paint.ts';
 import { age, ageOf, percent } from './table.ts';
@@ -94,6 +101,25 @@ export function endpointsView(nowMs: number): View<EndpointJson> {
       { title: 'REASON', text: (e) => e.reason },
     ],
     none: 'No endpoints.',
+  };
+}
+
+/** @param nowMs for ages. */
+export function resourcesView(nowMs: number): View<ResourceJson> {
+  return {
+    columns: [
+      { title: 'NAMESPACE', text: (r) => r.namespace },
+      { title: 'NAME', text: (r) => r.name },
+      { title: 'ORIGIN', text: (r) => r.origin },
+      { title: 'AGE', text: (r) => ageOf(r.since, nowMs) },
+      { title: 'REVISION', text: (r) => r.revision },
+      { title: 'PROBLEM', text: (r) => r.problem, colour: () => 'red' },
+    ],
+    wide: [
+      { title: 'FILE', text: (r) => r.file },
+      { title: 'BY', text: (r) => r.by },
+    ],
+    none: 'No resources.',
   };
 }
 

@@ -1,19 +1,32 @@
-// Joins the resources on disk with the aggregator: read once before anything starts, then followed.
+// Joins resources with the aggregator: those on disk, read once before anything starts, then followed; those that
+// come over the API, kept and shared by replicas. What counts of both is decided in config/stored-resources.ts.
+import { join } from 'node:path';
+import type { ResourceDesk, ResourceName, ShownResource } from '../admin/resources.ts';
 import type { Aggregator } from '../aggregator/aggregator.ts';
+import { ResourceStore } from '../aggregator/resources/store.ts';
+import type { ResourceChange, StoredResource } from '../aggregator/resources/store.ts';
 import { knownSources } from '../config/known-sources.ts';
 import { rulesFrom } from '../config/policy.ts';
-import { loadResources } from '../config/resources.ts';
-import type { Resources } from '../config/resources.ts';
+import { RESOURCE_IN_FILE, RESOURCE_REFUSED } from '../config/problems.ts';
+import { loadResources, refText } from '../config/resources.ts';
+import type { ResourceContext, Resources } from '../config/resources.ts';
 import type { Config } from '../config/schema.ts';
+import { inFiles, mergeStored, problemsOf, serviceIn } from '../config/stored-resources.ts';
+import type { MergedResources } from '../config/stored-resources.ts';
 import { watchResources } from '../config/watch-resources.ts';
 import type { Clock } from '../lib/clock.ts';
+import { coalesce } from '../lib/coalesce.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
 export interface FollowedResources {
-  readonly ended: Promise<void>;
+  /** For the admin API. */
+  readonly desk: ResourceDesk;
+  readonly store: ResourceStore;
   /** Who says what a service's policy is, as it is now. */
   policyOrigin(service: string): string;
+  /** After the signal aborted. */
+  close(): Promise<void>;
 }
 
 export interface ResourceDeps {
@@ -24,43 +37,169 @@ export interface ResourceDeps {
 }
 
 /**
- * Follows the resources until `signal` aborts. A state with a fault changes nothing: the last good one counts.
+ * Follows the resources until `signal` aborts. A state of the files with a fault changes nothing: the last good
+ * one counts.
  * @throws ISTHMUS_RESOURCES_INVALID when the first state has one; there is no good one to fall back on then,
  * and to serve without policies would move traffic.
  */
 export async function startResources(
   config: Config,
-  { clock, log, metrics, aggregator }: ResourceDeps,
+  deps: ResourceDeps,
   signal: AbortSignal,
 ): Promise<FollowedResources> {
+  const { clock, log, metrics, aggregator } = deps;
   const base = rulesFrom(config.merge);
   const context = { base, sources: knownSources(config) };
-  let origins: Resources['policyOrigins'] = new Map();
-  const fallback = config.merge.policy ? '`merge` in the config' : 'default';
-  const policyOrigin = (service: string) => origins.get(service) ?? fallback;
-  const take = ({ rules, policyOrigins, count }: Resources) => {
-    origins = policyOrigins;
-    aggregator.setRules({ base, services: rules });
-    metrics.resources.good.set(1);
-    metrics.resources.count.set(count);
+  const rules = new MergedRules(await loadResources(config.resources, context), context, log);
+  const take = () => {
+    const merged = rules.merged();
+    aggregator.setRules({ base, services: merged.rules });
+    metrics.resources.count.set(merged.count);
   };
-  take(await loadResources(config.resources, context));
-  if (config.resources.length === 0) return { ended: Promise.resolve(), policyOrigin };
-  const ended = watchResources(
-    config.resources,
-    {
-      clock,
-      context,
-      onResources: (resources) => {
-        log.info({ resources: resources.count }, 'resources loaded');
-        take(resources);
-      },
-      onFault: (error) => {
-        metrics.resources.good.set(0);
-        log.error({ err: error }, 'resources are refused, the last good ones count');
-      },
+  const soon = coalesce(take, { quietMs: 10, maxMs: 100, clock });
+  const store = await ResourceStore.open({
+    file: config.dataDir === '' ? '' : join(config.dataDir, 'resources.json'),
+    clock,
+    log,
+    onChange(change) {
+      rules.change();
+      soon.trigger();
+      tellChange(change, context, aggregator);
     },
-    signal,
-  );
-  return { ended, policyOrigin };
+  });
+  rules.stored = () => store.list();
+  take();
+  metrics.resources.good.set(1);
+  const watching =
+    config.resources.length === 0
+      ? Promise.resolve()
+      : watchResources(
+          config.resources,
+          {
+            clock,
+            context,
+            onResources: (resources) => {
+              log.info({ resources: resources.count }, 'resources loaded');
+              metrics.resources.good.set(1);
+              rules.files = resources;
+              take();
+            },
+            onFault: (error) => {
+              metrics.resources.good.set(0);
+              log.error({ err: error }, 'resources are refused, the last good ones count');
+            },
+          },
+          signal,
+        );
+  const fallback = config.merge.policy ? '`merge` in the config' : 'default';
+  return {
+    desk: deskOf(rules, store, context),
+    store,
+    policyOrigin: (service) => rules.merged().policyOrigins.get(service) ?? fallback,
+    async close() {
+      soon.cancel();
+      await watching;
+      await store.close();
+    },
+  };
+}
+
+/** Files and store together; merged again when either changed. */
+class MergedRules {
+  stored: () => readonly StoredResource[] = () => [];
+  readonly #context: ResourceContext;
+  readonly #log: Logger;
+  readonly #parsed: Parameters<typeof mergeStored>[3] = new Map();
+  #files: Resources;
+  #merged: MergedResources | undefined;
+  #told = new Map<string, string>();
+
+  constructor(files: Resources, context: ResourceContext, log: Logger) {
+    this.#files = files;
+    this.#context = context;
+    this.#log = log;
+  }
+
+  get files(): Resources {
+    return this.#files;
+  }
+
+  set files(files: Resources) {
+    this.#files = files;
+    this.change();
+  }
+
+  change(): void {
+    this.#merged = undefined;
+  }
+
+  merged(): MergedResources {
+    this.#merged ??= this.#merge();
+    return this.#merged;
+  }
+
+  #merge(): MergedResources {
+    const merged = mergeStored(this.#files, this.stored(), this.#context, this.#parsed);
+    for (const [resource, problem] of merged.problems) {
+      if (this.#told.get(resource) !== problem) this.#log.error({ resource, problem }, 'a stored resource');
+    }
+    this.#told = new Map(merged.problems);
+    return merged;
+  }
+}
+
+function deskOf(rules: MergedRules, store: ResourceStore, context: ResourceContext): ResourceDesk {
+  const shown = (resource: StoredResource): ShownResource => ({
+    ...resource,
+    file: '',
+    problem: rules.merged().problems.get(refText(resource)) ?? '',
+  });
+  const notInFile = (name: ResourceName) => {
+    const found = inFiles(name, rules.files);
+    if (found) throw RESOURCE_IN_FILE(refText(name), found.at);
+  };
+  return {
+    list: () => [
+      ...rules.files.found.map(({ at, ...found }) => ({
+        ...found,
+        file: at,
+        by: '',
+        revision: '',
+        problem: '',
+      })),
+      ...store.list().map(shown),
+    ],
+    async put(name, document, by, expected) {
+      const check = () => {
+        notInFile(name);
+        const problems = problemsOf(document, name, rules.files, store.list(), context);
+        if (problems.length > 0) throw RESOURCE_REFUSED(refText(name), problems);
+      };
+      // Also for what is there already: it may have become wrong.
+      check();
+      const { after, outcome, notes } = await store.put(name, document, by, expected, check);
+      return { resource: after && shown(after), outcome, notes };
+    },
+    async remove(name, by, expected) {
+      const { removed, notes } = await store.remove(name, by, expected);
+      if (!removed) notInFile(name);
+      return { removed: removed && shown(removed), notes };
+    },
+  };
+}
+
+/** A line of the journal for the service that it is about, on every replica. */
+function tellChange(
+  { before, after, by, isStart, isElsewhere }: ResourceChange,
+  context: ResourceContext,
+  aggregator: Aggregator,
+): void {
+  if (isStart) return;
+  const resource = after ?? before;
+  const service = resource && serviceIn(resource.document, context);
+  if (!resource || service === undefined) return;
+  const verb = after ? (before ? 'changed' : 'created') : 'deleted';
+  const where = isElsewhere ? ', on another replica' : '';
+  const detail = `${verb} by ${by || 'an operator'}${where}`;
+  aggregator.note(service, `${refText(resource)} ${verb}`, { kind: 'operator', detail });
 }

@@ -98,7 +98,7 @@ export async function startControlPlane(
     const resources = await startResources(config, { clock, log, metrics, aggregator }, controller.signal);
     closers.push(async () => {
       controller.abort(new Error('control plane closes'));
-      await resources.ended;
+      await resources.close();
     });
 
     // 3. What was known when the last process ended, held until its sources answer; what operators had set.
@@ -124,6 +124,7 @@ export async function startControlPlane(
       configDump: (node) => xds.configDump(node),
       ready,
       overrides,
+      resources: resources.desk,
       mayWrite,
       explain: {
         notes: (source, service, key) => aggregator.notes(source, service, key),
@@ -142,6 +143,7 @@ export async function startControlPlane(
     closers.push(() => cluster.close());
     const watching = [
       cluster.share(overrides.table, controller.signal),
+      cluster.share(resources.store.table, controller.signal),
       ...discoverers.map((discoverer) => cluster.follow(discoverer, controller.signal)),
     ];
     const taken = new Set(fixed.map(({ name }) => name));

@@ -25,6 +25,18 @@ export const RESOURCES_INVALID = defineError(
   (problems: readonly ConfigProblem[]) => problems.map(formatProblem).join('\n'),
 );
 
+/** Of one that came over the API: everything that is wrong with it. */
+export const RESOURCE_REFUSED = defineError(
+  'ISTHMUS_RESOURCE_REFUSED',
+  (resource: string, problems: readonly string[]) => `${resource}: ${problems.join('; ')}`,
+);
+
+export const RESOURCE_IN_FILE = defineError(
+  'ISTHMUS_RESOURCE_IN_FILE',
+  (resource: string, file: string) => `${resource} is in a file, which counts: ${file}`,
+  { hint: 'Change the file; or take it out of the file first, then it may be written here.' },
+);
+
 export const CONFIG_UNREADABLE = defineError(
   'ISTHMUS_CONFIG_UNREADABLE',
   (file: string) => `cannot read the config ${file}`,

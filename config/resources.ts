@@ -3,6 +3,7 @@
 import { readFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describeError } from '../lib/errors.ts';
+import { DEFAULT_NAMESPACE } from '../model/names.ts';
 import type { ServiceRules } from '../model/rules.ts';
 import { readYamlDocuments } from './document.ts';
 import type { YamlText } from './document.ts';
@@ -15,7 +16,7 @@ import { API_VERSION, serviceOf, servicePolicy } from './service-policy.ts';
 import type { ServicePolicy } from './service-policy.ts';
 import { didYouMean } from './suggest.ts';
 
-const KINDS: readonly string[] = ['ServicePolicy'];
+export const KINDS: readonly string[] = ['ServicePolicy'];
 
 interface ResourceFile {
   readonly file: string;
@@ -28,7 +29,26 @@ export interface Resources {
   readonly policyOrigins: ReadonlyMap<string, string>;
   /** How many there are, of any kind. */
   readonly count: number;
+  /** In the order of the files. */
+  readonly found: readonly FoundResource[];
 }
+
+export interface ResourceRef {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+export interface FoundResource extends ResourceRef {
+  /** Of what it is about: two about one service contradict each other. */
+  readonly service: string;
+  /** FILE:LINE */
+  readonly at: string;
+  readonly document: unknown;
+}
+
+/** `ServicePolicy default/orders` */
+export const refText = ({ kind, namespace, name }: ResourceRef): string => `${kind} ${namespace}/${name}`;
 
 export interface ResourceContext {
   /** What a policy's open fields mean. */
@@ -77,7 +97,18 @@ const unreadable = (file: string, thrown: unknown) =>
 
 /** The same without I/O. @throws ISTHMUS_RESOURCES_INVALID */
 export function parseResources(files: readonly ResourceFile[], context: ResourceContext): Resources {
+  const { problems, ...resources } = readResources(files, context);
+  if (problems.length > 0) throw RESOURCES_INVALID(problems);
+  return resources;
+}
+
+/** What there is without those that have a problem. */
+export function readResources(
+  files: readonly ResourceFile[],
+  context: ResourceContext,
+): Resources & { readonly problems: readonly ConfigProblem[] } {
   const problems: ConfigProblem[] = [];
+  const found: FoundResource[] = [];
   const rules = new Map<string, ServiceRules>();
   const policyOrigins = new Map<string, string>();
   const places = new Map<string, string>();
@@ -100,6 +131,16 @@ export function parseResources(files: readonly ResourceFile[], context: Resource
         own.push({ origin: file, ...at, path, message: `"${service}" has a policy at ${earlier} already` });
       }
       places.set(service, `${file}:${at.line}`);
+      const { kind, metadata } = policy;
+      const namespace = metadata.namespace ?? DEFAULT_NAMESPACE;
+      found.push({
+        kind,
+        namespace,
+        name: metadata.name,
+        service,
+        at: `${file}:${at.line}`,
+        document: yaml.data,
+      });
       rules.set(service, rulesFrom(policy.spec, context.base));
       if (policy.spec.policy) {
         const { line } = yaml.valueAt(['spec', 'policy']);
@@ -108,8 +149,7 @@ export function parseResources(files: readonly ResourceFile[], context: Resource
     }
     problems.push(...sortProblems(own));
   }
-  if (problems.length > 0) throw RESOURCES_INVALID(problems);
-  return { rules, policyOrigins, count };
+  return { rules, policyOrigins, count, found, problems };
 }
 
 /** One resource, or its problems added to `problems`. */

@@ -51,6 +51,11 @@ export async function startPingedWorld(): Promise<PingedWorld> {
     load: { rows: () => [] },
     ready: () => ({ ready: true, checks: [] }),
     overrides: NO_OVERRIDES,
+    resources: {
+      list: () => [],
+      put: () => Promise.reject(new Error('no writes in this test')),
+      remove: () => Promise.reject(new Error('no writes in this test')),
+    },
     mayWrite: () => Promise.resolve(undefined),
     explain: {
       notes: (name, service, key) => aggregator.notes(name, service, key),

@@ -33,6 +33,12 @@ const NO_OVERRIDES: AdminOptions['overrides'] = {
   remove: () => Promise.reject(new Error('no writes in this test')),
 };
 
+const NO_RESOURCES: AdminOptions['resources'] = {
+  list: () => [],
+  put: () => Promise.reject(new Error('no writes in this test')),
+  remove: () => Promise.reject(new Error('no writes in this test')),
+};
+
 let admin: Admin;
 let port: number;
 let snapshot = SNAPSHOT;
@@ -50,6 +56,7 @@ function options(over: Partial<AdminOptions> = {}): AdminOptions {
         { name: 'extra', required: false },
       ]),
     overrides: NO_OVERRIDES,
+    resources: NO_RESOURCES,
     mayWrite: () => Promise.resolve(undefined),
     load: { rows: () => [] },
     metrics: createMetrics(),

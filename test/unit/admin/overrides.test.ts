@@ -28,6 +28,11 @@ const build = (file: string): Hono =>
       configDump: () => null,
       ready: () => ({ ready: true, checks: [] }),
       overrides: book,
+      resources: {
+        list: () => [],
+        put: () => Promise.reject(new Error('no writes in this test')),
+        remove: () => Promise.reject(new Error('no writes in this test')),
+      },
       mayWrite: writeGuard(file),
       explain: {
         notes: () => undefined,
