@@ -7,6 +7,8 @@ import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { DownstreamContext } from './http/downstream.ts';
 import { HttpListener } from './http/listener.ts';
+import { OverloadGuard } from './overload.ts';
+import type { OverloadLimits } from './overload.ts';
 import { clusterStats, listenerStats } from './stats.ts';
 import type { DataPlaneStats } from './stats.ts';
 import { EMPTY_TABLES } from './tables.ts';
@@ -30,6 +32,7 @@ export interface DataPlaneOptions {
   readonly upstreamIdleMs?: number;
   /** Default 256. */
   readonly maxIdlePerHost?: number;
+  readonly overload?: OverloadLimits;
 }
 
 export interface DataPlane {
@@ -53,10 +56,17 @@ type AnyListener = HttpListener | TcpListener;
 
 const READ_BYTES = 64 * 1024;
 const DRAIN_LOOK_MS = 20;
+/** Back-offs and timeouts of single tries are some tens of milliseconds. */
+const TICK_MS = 10;
 
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
   const { log, clock } = options;
-  const wheel = new TimerWheel(clock);
+  const wheel = new TimerWheel(clock, TICK_MS);
+  const overload = new OverloadGuard(options.overload ?? {}, {
+    clock,
+    wheel,
+    rss: () => process.memoryUsage.rss(),
+  });
   const clusters = new Map<string, ClusterState>();
   const listeners = new Map<string, AnyListener>();
   /** Listeners that left the tables and still have connections. */
@@ -69,7 +79,9 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     maxIdlePerHost: options.maxIdlePerHost ?? 256,
   };
   const context: DownstreamContext = {
+    clock,
     wheel,
+    overload,
     cluster: (name) => clusters.get(name),
     clientIdleMs: options.clientIdleMs ?? 3_600_000,
     headMs: options.headMs ?? 60_000,
@@ -134,6 +146,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     stats: () => ({
       listeners: [...listeners.values()].map(listenerStats),
       clusters: [...clusters.values()].map(clusterStats),
+      shed: overload.shed,
     }),
     async drain(drainMs) {
       ended = true;
@@ -150,6 +163,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
       ended = true;
       for (const listener of everyListener()) listener.close();
       for (const cluster of clusters.values()) cluster.remove();
+      overload.close();
       wheel.close();
     },
   };
@@ -167,6 +181,6 @@ function takesTable(listener: AnyListener, table: ListenerTable): boolean {
     return true;
   }
   if ('tcp' in table) return false;
-  listener.table = table;
+  listener.update(table);
   return true;
 }

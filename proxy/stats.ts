@@ -1,8 +1,13 @@
 // What the data plane counted, as plain data: for metrics, the admin API and tests.
+import { FLAG_NAMES } from './flags.ts';
+import type { FlagName } from './flags.ts';
 import type { HttpListener } from './http/listener.ts';
 import { TcpListener } from './tcp/listener.ts';
 import type { ClusterState } from './upstream/cluster.ts';
+import type { Breaker, BreakerRules } from './upstream/breaker.ts';
+import { K } from './upstream/counters.ts';
 import type { Host } from './upstream/host.ts';
+import type { OutlierKind } from './upstream/outlier.ts';
 
 /** Index: status ÷ 100; index 0 counts requests that never got a status. */
 export type StatusClasses = readonly number[];
@@ -19,6 +24,8 @@ export interface ListenerStats {
   /** Requests refused because they were malformed; not in `requests`. */
   readonly protocolErrors: number;
   readonly byClass: StatusClasses;
+  /** Answers by response flag; those that never came are left out. */
+  readonly byFlag: Readonly<Partial<Record<FlagName, number>>>;
   /** Only where connections are passed on as bytes; the counts of requests are 0 there. */
   readonly tcp?: TcpStats;
 }
@@ -43,23 +50,49 @@ export interface HostStats {
   readonly connections: number;
   readonly idleConnections: number;
   readonly connectFailures: number;
+  /** Out by outlier detection. */
+  readonly ejected: boolean;
   readonly byClass: StatusClasses;
 }
 
 export interface ClusterStats {
   readonly name: string;
+  /** Requests routed here, retries not counted again. */
   readonly requests: number;
-  readonly retries: number;
-  readonly timeouts: number;
-  /** Requests for which no host was usable. */
-  readonly noHost: number;
+  /** Index: K. */
+  readonly counts: readonly number[];
+  /** By routing priority: default, high. */
+  readonly breakers: readonly BreakerStats[];
+  /** Absent: no outlier detection. */
+  readonly outlier?: OutlierStats;
+  /** Milliseconds to the response head; absent before the first one. */
+  readonly times?: { readonly p50: number; readonly p90: number; readonly p99: number };
   readonly byClass: StatusClasses;
   readonly hosts: readonly HostStats[];
+}
+
+export interface BreakerStats {
+  readonly rules: BreakerRules;
+  readonly connections: number;
+  readonly pending: number;
+  readonly requests: number;
+  readonly retries: number;
+  readonly maxRetries: number;
+}
+
+export interface OutlierStats {
+  readonly active: number;
+  readonly ejections: number;
+  readonly overflow: number;
+  /** Verdicts, carried out or not. */
+  readonly detected: Readonly<Partial<Record<OutlierKind, number>>>;
 }
 
 export interface DataPlaneStats {
   readonly listeners: readonly ListenerStats[];
   readonly clusters: readonly ClusterStats[];
+  /** Requests refused under overload. */
+  readonly shed: number;
 }
 
 export function listenerStats(listener: HttpListener | TcpListener): ListenerStats {
@@ -80,21 +113,45 @@ export function listenerStats(listener: HttpListener | TcpListener): ListenerSta
     activeRequests: listener.activeRequests,
     protocolErrors: listener.protocolErrors,
     byClass: [...listener.byClass],
+    byFlag: Object.fromEntries(
+      FLAG_NAMES.map((name, i) => [name, listener.byFlag[i] ?? 0] as const).filter(([, count]) => count > 0),
+    ),
   };
 }
 
-const NO_REQUESTS = { requests: 0, activeRequests: 0, protocolErrors: 0, byClass: [] };
+const NO_REQUESTS = { requests: 0, activeRequests: 0, protocolErrors: 0, byClass: [], byFlag: {} };
 
 export function clusterStats(cluster: ClusterState): ClusterStats {
   return {
     name: cluster.name,
-    requests: cluster.requests,
-    retries: cluster.retries,
-    timeouts: cluster.timeouts,
-    noHost: cluster.noHost,
+    requests: cluster.counters[K.requests] ?? 0,
+    counts: [...cluster.counters],
+    breakers: cluster.breakers.map(breakerStats),
+    ...outlierStats(cluster),
+    ...timeStats(cluster),
     byClass: [...cluster.byClass],
     hosts: [...cluster.hosts].map(hostStats),
   };
+}
+
+const breakerStats = (breaker: Breaker): BreakerStats => ({
+  rules: breaker.rules,
+  connections: breaker.connections,
+  pending: breaker.pending,
+  requests: breaker.requests,
+  retries: breaker.retries,
+  maxRetries: breaker.maxRetries,
+});
+
+function outlierStats({ detector }: ClusterState): Pick<ClusterStats, 'outlier'> {
+  if (!detector) return {};
+  const { active, ejections, overflow, detected } = detector;
+  return { outlier: { active, ejections, overflow, detected: { ...detected } } };
+}
+
+function timeStats({ timesIfAny: times }: ClusterState): Pick<ClusterStats, 'times'> {
+  if (!times) return {};
+  return { times: { p50: times.quantile(0.5), p90: times.quantile(0.9), p99: times.quantile(0.99) } };
 }
 
 function hostStats(host: Host): HostStats {
@@ -108,6 +165,7 @@ function hostStats(host: Host): HostStats {
     connections: host.open,
     idleConnections: host.idle,
     connectFailures: host.connectFailures,
+    ejected: host.outlier.ejected,
     byClass: [...host.byClass],
   };
 }

@@ -1,6 +1,12 @@
 // What the proxy's data path runs on: plain immutable tables, compiled when xDS changes (proxy/xds) and
 // swapped as a whole, read per request (proxy/http). Nothing here waits or allocates per request.
-import type { Balancing, PickKey, SubsetPairs } from './balancers/types.ts';
+import type { Balancing, SubsetPairs } from './balancers/types.ts';
+import type { Chain } from './filters/types.ts';
+import type { RequestKey } from './keys.ts';
+import type { Route } from './route.ts';
+import type { BreakerRules } from './upstream/breaker.ts';
+import type { OutlierRules } from './upstream/outlier.ts';
+import type { PoolRules } from './upstream/pool-rules.ts';
 
 /** An endpoint that may get traffic. */
 export interface UpstreamHost {
@@ -44,31 +50,12 @@ export interface Cluster extends Assignment {
   readonly connectTimeoutMs: number;
   /** Default: DEFAULT_BALANCING. */
   readonly balancing?: Balancing;
-}
-
-export interface Route {
-  /** Name of the cluster; one that is not in the table answers 503. */
-  readonly cluster: string;
-  /** Whole request; 0 is off. */
-  readonly timeoutMs: number;
-  /** How many further hosts are tried when a connection cannot be had. */
-  readonly connectRetries: number;
-  /** Fills the hash of a request into `key`, or leaves it unhashed; absent: never hashed. */
-  readonly hash?: RequestHash;
-  /** Name of the subset that metadata_match asks for. */
-  readonly subset?: string;
-}
-
-/** @param client address of the client, without port. */
-export type RequestHash = (request: RequestKey, client: string, key: PickKey) => void;
-
-/** The parts of a request that routing reads. Header names are lower case. */
-export interface RequestKey {
-  /** As sent, lower case, with its port if it has one. */
-  readonly authority: string;
-  readonly path: string;
-  /** '' when absent. */
-  header(name: string): string;
+  /** By routing priority: default, high. Default: DEFAULT_BREAKER for both. */
+  readonly breakers?: readonly [BreakerRules, BreakerRules];
+  /** Absent: hosts are never ejected. */
+  readonly outlier?: OutlierRules;
+  /** Default: DEFAULT_POOL. */
+  readonly pool?: PoolRules;
 }
 
 export interface RouteTable {
@@ -86,6 +73,28 @@ interface ListenAddress {
 
 export interface HttpListenerTable extends ListenAddress {
   readonly routes: RouteTable;
+  /** Default: DEFAULT_HTTP. */
+  readonly http?: HttpRules;
+}
+
+/** What the connection manager of a listener says. Times: 0 is off. */
+export interface HttpRules {
+  readonly chain: Chain;
+  /** No byte in either direction within this. */
+  readonly idleMs: number;
+  /** From the head to the end of a request. */
+  readonly requestMs: number;
+  readonly maxStreamMs: number;
+  /** A connection without a request; undefined: the data plane's default. */
+  readonly clientIdleMs?: number;
+  /** From the first byte to the end of a head; undefined: the data plane's default. */
+  readonly headMs?: number;
+  /** Body bytes that are kept for a retry or a mirror. */
+  readonly bufferBytes: number;
+  /** Sends x-envoy-upstream-service-time and x-envoy-expected-rq-timeout-ms. */
+  readonly envoyHeaders: boolean;
+  /** A deadline that the caller's data plane sent is the timeout. */
+  readonly heedDeadline: boolean;
 }
 
 /** Where a connection may go. */

@@ -2,8 +2,9 @@
 // same, so that habits and scrapers carry over.
 import { toJson } from '../../proto/json.ts';
 import type { Node } from '../../proto/gen/types/envoy/config/core/v3/Node.ts';
-import type { DataPlaneStats, StatusClasses } from '../stats.ts';
+import type { BreakerStats, DataPlaneStats, OutlierStats, StatusClasses } from '../stats.ts';
 import type { ProxyTables } from '../tables.ts';
+import { K } from '../upstream/counters.ts';
 import type { AdsStatus } from '../xds/client.ts';
 import type { ResourceStore } from '../xds/store.ts';
 import { MESSAGE, XDS_TYPES } from '../xds/types.ts';
@@ -21,7 +22,12 @@ export interface ProxyState {
 
 /** One `name: value` a line, sorted by name. */
 export function statsPage(state: ProxyState): string {
-  const lines = [...xdsLines(state.ads), ...listenerLines(state.stats), ...clusterLines(state.stats)];
+  const lines: Line[] = [
+    ...xdsLines(state.ads),
+    ...listenerLines(state.stats),
+    ...clusterLines(state.stats),
+    ['overload.requests_shed', state.stats.shed],
+  ];
   return lines
     .map(([name, value]) => `${name}: ${value}\n`)
     .sort()
@@ -64,9 +70,31 @@ function listenerLines(stats: DataPlaneStats): Line[] {
       [`${prefix}.downstream_rq_active`, listener.activeRequests],
       [`${prefix}.downstream_cx_protocol_error`, listener.protocolErrors],
       ...classLines(`${prefix}.downstream_rq`, listener.byClass),
+      ...Object.entries(listener.byFlag).map(
+        ([flag, count]): Line => [`${prefix}.response_flag.${flag}`, count],
+      ),
     ];
   });
 }
+
+/** Envoy's name of each counter. */
+const COUNTERS: readonly (readonly [name: string, index: number])[] = [
+  ['upstream_rq_total', K.attempts],
+  ['upstream_rq_routed', K.requests],
+  ['upstream_rq_retry', K.retry],
+  ['upstream_rq_retry_success', K.retrySuccess],
+  ['upstream_rq_retry_limit_exceeded', K.retryLimit],
+  ['upstream_rq_retry_overflow', K.retryOverflow],
+  ['upstream_rq_pending_overflow', K.pendingOverflow],
+  ['upstream_rq_timeout', K.timeout],
+  ['upstream_rq_per_try_timeout', K.perTryTimeout],
+  ['upstream_rq_refreshed', K.refreshed],
+  ['upstream_rq_shadow', K.shadow],
+  ['upstream_cx_overflow', K.connectionOverflow],
+  ['upstream_cx_connect_timeout', K.connectTimeout],
+  ['upstream_cx_none_healthy', K.noHost],
+  ['retry_or_shadow_abandoned', K.abandoned],
+];
 
 function clusterLines(stats: DataPlaneStats): Line[] {
   return stats.clusters.flatMap((cluster): Line[] => {
@@ -74,18 +102,61 @@ function clusterLines(stats: DataPlaneStats): Line[] {
     const sum = (of: (host: DataPlaneStats['clusters'][number]['hosts'][number]) => number) =>
       cluster.hosts.reduce((total, host) => total + of(host), 0);
     return [
-      [`${prefix}.upstream_rq_total`, cluster.requests],
-      [`${prefix}.upstream_rq_retry`, cluster.retries],
-      [`${prefix}.upstream_rq_timeout`, cluster.timeouts],
-      [`${prefix}.upstream_cx_none_healthy`, cluster.noHost],
+      ...COUNTERS.map(([name, index]): Line => [`${prefix}.${name}`, cluster.counts[index] ?? 0]),
       [`${prefix}.upstream_cx_active`, sum((host) => host.connections)],
       [`${prefix}.upstream_cx_connect_fail`, sum((host) => host.connectFailures)],
       [`${prefix}.upstream_rq_active`, sum((host) => host.activeRequests)],
       [`${prefix}.membership_total`, cluster.hosts.length],
-      [`${prefix}.membership_healthy`, sum((host) => (host.status === 'available' ? 1 : 0))],
+      [`${prefix}.membership_healthy`, sum((host) => (host.status === 'available' && !host.ejected ? 1 : 0))],
+      ...breakerLines(prefix, cluster.breakers),
+      ...outlierLines(prefix, cluster.outlier),
+      ...timeLines(prefix, cluster.times),
       ...classLines(`${prefix}.upstream_rq`, cluster.byClass),
     ];
   });
+}
+
+function breakerLines(prefix: string, breakers: readonly BreakerStats[]): Line[] {
+  return breakers.flatMap((breaker, priority): Line[] => {
+    const name = `${prefix}.circuit_breakers.${priority === 0 ? 'default' : 'high'}`;
+    const { rules, connections, pending, requests, retries, maxRetries } = breaker;
+    const all = [
+      ['cx', connections, rules.maxConnections],
+      ['rq_pending', pending, rules.maxPending],
+      ['rq', requests, rules.maxRequests],
+    ] as const;
+    const track = rules.track;
+    return [
+      ...all.map(([what, used, most]): Line => [`${name}.${what}_open`, used >= most ? 1 : 0]),
+      [`${name}.rq_retry_open`, retries >= maxRetries ? 1 : 0],
+      ...(track
+        ? all.map(
+            ([what, used, most]): Line => [
+              `${name}.remaining_${what === 'rq_pending' ? 'pending' : what}`,
+              Math.max(0, most - used),
+            ],
+          )
+        : []),
+      ...(track ? [[`${name}.remaining_retries`, Math.max(0, maxRetries - retries)] as const] : []),
+    ];
+  });
+}
+
+function outlierLines(prefix: string, outlier: OutlierStats | undefined): Line[] {
+  if (!outlier) return [];
+  const name = `${prefix}.outlier_detection`;
+  return [
+    [`${name}.ejections_active`, outlier.active],
+    [`${name}.ejections_enforced_total`, outlier.ejections],
+    [`${name}.ejections_overflow`, outlier.overflow],
+    ...Object.entries(outlier.detected).map(
+      ([kind, count]): Line => [`${name}.ejections_detected_${kind}`, count],
+    ),
+  ];
+}
+
+function timeLines(prefix: string, times: DataPlaneStats['clusters'][number]['times']): Line[] {
+  return Object.entries(times ?? {}).map(([part, ms]): Line => [`${prefix}.upstream_rq_time.${part}`, ms]);
 }
 
 function classLines(prefix: string, classes: StatusClasses): Line[] {
@@ -99,7 +170,7 @@ export function clustersPage(state: ProxyState): string {
       const address = host.address.includes(':') ? `[${host.address}]` : host.address;
       const prefix = `${cluster.name}::${address}:${host.port}`;
       return [
-        `${prefix}::health::${host.status}`,
+        `${prefix}::health::${host.ejected ? 'ejected' : host.status}`,
         `${prefix}::weight::${host.weight}`,
         `${prefix}::cx_active::${host.connections}`,
         `${prefix}::cx_connect_fail::${host.connectFailures}`,

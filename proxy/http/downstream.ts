@@ -3,11 +3,13 @@
 // follows on it cannot be trusted to be the start of a request.
 import type { Socket } from 'node:net';
 import { WheelTimer } from '../../lib/timer-wheel.ts';
-import type { RouteTable } from '../tables.ts';
+import { Flag } from '../flags.ts';
+import type { Handler } from '../filters/types.ts';
+import type { HttpRules, RouteTable } from '../tables.ts';
 import { ByteBuffer } from './byte-buffer.ts';
 import { CR, LF } from './chars.ts';
+import type { Client, ExchangeContext } from './client.ts';
 import { Exchange } from './exchange.ts';
-import type { Client, ExchangeContext } from './exchange.ts';
 import { BodyFraming } from './framing.ts';
 import { INCOMPLETE, MAX_HEAD_BYTES, TOO_LARGE, findHeadEnd } from './head.ts';
 import { localReply } from './local-reply.ts';
@@ -17,12 +19,14 @@ import type { ForwardedBy } from './request-head.ts';
 /** The listener a connection came in by: its routes of the moment and its counters. */
 export interface DownstreamOwner {
   readonly routes: RouteTable;
+  readonly http: HttpRules;
+  readonly handler: Handler;
   /** True while the listener or the whole data plane drains. */
   readonly draining: boolean;
   /** A request head was read and understood. */
   requestStarted(): void;
-  /** @param status the final one; 499 when the client left before it. */
-  requestEnded(status: number): void;
+  /** @param status the final one; 499 when the client left before it. @param flags bits of Flag. */
+  requestEnded(status: number, flags: number): void;
   protocolError(status: number, problem: string, peer: string): void;
   closed(connection: Downstream): void;
 }
@@ -76,11 +80,20 @@ export class Downstream implements Client {
     // 'close' follows and does the work; without a listener the process would end.
     socket.on('error', () => undefined);
     socket.on('close', () => this.#onClose());
-    context.wheel.arm(this.#timer, context.clientIdleMs);
+    const { clientIdleMs = context.clientIdleMs } = owner.http;
+    if (clientIdleMs > 0) context.wheel.arm(this.#timer, clientIdleMs);
   }
 
   get routes(): RouteTable {
     return this.#owner.routes;
+  }
+
+  get http(): HttpRules {
+    return this.#owner.http;
+  }
+
+  get handler(): Handler {
+    return this.#owner.handler;
   }
 
   get closing(): boolean {
@@ -124,23 +137,23 @@ export class Downstream implements Client {
     return this.#socket.write(copy) || this.#socket.writableLength === 0;
   }
 
-  answer(status: number, text: string, requestDone: boolean): void {
+  answer(status: number, text: string, requestDone: boolean, flags: number, fields: string): void {
     const close = this.#clientCloses || this.closing || !requestDone;
-    const reply = localReply(status, text, close, this.#isHead);
-    this.#owner.requestEnded(status);
+    const reply = localReply(status, text, close, this.#isHead, fields);
+    this.#owner.requestEnded(status, flags);
     if (close) return this.#closeGently(reply);
     this.#socket.write(reply, 'latin1');
     this.#next();
   }
 
-  finished(status: number, close: boolean): void {
-    this.#owner.requestEnded(status);
+  finished(status: number, close: boolean, flags: number): void {
+    this.#owner.requestEnded(status, flags);
     if (close) this.#closeGently('');
     else this.#next();
   }
 
-  abort(status: number, reset: boolean): void {
-    this.#owner.requestEnded(status);
+  abort(status: number, reset: boolean, flags: number): void {
+    this.#owner.requestEnded(status, flags);
     this.#phase = Phase.closing;
     // A response that ends with the connection must not look finished: only a reset tells them apart.
     if (reset) this.#socket.resetAndDestroy();
@@ -192,13 +205,14 @@ export class Downstream implements Client {
   }
 
   #onWaiting(): void {
-    const { wheel, clientIdleMs, headMs } = this.#context;
+    const { wheel } = this.#context;
+    const { clientIdleMs = this.#context.clientIdleMs, headMs = this.#context.headMs } = this.http;
     if (this.#input.size === 0) {
       if (this.closing) this.#closeGently('');
-      else wheel.arm(this.#timer, clientIdleMs);
+      else if (clientIdleMs > 0) wheel.arm(this.#timer, clientIdleMs);
     } else if (!this.#headTimed) {
       this.#headTimed = true;
-      wheel.arm(this.#timer, headMs);
+      if (headMs > 0) wheel.arm(this.#timer, headMs);
     }
   }
 
@@ -294,7 +308,7 @@ export class Downstream implements Client {
   /** The body of a request that is already on its way breaks the grammar: it must never look complete. */
   #onBadBody(): void {
     const begun = this.#exchange.cancel();
-    this.#owner.requestEnded(400);
+    this.#owner.requestEnded(400, Flag.DC);
     if (begun) {
       this.#owner.protocolError(400, 'malformed chunk', this.forwardedBy.clientAddress);
       this.#phase = Phase.closing;
@@ -333,7 +347,7 @@ export class Downstream implements Client {
     this.#context.wheel.disarm(this.#timer);
     if (this.#phase === Phase.exchange) {
       this.#exchange.cancel();
-      this.#owner.requestEnded(499);
+      this.#owner.requestEnded(499, Flag.DC);
     }
     this.#phase = Phase.closing;
     this.#input.clear();

@@ -1,329 +1,400 @@
-// One request and its response: route → host → connection → pass on, and what to do when a step fails.
-// One object per client connection, used again for each request; it allocates nothing per request that the
-// request does not need. Later filters stand between begin() and the route look-up.
-import { WheelTimer } from '../../lib/timer-wheel.ts';
-import type { TimerWheel } from '../../lib/timer-wheel.ts';
-import { PickKey } from '../balancers/types.ts';
-import type { Route, RouteTable } from '../tables.ts';
-import type { ClusterState } from '../upstream/cluster.ts';
-import type { ResponseSink, UpstreamConnection, UpstreamFailure } from '../upstream/connection.ts';
-import type { Host } from '../upstream/host.ts';
-import { forwardedRequest } from './request-head.ts';
-import type { ForwardedBy, RequestHead } from './request-head.ts';
+// One request and its response: route → filters → host → connection → pass on, and what to do when a step
+// fails. One object per client connection, used again for each request; it allocates nothing per request
+// that the request does not need. A try is made in attempt.ts, judged in proxy/retry.
+import type { Handler, Stream } from '../filters/types.ts';
+import { Flag, TIMEOUT_TEXT, resetAnswer } from '../flags.ts';
+import type { ResetReason } from '../flags.ts';
+import { NO_ROUTE } from '../route.ts';
+import type { Route } from '../route.ts';
+import type { HttpRules } from '../tables.ts';
+import type { RetryVerdict } from '../retry/state.ts';
+import { K } from '../upstream/counters.ts';
+import type { AttemptOwner } from './attempt.ts';
+import type { Client, ExchangeContext } from './client.ts';
+import { Deadlines } from './deadlines.ts';
+import { applyEdits, applyRewrite } from './edits.ts';
+import type { EditFacts } from './edit-rules.ts';
+import { notFoundText } from './local-reply.ts';
+import { mirrorRequest } from './mirror.ts';
+import { RequestBody } from './request-body.ts';
+import { RequestHead, forwardedRequest, parseRequestHead } from './request-head.ts';
 import { forwardedResponse } from './response-head.ts';
 import type { ResponseHead } from './response-head.ts';
+import { DEFAULT_HTTP } from './rules.ts';
+import { Due, StreamTimers } from './timers.ts';
+import type { TimersOwner } from './timers.ts';
+import { dropTold, headOfTry, tellResponse, toldLocally } from './told-heads.ts';
+import { Tries, isIdempotent } from './tries.ts';
+import { chooseRoute } from './weighted.ts';
 
-/** The client's side of an exchange. */
-export interface Client {
-  readonly forwardedBy: ForwardedBy;
-  readonly routes: RouteTable;
-  /** True when this connection must end after the response, whatever the client wants. */
-  readonly closing: boolean;
-  /** One write: a head and the body bytes that came with it. False when the client reads too slowly. */
-  sendHead(head: string, bytes: Buffer, from: number, to: number): boolean;
-  sendBody(bytes: Buffer, from: number, to: number): boolean;
-  /** A whole answer of the proxy's own; the exchange is over. */
-  answer(status: number, text: string, requestDone: boolean): void;
-  /** The response is complete; the exchange is over. */
-  finished(status: number, close: boolean): void;
-  /** The response cannot be completed; the client must see that. The exchange is over. */
-  abort(status: number, reset: boolean): void;
-  /** Stop and go on sending request body. */
-  holdBody(): void;
-  releaseBody(): void;
-}
+const NO_BYTES = Buffer.alloc(0);
+const OVERLOADED = 'x-envoy-overloaded: true\r\n';
+/** A head that a filter held back, read once more. */
+const HELD = new RequestHead();
 
-/** What exchanges of one data plane share. */
-export interface ExchangeContext {
-  readonly wheel: TimerWheel;
-  cluster(name: string): ClusterState | undefined;
-}
-
-/** A request is repeated only when all of it fits into this. */
-const MAX_REPLAY_BYTES = 64 * 1024;
-/** RFC 9110 §9.2.2. */
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
-
-export class Exchange implements ResponseSink {
+export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
   readonly #context: ExchangeContext;
   readonly #client: Client;
-  readonly #timer = new WheelTimer(() => this.#onTimeout());
-  /** What the choice of a host depends on. */
-  readonly #key = new PickKey();
+  readonly #timers: StreamTimers;
+  readonly #tries = new Tries(this);
+  readonly #attempt = this.#tries.attempt;
+  readonly #retry = this.#tries.retry;
+  readonly #body = new RequestBody();
   #active = false;
   #method = '';
   #http10 = false;
   #clientCloses = false;
-  /** The head as sent upstream. */
+  /** The head as sent upstream, but for what changes from try to try. */
   #head = '';
-  /** Body bytes not sent yet, or all of it while it may have to be sent again. */
-  #body: Buffer | undefined;
-  #bodyDone = true;
-  #sent = false;
-  #replayable = false;
-  #refreshed = false;
-  #retriesLeft = 0;
-  #status = 0;
   #closeAfter = false;
-  #cluster: ClusterState | undefined;
-  #host: Host | undefined;
-  /** True while #host counts this exchange as active. */
-  #onHost = false;
-  #tried: Host[] | undefined;
-  #upstream: UpstreamConnection | undefined;
+  /** The response ends with the upstream's connection. */
+  #untilClose = false;
+  #status = 0;
+  #doneAtMs = 0;
+  #http: HttpRules = DEFAULT_HTTP;
+  readonly #deadlines = new Deadlines();
+  #heldHead = '';
+  #heldNext: Handler | undefined;
+  route: Route = NO_ROUTE;
+  /** Bits of Flag. */
+  flags = 0;
 
   constructor(context: ExchangeContext, client: Client) {
     this.#context = context;
     this.#client = client;
+    this.#timers = new StreamTimers(context.wheel, this);
+  }
+
+  get cluster(): string {
+    return this.route.cluster;
+  }
+
+  get client(): string {
+    return this.#client.forwardedBy.clientAddress;
+  }
+
+  get upstream(): string {
+    return this.#attempt.host?.key ?? '';
   }
 
   /**
    * Starts with a request head and the body bytes that came with it. The client hears at least one of
    * answer(), finished() or abort(), possibly before this returns.
    */
-  begin(head: RequestHead, body: Buffer | undefined, bodyDone: boolean): void {
+  begin(head: RequestHead, first: Buffer | undefined, bodyDone: boolean): void {
     this.#active = true;
     this.#method = head.method;
     this.#http10 = head.http10;
     this.#clientCloses = head.close || head.http10;
-    this.#body = body;
-    this.#bodyDone = bodyDone;
-    this.#sent = false;
-    this.#refreshed = false;
+    this.#body.begin(first, bodyDone);
     this.#status = 0;
-    this.#cluster = undefined;
-    this.#tried = undefined;
-    const route = this.#client.routes.lookup(head);
-    if (!route) return this.#answer(404, notFoundText(head));
-    this.#head = forwardedRequest(head, this.#client.forwardedBy);
-    this.#key.hashed = false;
-    this.#key.subset = route.subset ?? '';
-    route.hash?.(head, this.#client.forwardedBy.clientAddress, this.#key);
-    this.#start(route);
+    this.flags = 0;
+    this.#tries.reset();
+    this.#http = this.#client.http;
+    this.route = NO_ROUTE;
+    if (this.#context.overload.shedding) return this.#shed();
+    const found = this.#client.routes.lookup(head);
+    if (!found) return this.reply(404, notFoundText(head), Flag.NR, '');
+    this.route = found.split ? chooseRoute(found.split, found) : found;
+    this.#deadlines.fill(this.route, this.#http, head);
+    this.#timers.arm(Due.duration, this.#deadlines.durationMs);
+    if (!bodyDone) this.#timers.arm(Due.request, this.#http.requestMs);
+    this.#stir();
+    this.#client.handler(this, head);
   }
 
   /** More of the request body. */
   requestBody(bytes: Buffer | undefined, done: boolean): void {
     if (!this.#active) return;
-    this.#bodyDone = done;
-    if (this.#sent) return this.#passBody(bytes, done);
-    if (bytes) this.#body = this.#body ? Buffer.concat([this.#body, bytes]) : bytes;
-    if (!done && this.#body && this.#body.length >= MAX_REPLAY_BYTES) this.#client.holdBody();
+    const kept = this.#body.add(bytes, done);
+    if (!kept && this.#giveUpKeeping()) return;
+    this.#stir();
+    if (this.#attempt.started && this.#attempt.active) {
+      if (!this.#attempt.pass(bytes, done) && !done) this.#client.holdBody();
+    } else if (!done && this.#body.full) this.#client.holdBody();
+    if (done) this.#onRequestDone();
   }
 
   /** The client is gone, or what it sends cannot be understood. True when a response had begun. */
   cancel(): boolean {
     const begun = this.#status !== 0;
+    this.flags |= Flag.DC;
     this.#end(499);
     return begun;
   }
 
   /** The client has read what it was sent. */
   clientDrained(): void {
-    this.#upstream?.resume();
+    this.#stir();
+    this.#attempt.connection?.resume();
   }
 
-  onConnect(): void {
-    this.#transmit();
+  /** Behind the last filter: finds cluster and host, and sends. */
+  forward(head: RequestHead): void {
+    const { route } = this;
+    if (route.reply) {
+      const { status, body, location } = route.reply;
+      return this.reply(status, body, 0, location ? `location: ${location(head)}\r\n` : '');
+    }
+    const cluster = this.#context.cluster(route.cluster);
+    if (!cluster) {
+      return this.reply(route.unknownStatus ?? 503, `${route.cluster}: unknown cluster`, Flag.NC, '');
+    }
+    this.#tries.begin(cluster, route, head, this.client);
+    if (this.#retry.enabled || route.mirrors) {
+      if (!this.#body.limitTo(route.bufferBytes ?? this.#http.bufferBytes)) this.#giveUpKeeping();
+    }
+    if (route.rewrite) applyRewrite(head, route.rewrite);
+    if (route.requestEdits) head.newFields += applyEdits(head.fields, route.requestEdits, this);
+    dropTold(head, route, this.#http, this.#deadlines);
+    this.#head = forwardedRequest(head, this.#client.forwardedBy);
+    this.#try();
+    if (this.#active && this.#body.done) this.#onRequestDone();
+  }
+
+  reply(status: number, text: string, flag: number, fields: string): void {
+    this.flags |= flag;
+    const bodyDone = this.#body.done;
+    const attempt = this.#tries.cluster ? this.#retry.retries + 1 : 0;
+    const more = fields + toldLocally(this.route, attempt, this);
+    this.#end(status);
+    this.#client.answer(status, text, bodyDone, this.flags, more);
+  }
+
+  delay(ms: number, flag: number, next: Handler, head: RequestHead): void {
+    this.flags |= flag;
+    this.#heldNext = next;
+    this.#heldHead = head.fields.text;
+    this.#timers.arm(Due.wait, Math.max(1, ms));
+  }
+
+  onReady(): void {
+    const body = this.#body.take();
+    const done = this.#body.done;
+    const bodiless = this.#method === 'HEAD';
+    // HTTP/1.0 has no persistence by default: one request, then a new connection.
+    const spentMs = done && this.#retry.retries > 0 ? this.#spentMs() : 0;
+    const { route } = this;
+    const head = headOfTry(this.#head, route, this.#http, this.#deadlines, this.#retry.retries + 1, spentMs);
+    const ready = this.#attempt.send(head, body, bodiless, done, this.#http10);
+    if (done) this.#armPerTry();
+    if (ready || done) this.#client.releaseBody();
+    else this.#client.holdBody();
   }
 
   onInterim(head: ResponseHead): void {
-    this.#replayable = false;
+    this.#stir();
+    this.#tries.settle();
     // HTTP/1.0 knows no interim responses.
     if (!this.#http10) this.#client.sendHead(forwardedResponse(head, false), NO_BYTES, 0, 0);
   }
 
   onResponse(head: ResponseHead, bytes: Buffer, from: number, to: number, done: boolean): void {
-    if (this.#http10 && head.chunked) {
-      return this.#answer(502, `${this.#clusterName()}: upstream answered HTTP/1.0 in chunks`);
+    if (done) this.#attempt.detach();
+    this.#timers.disarm(Due.perTry);
+    if (this.#retry.enabled && this.#retriesAfter(this.#retry.onResponse(head))) {
+      this.#attempt.end();
+      return this.#scheduleRetry();
     }
+    if (this.#http10 && head.chunked) {
+      return this.reply(502, 'the upstream answered a request of HTTP/1.0 in chunks', Flag.UPE, '');
+    }
+    this.#stir();
     this.#status = head.status;
-    this.#body = undefined;
+    this.#body.forget();
+    const { connection } = this.#attempt;
     // A response that overtakes its request: what is left of the request is not worth waiting for.
-    const untilClose = !done && this.#upstream?.untilClose === true;
-    this.#closeAfter = this.#clientCloses || this.#client.closing || !this.#bodyDone || untilClose;
+    this.#untilClose = !done && connection?.untilClose === true;
+    this.#closeAfter = this.#clientCloses || this.#client.closing || !this.#body.done || this.#untilClose;
+    this.#tellResponse(head);
     const ready = this.#client.sendHead(forwardedResponse(head, this.#closeAfter), bytes, from, to);
     if (done) this.#complete();
-    else if (!ready) this.#upstream?.pause();
+    else if (!ready) connection?.pause();
   }
 
   onBody(bytes: Buffer, from: number, to: number, done: boolean): void {
+    this.#stir();
     const ready = to === from || this.#client.sendBody(bytes, from, to);
     if (done) this.#complete();
-    else if (!ready) this.#upstream?.pause();
+    else if (!ready) this.#attempt.connection?.pause();
   }
 
   onDrain(): void {
+    this.#stir();
     this.#client.releaseBody();
   }
 
-  onFailure(failure: UpstreamFailure, reason: string): void {
-    const upstream = this.#upstream;
-    this.#upstream = undefined;
-    this.#leaveHost(this.#status);
+  onReset(reason: ResetReason, detail: string): void {
     if (this.#status !== 0) {
-      const untilClose = upstream?.untilClose === true;
-      const status = this.#status;
-      this.#end(status);
-      return this.#client.abort(status, untilClose);
+      this.#attempt.blame('failed');
+      return this.#breakOff(Flag.UC);
     }
-    if (failure === 'connect') return this.#onConnectFailure(reason);
-    if (failure === 'reset' && this.#replayable && upstream) {
-      if (upstream.reused && !this.#refreshed && this.#host && !this.#host.removed) {
-        // The upstream closed an idle connection just as it was used; a new one settles that.
-        this.#refreshed = true;
-        this.#countRetry();
-        return this.#connectTo(this.#host);
-      }
-      if (this.#retry()) return;
+    if (reason === 'termination' && this.#body.whole && isIdempotent(this.#method)) {
+      this.#body.rewind();
+      if (this.#tries.refresh()) return;
     }
-    this.#answer(502, `${this.#clusterName()}: upstream failed before it answered: ${reason}`);
+    if (reason !== 'overflow') this.#attempt.blame('failed');
+    this.#onFailedTry(reason, detail);
   }
 
-  #start(route: Route): void {
-    const cluster = this.#context.cluster(route.cluster);
-    if (!cluster) return this.#answer(503, `${route.cluster}: unknown cluster`);
-    this.#cluster = cluster;
-    cluster.requests += 1;
-    this.#retriesLeft = route.connectRetries;
-    if (route.timeoutMs > 0) this.#context.wheel.arm(this.#timer, route.timeoutMs);
-    const host = cluster.pick(this.#key);
-    if (!host) {
-      cluster.noHost += 1;
-      return this.#answer(503, `${cluster.name}: no healthy upstream`);
+  #spentMs(): number {
+    return Math.max(0, Math.floor(this.#context.clock.monotonic() - this.#doneAtMs));
+  }
+
+  #onFailedTry(reason: ResetReason, detail: string): void {
+    this.#timers.disarm(Due.perTry);
+    this.#timers.disarm(Due.perTryIdle);
+    if (this.#retriesAfter(this.#retry.onReset(reason, this.#attempt.started))) return this.#scheduleRetry();
+    const { status, flag, text } = resetAnswer(reason, detail);
+    this.reply(status, text, flag, reason === 'overflow' ? OVERLOADED : '');
+  }
+
+  #retriesAfter(verdict: RetryVerdict): boolean {
+    this.flags |= verdict === 'limit' ? Flag.URX : verdict === 'overflow' ? Flag.UO : 0;
+    return verdict === 'yes';
+  }
+
+  #scheduleRetry(): void {
+    this.#timers.disarm(Due.perTryIdle);
+    this.#body.rewind();
+    this.#tries.leaveHost();
+    const ms = this.#retry.waitMs();
+    if (ms === 0) this.#try();
+    else this.#timers.arm(Due.wait, ms);
+  }
+
+  #try(): void {
+    if (!this.#tries.next()) this.reply(503, 'no healthy upstream', Flag.UH, '');
+  }
+
+  #armPerTry(): void {
+    this.#timers.arm(Due.perTry, this.#deadlines.perTryMs);
+    this.#timers.arm(Due.perTryIdle, this.route.retry?.perTryIdleMs ?? 0);
+  }
+
+  /** The whole request is here. */
+  #onRequestDone(): void {
+    this.#timers.disarm(Due.request);
+    // Not past the filters yet: forward() comes here again.
+    if (!this.#tries.cluster) return;
+    this.#doneAtMs = this.#context.clock.monotonic();
+    this.#timers.arm(Due.timeout, this.#deadlines.timeoutMs);
+    if (this.#attempt.started && this.#attempt.active) this.#armPerTry();
+    if (this.route.mirrors && this.#body.kept) {
+      mirrorRequest(this.#context, this.route.mirrors, {
+        head: this.#head,
+        body: this.#body.all(),
+        bodiless: this.#method === 'HEAD',
+        timeoutMs: this.#deadlines.timeoutMs,
+      });
     }
-    const idle = host.take(this);
-    if (!idle) return this.#connectTo(host);
-    this.#enterHost(host);
-    this.#upstream = idle;
-    this.#transmit();
   }
 
-  #connectTo(host: Host): void {
-    this.#enterHost(host);
-    this.#sent = false;
-    try {
-      this.#upstream = host.connect(this.#cluster?.connectTimeoutMs ?? 1_000, this);
-    } catch (thrown) {
-      this.#leaveHost(0);
-      this.#onConnectFailure(thrown instanceof Error ? thrown.message : String(thrown));
+  /** The body is too large to be sent again. True when that ends the request: nobody has the first part of it. */
+  #giveUpKeeping(): boolean {
+    if (!this.#tries.cluster || !(this.#retry.enabled || this.route.mirrors)) return false;
+    this.#tries.count(K.abandoned);
+    const waits = this.#retry.retries > 0 && !this.#attempt.active;
+    this.#retry.giveUp();
+    if (waits) this.reply(507, 'exceeded request buffer limit while retrying upstream', 0, '');
+    return waits;
+  }
+
+  onDue(kind: Due): void {
+    if (!this.#active) return;
+    const late = this.#body.done ? 504 : 408;
+    switch (kind) {
+      case Due.timeout:
+        return this.#onTimeout();
+      case Due.perTry:
+      case Due.perTryIdle:
+        return this.#onPerTry(kind === Due.perTryIdle);
+      case Due.idle:
+        return this.#tooLate(late, 'stream timeout', Flag.SI);
+      case Due.duration:
+        return this.#tooLate(late, 'downstream duration timeout', Flag.DT);
+      case Due.request:
+        return this.reply(408, 'request timeout', 0, '');
+      case Due.wait:
+        return this.#onWaited();
     }
-  }
-
-  /** Sends the head and what there is of the body. */
-  #transmit(): void {
-    const upstream = this.#upstream;
-    if (!upstream) return;
-    const body = this.#body;
-    this.#sent = true;
-    const whole = this.#bodyDone && (!body || body.length <= MAX_REPLAY_BYTES);
-    this.#replayable = whole && IDEMPOTENT.has(this.#method);
-    if (!this.#replayable) this.#body = undefined;
-    // HTTP/1.0 has no persistence by default: one request, then a new connection.
-    const ready = upstream.send(this.#head, body, this.#method === 'HEAD', this.#bodyDone, this.#http10);
-    if (ready || this.#bodyDone) this.#client.releaseBody();
-    else this.#client.holdBody();
-  }
-
-  #passBody(bytes: Buffer | undefined, done: boolean): void {
-    const upstream = this.#upstream;
-    if (!upstream) return;
-    if (!bytes) return upstream.endRequest();
-    if (!upstream.write(bytes, done) && !done) this.#client.holdBody();
-  }
-
-  #onConnectFailure(reason: string): void {
-    if (this.#host) this.#host.connectFailures += 1;
-    if (this.#retry()) return;
-    this.#answer(503, `${this.#clusterName()}: cannot connect to ${this.#hostName()}: ${reason}`);
-  }
-
-  /** Another host, if the route allows one more and there is one. */
-  #retry(): boolean {
-    if (!this.#cluster || !this.#host || this.#retriesLeft <= 0) return false;
-    (this.#tried ??= []).push(this.#host);
-    const next = this.#cluster.pick(this.#key, this.#tried);
-    if (!next) return false;
-    this.#retriesLeft -= 1;
-    this.#countRetry();
-    this.#connectTo(next);
-    return true;
-  }
-
-  #countRetry(): void {
-    if (this.#cluster) this.#cluster.retries += 1;
   }
 
   #onTimeout(): void {
-    if (!this.#active) return;
-    if (this.#cluster) this.#cluster.timeouts += 1;
-    if (this.#status === 0) return this.#answer(504, `${this.#clusterName()}: upstream request timeout`);
+    this.#tries.count(K.timeout);
+    if (this.#status === 0 && this.#attempt.active) this.#attempt.blame('timeout');
+    this.#tooLate(504, TIMEOUT_TEXT, Flag.UT);
+  }
+
+  #tooLate(status: number, text: string, flag: number): void {
+    if (this.#status === 0) this.reply(status, text, flag, '');
+    else this.#breakOff(flag);
+  }
+
+  #onPerTry(idle: boolean): void {
+    if (this.#status !== 0) return this.#breakOff(idle ? Flag.SI : Flag.UT);
+    this.#tries.count(K.perTryTimeout);
+    this.#attempt.end();
+    this.#attempt.blame('timeout');
+    if (idle) this.flags |= Flag.SI;
+    this.#onFailedTry('timeout', '');
+  }
+
+  #onWaited(): void {
+    const next = this.#heldNext;
+    this.#heldNext = undefined;
+    if (!next) return this.#try();
+    this.#stir();
+    parseRequestHead(this.#heldHead, HELD);
+    next(this, HELD);
+  }
+
+  #shed(): void {
+    const { overload } = this.#context;
+    overload.shed += 1;
+    this.reply(503, overload.reason, Flag.OM, 'x-envoy-local-overloaded: true\r\n');
+  }
+
+  #tellResponse(head: ResponseHead): void {
+    const ms = this.#body.done ? this.#spentMs() : -1;
+    if (ms >= 0) this.#tries.cluster?.times.record(ms);
+    tellResponse(head, this.route, this.#http, this.#retry.retries + 1, ms);
+    if (this.route.responseEdits) head.newFields += applyEdits(head.fields, this.route.responseEdits, this);
+  }
+
+  /** Something moved: the stream is not idle. */
+  #stir(): void {
+    const idleMs = this.#deadlines.idleMs;
+    if (idleMs > 0) this.#timers.arm(Due.idle, idleMs);
+    const tryIdleMs = this.#status === 0 ? 0 : (this.route.retry?.perTryIdleMs ?? 0);
+    if (tryIdleMs > 0) this.#timers.arm(Due.perTryIdle, tryIdleMs);
+  }
+
+  /** The response had begun and cannot be completed. */
+  #breakOff(flag: number): void {
+    this.flags |= flag;
     const status = this.#status;
-    const untilClose = this.#upstream?.untilClose === true;
     this.#end(status);
-    this.#client.abort(status, untilClose);
+    this.#client.abort(status, this.#untilClose, this.flags);
   }
 
   #complete(): void {
     const status = this.#status;
     // The connection went back to its host by itself, or was destroyed because the request is not whole.
-    this.#upstream = undefined;
+    this.#attempt.detach();
     this.#end(status);
-    this.#client.finished(status, this.#closeAfter || !this.#bodyDone);
-  }
-
-  #answer(status: number, text: string): void {
-    const bodyDone = this.#bodyDone;
-    this.#end(status);
-    this.#client.answer(status, text, bodyDone);
+    this.#client.finished(status, this.#closeAfter || !this.#body.done, this.flags);
   }
 
   /** Lets go of everything; does not speak to the client. */
   #end(status: number): void {
     if (!this.#active) return;
     this.#active = false;
-    this.#context.wheel.disarm(this.#timer);
-    if (this.#cluster) count(this.#cluster.byClass, status);
-    this.#leaveHost(this.#status);
-    const upstream = this.#upstream;
-    this.#upstream = undefined;
-    this.#body = undefined;
+    this.#timers.disarmAll();
+    this.#heldNext = undefined;
+    this.#tries.end(status);
+    this.#body.clear();
     this.#head = '';
-    upstream?.destroy();
+    this.#heldHead = '';
   }
-
-  #enterHost(host: Host): void {
-    this.#host = host;
-    this.#onHost = true;
-    host.requests += 1;
-    host.active += 1;
-  }
-
-  #leaveHost(status: number): void {
-    if (!this.#onHost || !this.#host) return;
-    this.#onHost = false;
-    this.#host.active -= 1;
-    count(this.#host.byClass, status);
-  }
-
-  #clusterName(): string {
-    return this.#cluster?.name ?? '';
-  }
-
-  #hostName(): string {
-    return this.#host?.key ?? '';
-  }
-}
-
-const NO_BYTES = Buffer.alloc(0);
-
-function count(byClass: Float64Array, status: number): void {
-  const index = Math.trunc(status / 100);
-  byClass[index] = (byClass[index] ?? 0) + 1;
-}
-
-function notFoundText(head: RequestHead): string {
-  const service = head.header('service') || head.header('servicename');
-  const asked = service === '' ? '' : `, service header "${service}"`;
-  return `no route for host "${head.authority}"${asked}`;
 }

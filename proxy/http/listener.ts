@@ -4,10 +4,14 @@ import type { Socket } from 'node:net';
 import { WheelTimer } from '../../lib/timer-wheel.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../telemetry/logger.ts';
+import { forward } from '../filters/types.ts';
+import type { Handler } from '../filters/types.ts';
+import { FLAG_NAMES } from '../flags.ts';
 import { Listening } from '../listening.ts';
-import type { HttpListenerTable, RouteTable } from '../tables.ts';
+import type { HttpListenerTable, HttpRules, RouteTable } from '../tables.ts';
 import { Downstream } from './downstream.ts';
 import type { DownstreamContext, DownstreamOwner } from './downstream.ts';
+import { DEFAULT_HTTP } from './rules.ts';
 
 export interface ListenerOptions {
   readonly context: DownstreamContext;
@@ -24,7 +28,9 @@ export class HttpListener implements DownstreamOwner {
   readonly #connections = new Set<Downstream>();
   readonly #closeIdle = new WheelTimer(() => this.#closeIdleNow());
   readonly #listening: Listening;
-  table: HttpListenerTable;
+  #table: HttpListenerTable;
+  /** The filters of the table, composed once. */
+  handler: Handler;
   draining = false;
 
   accepted = 0;
@@ -33,9 +39,12 @@ export class HttpListener implements DownstreamOwner {
   protocolErrors = 0;
   /** Final answers. Index: status ÷ 100. */
   readonly byClass = new Float64Array(6);
+  /** Answers by response flag, in the order of FLAG_NAMES. */
+  readonly byFlag = new Float64Array(FLAG_NAMES.length);
 
   constructor(table: HttpListenerTable, options: ListenerOptions) {
-    this.table = table;
+    this.#table = table;
+    this.handler = this.http.chain(forward);
     this.#options = options;
     this.#log = options.log.child({ listener: table.name });
     this.#listening = new Listening({
@@ -51,8 +60,23 @@ export class HttpListener implements DownstreamOwner {
     return this.#listening.tried;
   }
 
+  get table(): HttpListenerTable {
+    return this.#table;
+  }
+
+  /** Takes new routes and filters; the address must be the same. */
+  update(table: HttpListenerTable): void {
+    const before = this.http.chain;
+    this.#table = table;
+    if (this.http.chain !== before) this.handler = this.http.chain(forward);
+  }
+
   get routes(): RouteTable {
-    return this.table.routes;
+    return this.#table.routes;
+  }
+
+  get http(): HttpRules {
+    return this.#table.http ?? DEFAULT_HTTP;
   }
 
   get activeConnections(): number {
@@ -91,10 +115,14 @@ export class HttpListener implements DownstreamOwner {
     this.activeRequests += 1;
   }
 
-  requestEnded(status: number): void {
+  requestEnded(status: number, flags: number): void {
     this.activeRequests -= 1;
     const index = Math.trunc(status / 100);
     this.byClass[index] = (this.byClass[index] ?? 0) + 1;
+    for (let left = flags; left !== 0; left &= left - 1) {
+      const at = 31 - Math.clz32(left & -left);
+      this.byFlag[at] = (this.byFlag[at] ?? 0) + 1;
+    }
   }
 
   protocolError(status: number, problem: string, peer: string): void {

@@ -1,18 +1,34 @@
 // Answers that the proxy gives by itself: plain text that names what went wrong, for people who read curl's
 // output. The texts are ours, except names that were validated before.
 import { STATUS_CODES } from 'node:http';
+import type { RequestHead } from './request-head.ts';
 
 /**
  * A whole response.
  * @param headOnly for HEAD: the body's length is told, the body left out.
+ * @param fields more of the head, each as `name: value CRLF`.
  */
-export function localReply(status: number, text: string, close: boolean, headOnly: boolean): string {
-  const body = `${text}\n`;
+export function localReply(
+  status: number,
+  text: string,
+  close: boolean,
+  headOnly: boolean,
+  fields = '',
+): string {
+  const body = text === '' ? '' : `${text}\n`;
   return (
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}\r\n` +
-    'content-type: text/plain\r\n' +
-    `content-length: ${body.length}\r\n` +
+    (body === '' ? '' : 'content-type: text/plain\r\n') +
+    `content-length: ${Buffer.byteLength(body, 'latin1')}\r\n` +
+    fields +
     (close ? 'connection: close\r\n\r\n' : '\r\n') +
     (headOnly ? '' : body)
   );
+}
+
+/** What was asked for that no route is for. */
+export function notFoundText(head: RequestHead): string {
+  const service = head.header('service') || head.header('servicename');
+  const asked = service === '' ? '' : `, service header "${service}"`;
+  return `no route for host "${head.authority}"${asked}`;
 }

@@ -1,6 +1,6 @@
 // A strict parser of request heads (RFC 9112 §3, §5, §6). What two readers could understand differently is
 // refused, never mended; what is passed on was validated byte by byte. Pure: text in, facts and text out.
-import type { RequestKey } from '../tables.ts';
+import type { RequestKey } from '../keys.ts';
 import { SPACE, TARGET, TOKEN } from './chars.ts';
 import { FieldIndex, Known, connectionOptions, isPlain, parseLength, scanFields } from './fields.ts';
 

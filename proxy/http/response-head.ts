@@ -22,6 +22,10 @@ export class ResponseHead {
   newFields = '';
   http10 = false;
   named: string[] | undefined;
+
+  header(name: string): string {
+    return this.fields.get(name);
+  }
 }
 
 /** @param text a head without its final CRLFCRLF. False: refused, see `problem`. */

@@ -6,7 +6,9 @@ import type { TimerWheel } from '../../lib/timer-wheel.ts';
 import { PickKey } from '../balancers/types.ts';
 import { HASH, xxHash64 } from '../balancers/xxhash64.ts';
 import type { TcpTable, TcpTarget } from '../tables.ts';
+import type { Breaker } from '../upstream/breaker.ts';
 import type { ClusterState } from '../upstream/cluster.ts';
+import { K, bump } from '../upstream/counters.ts';
 import type { Host } from '../upstream/host.ts';
 
 export interface TcpContext {
@@ -54,7 +56,7 @@ export class TcpSession {
     this.#cluster = this.#context.cluster(target.cluster);
     if (this.#table.hashClient) hashInto(this.#key, this.#client.remoteAddress ?? '');
     this.#key.subset = target.subset;
-    if (this.#cluster) this.#cluster.requests += 1;
+    if (this.#cluster) bump(this.#cluster.counters, K.requests);
     this.#connect();
   }
 
@@ -69,25 +71,34 @@ export class TcpSession {
     const host = cluster?.pick(this.#key, this.#tried);
     if (!cluster || !host) {
       // Hosts that were tried and failed were counted as such.
-      if (cluster && this.#tried.length === 0) cluster.noHost += 1;
+      if (cluster && this.#tried.length === 0) bump(cluster.counters, K.noHost);
+      this.#owner.noUpstream();
+      return this.destroy();
+    }
+    const breaker = cluster.breaker(0);
+    if (!breaker.canConnect(host.open)) {
+      bump(cluster.counters, K.connectionOverflow);
       this.#owner.noUpstream();
       return this.destroy();
     }
     this.#tried.push(host);
+    bump(cluster.counters, K.attempts);
+    breaker.connections += 1;
     host.requests += 1;
     host.active += 1;
     host.open += 1;
     const { address, port } = host.spec;
     const upstream = net.connect({ host: address, port, noDelay: true, allowHalfOpen: true });
     this.#upstream = upstream;
-    upstream.on('connect', () => this.#onConnect(upstream));
+    upstream.on('connect', () => this.#onConnect(upstream, host));
     upstream.on('error', () => this.#onUpstreamError());
-    upstream.on('close', () => this.#onUpstreamClose(upstream, host));
+    upstream.on('close', () => this.#onUpstreamClose(upstream, host, breaker));
     this.#context.wheel.arm(this.#timer, cluster.connectTimeoutMs);
   }
 
-  #onConnect(upstream: net.Socket): void {
+  #onConnect(upstream: net.Socket, host: Host): void {
     this.#connected = true;
+    this.#cluster?.detector?.onBareConnection(host);
     this.#touch();
     pass(this.#client, upstream, (bytes) => {
       this.#touch();
@@ -104,7 +115,8 @@ export class TcpSession {
     if (this.#connected) this.#client.resetAndDestroy();
   }
 
-  #onUpstreamClose(upstream: net.Socket, host: Host): void {
+  #onUpstreamClose(upstream: net.Socket, host: Host, breaker: Breaker): void {
+    breaker.connections -= 1;
     host.active -= 1;
     host.open -= 1;
     this.#upstream = undefined;
@@ -114,8 +126,9 @@ export class TcpSession {
       return this.#endIfOver();
     }
     host.connectFailures += 1;
+    this.#cluster?.detector?.onLocal(host, 'failed');
     if (this.#tried.length >= this.#table.connectAttempts) return this.destroy();
-    if (this.#cluster) this.#cluster.retries += 1;
+    if (this.#cluster) bump(this.#cluster.counters, K.retry);
     this.#connect();
   }
 
@@ -127,7 +140,7 @@ export class TcpSession {
   /** No connection in time, or nothing said for too long. */
   #onTimer(): void {
     if (this.#connected) return this.destroy();
-    if (this.#cluster) this.#cluster.timeouts += 1;
+    if (this.#cluster) bump(this.#cluster.counters, K.connectTimeout);
     this.#upstream?.destroy();
   }
 

@@ -1,18 +1,27 @@
 // The hosts of one cluster and the choice among them. Updates compare by address and port: a change of
 // weight, status, priority or locality keeps the host with its connections. The picker is built by the first
 // pick after an update, so that a thousand clusters that nobody calls cost nothing.
+import { WheelTimer } from '../../lib/timer-wheel.ts';
 import { Picker } from '../balancers/picker.ts';
 import type { PickerRules } from '../balancers/picker.ts';
 import { SubsetPicker } from '../balancers/subset.ts';
 import { DEFAULT_BALANCING, OVERPROVISIONING } from '../balancers/types.ts';
 import type { BalancerEnv, Member, PickKey } from '../balancers/types.ts';
+import { Histogram } from '../histogram.ts';
 import type { Cluster, UpstreamHost } from '../tables.ts';
+import { Breaker, DEFAULT_BREAKER } from './breaker.ts';
 import type { UpstreamOptions } from './connection.ts';
+import { DEFAULT_POOL } from './pool-rules.ts';
+import type { PoolRules } from './pool-rules.ts';
+import { newCounters } from './counters.ts';
+import type { Counters } from './counters.ts';
 import { Host, hostKey } from './host.ts';
+import type { HostPool } from './host.ts';
+import { OutlierDetector } from './outlier.ts';
 
 type AnyPicker = Picker<Host> | SubsetPicker<Host>;
 
-export class ClusterState {
+export class ClusterState implements HostPool {
   readonly name: string;
   readonly #options: UpstreamOptions;
   readonly #env: BalancerEnv;
@@ -22,11 +31,13 @@ export class ClusterState {
   /** The picker before the last update: the next one goes on where it stood. */
   #before: AnyPicker | undefined;
   #spec: Cluster;
-  /** Requests routed here, retries not counted again. */
-  requests = 0;
-  retries = 0;
-  timeouts = 0;
-  noHost = 0;
+  /** Index: K. */
+  readonly counters: Counters = newCounters();
+  /** By routing priority: default, high. */
+  readonly breakers: readonly [Breaker, Breaker];
+  #detector: OutlierDetector<Host> | undefined;
+  readonly #interval = new WheelTimer(() => this.#onInterval());
+  #times: Histogram | undefined;
   /** Answers given to clients. Index: status ÷ 100. */
   readonly byClass = new Float64Array(6);
 
@@ -35,7 +46,38 @@ export class ClusterState {
     this.#options = options;
     this.#env = { random: Math.random, now: () => options.clock.monotonic() };
     this.#spec = spec;
+    this.breakers = [
+      new Breaker(spec.breakers?.[0] ?? DEFAULT_BREAKER),
+      new Breaker(spec.breakers?.[1] ?? DEFAULT_BREAKER),
+    ];
     this.#replaceHosts(spec);
+    this.#watchOutliers(spec);
+  }
+
+  get options(): UpstreamOptions {
+    return this.#options;
+  }
+
+  get pool(): PoolRules {
+    return this.#spec.pool ?? DEFAULT_POOL;
+  }
+
+  get detector(): OutlierDetector<Host> | undefined {
+    return this.#detector;
+  }
+
+  /** Milliseconds from the end of the request to the head of its response. */
+  get times(): Histogram {
+    return (this.#times ??= new Histogram());
+  }
+
+  /** undefined before the first response. */
+  get timesIfAny(): Histogram | undefined {
+    return this.#times;
+  }
+
+  breaker(priority: number): Breaker {
+    return this.breakers[priority === 1 ? 1 : 0];
   }
 
   get connectTimeoutMs(): number {
@@ -49,12 +91,16 @@ export class ClusterState {
   update(spec: Cluster): void {
     if (spec === this.#spec) return;
     this.#spec = spec;
+    this.breakers[0].rules = spec.breakers?.[0] ?? DEFAULT_BREAKER;
+    this.breakers[1].rules = spec.breakers?.[1] ?? DEFAULT_BREAKER;
     this.#replaceHosts(spec);
+    this.#watchOutliers(spec);
   }
 
   /** The cluster is gone: as if all its hosts were. */
   remove(): void {
-    this.update({ ...this.#spec, hosts: [] });
+    const { outlier: _, ...rest } = this.#spec;
+    this.update({ ...rest, hosts: [] });
   }
 
   closeIdle(): void {
@@ -64,6 +110,36 @@ export class ClusterState {
   /** The next host, none of `tried`; undefined when there is none that may be used. */
   pick(key: PickKey, tried?: readonly Host[]): Host | undefined {
     return (this.#picker ??= this.#buildPicker()).pick(key, tried);
+  }
+
+  #watchOutliers({ outlier }: Cluster): void {
+    if (!outlier) {
+      this.#options.wheel.disarm(this.#interval);
+      if (this.#detector) this.#returnAll();
+      this.#detector = undefined;
+      return;
+    }
+    if (this.#detector) this.#detector.rules = outlier;
+    else {
+      this.#detector = new OutlierDetector<Host>(outlier, {
+        now: () => this.#env.now(),
+        random: () => this.#env.random(),
+        hosts: () => [...this.#hosts.values()],
+        changed: () => this.#replaceMembers(this.#spec),
+      });
+    }
+    if (!this.#interval.armed) this.#options.wheel.arm(this.#interval, outlier.intervalMs);
+  }
+
+  #onInterval(): void {
+    if (!this.#detector) return;
+    this.#detector.onInterval();
+    this.#options.wheel.arm(this.#interval, this.#detector.rules.intervalMs);
+  }
+
+  #returnAll(): void {
+    for (const { outlier } of this.#hosts.values()) outlier.ejected = false;
+    this.#replaceMembers(this.#spec);
   }
 
   #buildPicker(): AnyPicker {
@@ -85,22 +161,34 @@ export class ClusterState {
 
   #replaceHosts(spec: Cluster): void {
     const before = this.#hosts;
-    const members: Member<Host>[] = [];
     this.#hosts = new Map();
     for (const hostSpec of spec.hosts) {
       const key = hostKey(hostSpec);
-      const known = this.#hosts.get(key);
-      const host = known ?? before.get(key) ?? new Host(hostSpec, this.#options);
       // An address may stand in several priorities, once in each: shown as it stands in the first.
-      if (!known) host.spec = hostSpec;
-      else if (members.some((m) => m.host === host && m.priority === (hostSpec.priority ?? 0))) continue;
+      if (this.#hosts.has(key)) continue;
+      const host = before.get(key) ?? new Host(hostSpec, this);
+      host.spec = hostSpec;
       this.#hosts.set(key, host);
-      members.push(memberOf(host, hostSpec));
       if (hostSpec.status === 'available') {
         host.healthySinceMs = Math.min(host.healthySinceMs, this.#options.clock.monotonic());
       }
     }
     for (const [key, host] of before) if (!this.#hosts.has(key)) host.remove();
+    this.#replaceMembers(spec);
+  }
+
+  /** Again when a host is ejected or comes back. */
+  #replaceMembers(spec: Cluster): void {
+    const members: Member<Host>[] = [];
+    const seen = new Set<string>();
+    for (const hostSpec of spec.hosts) {
+      const key = hostKey(hostSpec);
+      const host = this.#hosts.get(key);
+      const place = `${hostSpec.priority ?? 0} ${key}`;
+      if (!host || seen.has(place)) continue;
+      seen.add(place);
+      members.push(memberOf(host, hostSpec));
+    }
     this.#members = members;
     this.#before = this.#picker ?? this.#before;
     this.#picker = undefined;
@@ -111,7 +199,7 @@ function memberOf(host: Host, spec: UpstreamHost): Member<Host> {
   return {
     host,
     weight: Math.max(1, Math.trunc(spec.weight)),
-    status: spec.status,
+    status: host.outlier.ejected && spec.status !== 'draining' ? 'unhealthy' : spec.status,
     priority: spec.priority ?? 0,
     locality: spec.locality?.name ?? '',
     localityWeight: spec.locality?.weight ?? 0,

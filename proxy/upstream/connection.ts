@@ -9,6 +9,8 @@ import { ByteBuffer } from '../http/byte-buffer.ts';
 import { BodyFraming } from '../http/framing.ts';
 import { BAD_BYTE, INCOMPLETE, findHeadEnd } from '../http/head.ts';
 import { ResponseHead, parseResponseHead } from '../http/response-head.ts';
+import type { Breaker } from './breaker.ts';
+import type { PoolRules } from './pool-rules.ts';
 
 /** `connect`: never connected, nothing was sent. `reset`: ended before any byte of a response. */
 export type UpstreamFailure = 'connect' | 'reset' | 'broken' | 'malformed';
@@ -29,6 +31,7 @@ export interface ResponseSink {
 
 /** Where connections come from and go back to. */
 export interface ConnectionOwner {
+  readonly rules: PoolRules;
   /** It finished a request and can take another. */
   release(connection: UpstreamConnection): void;
   closed(connection: UpstreamConnection): void;
@@ -66,11 +69,14 @@ export class UpstreamConnection {
   #reusable = true;
   #paused = false;
   #error = '';
-  #idleMs: number;
+  /** What the upstream says of it; negative: nothing. */
+  #upstreamIdleMs = -1;
+  #requests = 0;
+  #bornMs = 0;
   connected = false;
-  /** True from the second request on. */
-  reused = false;
   dead = false;
+  /** What it counts against while it is open. */
+  readonly breaker: Breaker;
 
   /** Throws when address or port cannot be used at all. */
   constructor(
@@ -79,17 +85,20 @@ export class UpstreamConnection {
     connectTimeoutMs: number,
     owner: ConnectionOwner,
     options: UpstreamOptions,
+    breaker: Breaker,
     sink: ResponseSink,
   ) {
     this.#owner = owner;
     this.#options = options;
-    this.#idleMs = options.idleMs;
+    this.breaker = breaker;
     this.#sink = sink;
+    const { keepAliveMs } = owner.rules;
     const buffer = options.readBuffer;
     this.#socket = net.connect({
       host: address,
       port,
       noDelay: true,
+      ...(keepAliveMs !== undefined && { keepAlive: true, keepAliveInitialDelay: keepAliveMs }),
       onread: {
         buffer,
         callback: (length) => {
@@ -108,11 +117,15 @@ export class UpstreamConnection {
     options.wheel.arm(this.#timer, connectTimeoutMs);
   }
 
+  /** True from the second request on. */
+  get reused(): boolean {
+    return this.#requests > 1;
+  }
+
   /** Takes an idle connection out of rest; `sink` hears the response to what is sent next. */
   reuse(sink: ResponseSink): void {
     this.#options.wheel.disarm(this.#timer);
     this.#sink = sink;
-    this.reused = true;
   }
 
   /**
@@ -127,7 +140,8 @@ export class UpstreamConnection {
     this.#heard = false;
     this.#bodiless = bodiless;
     this.#requestDone = done;
-    this.#reusable = !once;
+    this.#requests += 1;
+    this.#reusable = !once && this.#requests !== this.#owner.rules.maxRequests;
     if (!body) return this.#socket.write(head, 'latin1') || this.#socket.writableLength === 0;
     const joined = Buffer.allocUnsafe(head.length + Math.min(body.length, JOIN_BYTES));
     joined.write(head, 0, head.length, 'latin1');
@@ -171,12 +185,32 @@ export class UpstreamConnection {
   /** Called by the host when it keeps the connection for later. */
   rest(): void {
     this.resume();
-    this.#options.wheel.arm(this.#timer, this.#idleMs);
+    const idleMs = this.#idleLimitMs();
+    if (idleMs > 0) this.#options.wheel.arm(this.#timer, idleMs);
+  }
+
+  /** Gives an open connection back that nothing was sent on. */
+  giveBack(): void {
+    this.#sink = undefined;
+    this.#owner.release(this);
+  }
+
+  /** 0: for ever. */
+  #idleLimitMs(): number {
+    const own = this.#owner.rules.idleMs ?? this.#options.idleMs;
+    if (this.#upstreamIdleMs < 0) return own;
+    return own === 0 ? this.#upstreamIdleMs : Math.min(own, this.#upstreamIdleMs);
+  }
+
+  #tooOld(): boolean {
+    const { maxAgeMs } = this.#owner.rules;
+    return maxAgeMs > 0 && this.#options.clock.monotonic() - this.#bornMs >= maxAgeMs;
   }
 
   #onConnect(): void {
     if (this.dead) return;
     this.connected = true;
+    this.#bornMs = this.#options.clock.monotonic();
     this.#options.wheel.disarm(this.#timer);
     this.#sink?.onConnect();
   }
@@ -247,7 +281,7 @@ export class UpstreamConnection {
     if (HEAD.close) this.#reusable = false;
     if (HEAD.keepAliveS >= 0) {
       // A second of distance: the upstream must not close it just when the next request is on its way.
-      this.#idleMs = Math.min(this.#options.idleMs, Math.max(0, HEAD.keepAliveS * 1000 - 1000));
+      this.#upstreamIdleMs = Math.max(0, HEAD.keepAliveS * 1000 - 1000);
     }
     if (this.#bodiless || HEAD.status === 204 || HEAD.status === 304) this.#body.startLength(0);
     else if (HEAD.chunked) this.#body.startChunked();
@@ -276,7 +310,8 @@ export class UpstreamConnection {
 
   #finish(surplus: boolean): void {
     this.#sink = undefined;
-    if (surplus || !this.#reusable || !this.#requestDone || this.#idleMs === 0) this.destroy();
+    const spent = !this.#reusable || !this.#requestDone || this.#upstreamIdleMs === 0 || this.#tooOld();
+    if (surplus || spent) this.destroy();
     else this.#owner.release(this);
   }
 }

@@ -1,15 +1,34 @@
-// One host of a cluster: its connections (idle ones last in, first out) and its counters. It outlives
-// changes of weight and status; once removed, what is in flight finishes and nothing is kept.
+// One host of a cluster: its connections (idle ones last in, first out), the requests that wait for one, and
+// its counters. It outlives changes of weight and status; once removed, what is in flight finishes and
+// nothing is kept.
 import type { UpstreamHost } from '../tables.ts';
+import type { Breaker } from './breaker.ts';
 import { UpstreamConnection } from './connection.ts';
 import type { ConnectionOwner, ResponseSink, UpstreamOptions } from './connection.ts';
+import { OutlierRecord } from './outlier-record.ts';
+import type { PoolRules } from './pool-rules.ts';
+
+/** A request that waits for a connection because no further one may be opened. */
+export interface Waiter extends ResponseSink {
+  /** A connection of this host is its own now. */
+  onTurn(connection: UpstreamConnection): void;
+  /** A connection of this host has gone: try to open another. */
+  onRoom(): void;
+}
+
+/** What the hosts of one cluster share. */
+export interface HostPool {
+  readonly options: UpstreamOptions;
+  readonly pool: PoolRules;
+}
 
 export class Host implements ConnectionOwner {
   readonly key: string;
   /** Monotonic time at which it was first seen healthy; its slow start begins there. */
   healthySinceMs = Number.POSITIVE_INFINITY;
   readonly #idle: UpstreamConnection[] = [];
-  readonly #options: UpstreamOptions;
+  readonly #waiting: Waiter[] = [];
+  readonly #owner: HostPool;
   /** Attributes as of the last update. */
   spec: UpstreamHost;
   removed = false;
@@ -20,15 +39,21 @@ export class Host implements ConnectionOwner {
   connectFailures = 0;
   /** Index: status ÷ 100. 0: no response. */
   readonly byClass = new Float64Array(6);
+  /** What outlier detection knows of it. */
+  readonly outlier = new OutlierRecord();
 
-  constructor(spec: UpstreamHost, options: UpstreamOptions) {
+  constructor(spec: UpstreamHost, owner: HostPool) {
     this.spec = spec;
     this.key = hostKey(spec);
-    this.#options = options;
+    this.#owner = owner;
   }
 
   get idle(): number {
     return this.#idle.length;
+  }
+
+  get rules(): PoolRules {
+    return this.#owner.pool;
   }
 
   /** The connection used last, if any is idle. */
@@ -38,24 +63,47 @@ export class Host implements ConnectionOwner {
     return connection;
   }
 
+  /** The first connection of a host may always be opened, so that no request waits for nothing. */
+  canConnect(breaker: Breaker): boolean {
+    return this.open === 0 || breaker.canConnect(this.open);
+  }
+
   /** A new one; the sink hears onConnect or onFailure, never before this returns. Throws on a bad address. */
-  connect(connectTimeoutMs: number, sink: ResponseSink): UpstreamConnection {
+  connect(connectTimeoutMs: number, breaker: Breaker, sink: ResponseSink): UpstreamConnection {
     const { address, port } = this.spec;
-    const connection = new UpstreamConnection(address, port, connectTimeoutMs, this, this.#options, sink);
+    const { options } = this.#owner;
+    const connection = new UpstreamConnection(address, port, connectTimeoutMs, this, options, breaker, sink);
     this.open += 1;
+    breaker.connections += 1;
     return connection;
   }
 
+  wait(waiter: Waiter): void {
+    this.#waiting.push(waiter);
+  }
+
+  unwait(waiter: Waiter): void {
+    const at = this.#waiting.indexOf(waiter);
+    if (at >= 0) this.#waiting.splice(at, 1);
+  }
+
   release(connection: UpstreamConnection): void {
-    if (this.removed || this.#idle.length >= this.#options.maxIdlePerHost) return connection.destroy();
+    const waiter = this.#waiting.shift();
+    if (waiter) {
+      connection.reuse(waiter);
+      return waiter.onTurn(connection);
+    }
+    if (this.removed || this.#idle.length >= this.#owner.options.maxIdlePerHost) return connection.destroy();
     this.#idle.push(connection);
     connection.rest();
   }
 
   closed(connection: UpstreamConnection): void {
     this.open -= 1;
+    connection.breaker.connections -= 1;
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
+    this.#waiting.shift()?.onRoom();
   }
 
   /** The host left its cluster. */

@@ -42,15 +42,16 @@ function routesOf(store: ResourceStore, listener: CompiledHttpListener): RouteTa
 }
 
 function clusterOf(
-  { name, connectTimeoutMs, balancing }: CompiledCluster,
+  { name, connectTimeoutMs, balancing, limits }: CompiledCluster,
   assignment: Assignment,
   known: Cluster | undefined,
 ): Cluster {
   const same =
     known?.hosts === assignment.hosts &&
     known.balancing === balancing &&
+    known.breakers === limits.breakers &&
     known.connectTimeoutMs === connectTimeoutMs;
-  return same ? known : { name, connectTimeoutMs, balancing, ...assignment };
+  return same ? known : { name, connectTimeoutMs, balancing, ...limits, ...assignment };
 }
 
 /** Until its routes have arrived: the listener as it was. */
@@ -61,9 +62,14 @@ function httpListenerOf(
 ): ListenerTable | undefined {
   const routes = routesOf(store, compiled);
   if (!routes) return known;
-  const { name, address, port, direction } = compiled;
-  const same = known && 'routes' in known && known.routes === routes && sameListen(known, compiled);
-  return same ? known : { name, address, port, direction, routes };
+  const { name, address, port, direction, http } = compiled;
+  const same =
+    known &&
+    'routes' in known &&
+    known.routes === routes &&
+    known.http === http &&
+    sameListen(known, compiled);
+  return same ? known : { name, address, port, direction, routes, http };
 }
 
 function tcpListenerOf(compiled: CompiledTcpListener, known: ListenerTable | undefined): ListenerTable {

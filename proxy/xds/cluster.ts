@@ -8,6 +8,8 @@ import type { Balancing } from '../balancers/types.ts';
 import type { Assignment } from '../tables.ts';
 import { compileBalancing } from './balancing.ts';
 import { compileAssignment } from './endpoints.ts';
+import { compileLimits } from './limits.ts';
+import type { ClusterLimits } from './limits.ts';
 import { FieldRefusal, assertOnly, within } from './refusal.ts';
 import { durationMs } from './types.ts';
 
@@ -17,6 +19,7 @@ export interface CompiledCluster {
   /** Either the name of the ClusterLoadAssignment to ask for, or the hosts themselves. */
   readonly hosts: { readonly eds: string } | { readonly inline: Assignment };
   readonly balancing: Balancing;
+  readonly limits: ClusterLimits;
 }
 
 /** Default of Cluster.connect_timeout in the xDS API. */
@@ -42,32 +45,21 @@ const HONOURED = [
   'least_request_lb_config',
   'ring_hash_lb_config',
   'maglev_lb_config',
+  // proxy/xds/limits.ts
+  'circuit_breakers',
+  'outlier_detection',
+  'max_requests_per_connection',
+  'common_http_protocol_options',
+  'typed_extension_protocol_options',
+  'upstream_connection_options',
 ];
-/** Without effect here: they limit, watch or count, or belong to protocols and DNS that are not spoken. */
+/** Without effect: they name, or belong to DNS, which neither EDS nor STATIC clusters ask. */
 const UNREAD = [
   'alt_stat_name',
   'metadata',
-  'circuit_breakers',
-  'outlier_detection',
-  'health_checks',
+  // There are no active health checks that could hold a host back.
   'ignore_health_on_host_removal',
-  'close_connections_on_host_health_failure',
-  'wait_for_warm_on_init',
-  'cleanup_interval',
-  'per_connection_buffer_limit_bytes',
-  'max_requests_per_connection',
-  'upstream_connection_options',
-  'upstream_http_protocol_options',
-  'common_http_protocol_options',
-  'http_protocol_options',
   'http2_protocol_options',
-  'typed_extension_protocol_options',
-  'protocol_selection',
-  'preconnect_policy',
-  'lrs_server',
-  'lrs_report_endpoint_metrics',
-  'track_timeout_budgets',
-  'track_cluster_stats',
   'dns_refresh_rate',
   'dns_failure_refresh_rate',
   'respect_dns_ttl',
@@ -92,7 +84,13 @@ export function compileCluster(message: Cluster__Output): CompiledCluster {
   }
   const connectTimeoutMs = durationMs(message.connect_timeout, DEFAULT_CONNECT_TIMEOUT_MS);
   if (connectTimeoutMs === 0) throw new FieldRefusal('connect_timeout', 'must be greater than 0');
-  return { name, connectTimeoutMs, hosts: hostsOf(message, name), balancing: compileBalancing(message) };
+  return {
+    name,
+    connectTimeoutMs,
+    hosts: hostsOf(message, name),
+    balancing: compileBalancing(message),
+    limits: compileLimits(message),
+  };
 }
 
 function hostsOf(message: Cluster__Output, name: string): CompiledCluster['hosts'] {

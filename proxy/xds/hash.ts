@@ -4,7 +4,8 @@
 import type { _envoy_config_route_v3_RouteAction_HashPolicy__Output as HashPolicy } from '../../proto/gen/types/envoy/config/route/v3/RouteAction.ts';
 import type { PickKey } from '../balancers/types.ts';
 import { HASH, xxHash64 } from '../balancers/xxhash64.ts';
-import type { RequestHash, RequestKey } from '../tables.ts';
+import type { RequestKey } from '../keys.ts';
+import type { RequestHash } from '../route.ts';
 import { headerReader } from './match.ts';
 import { FieldRefusal, assertOnly, within } from './refusal.ts';
 

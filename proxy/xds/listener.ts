@@ -4,12 +4,12 @@ import { decode, typeUrl } from '../../proto/codec.ts';
 import type { FilterChain__Output } from '../../proto/gen/types/envoy/config/listener/v3/FilterChain.ts';
 import type { Listener__Output } from '../../proto/gen/types/envoy/config/listener/v3/Listener.ts';
 import type { HttpConnectionManager__Output } from '../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/HttpConnectionManager.ts';
-import type { HttpFilter__Output } from '../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/HttpFilter.ts';
-import type { RouteTable, TcpTable } from '../tables.ts';
+import { DEFAULT_HTTP } from '../http/rules.ts';
+import type { HttpRules, RouteTable, TcpTable } from '../tables.ts';
 import { compileAddress } from './address.ts';
-import { assertAds, assertPlain } from './cluster.ts';
-import { FieldRefusal, within } from './refusal.ts';
-import { compileRoutes } from './routes.ts';
+import { assertPlain } from './cluster.ts';
+import { compileManager } from './manager.ts';
+import { FieldRefusal, assertOnly, within } from './refusal.ts';
 import { TCP_PROXY, compileTcpProxy } from './tcp-proxy.ts';
 
 interface CompiledAddress {
@@ -22,6 +22,7 @@ interface CompiledAddress {
 export interface CompiledHttpListener extends CompiledAddress {
   /** Either the name of the RouteConfiguration to ask for, or the table itself. */
   readonly routes: { readonly rds: string } | { readonly inline: RouteTable };
+  readonly http: HttpRules;
 }
 
 export interface CompiledTcpListener extends CompiledAddress {
@@ -31,14 +32,27 @@ export interface CompiledTcpListener extends CompiledAddress {
 export type CompiledListener = CompiledHttpListener | CompiledTcpListener;
 
 const HCM = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
-const ROUTER_URL = typeUrl('envoy.extensions.filters.http.router.v3.Router');
+/** How many sockets and threads listen is no question here; statistics go by the listener's name. */
+const LISTENER = [
+  'name',
+  'address',
+  'filter_chains',
+  'default_filter_chain',
+  'traffic_direction',
+  'per_connection_buffer_limit_bytes',
+  'metadata',
+  'stat_prefix',
+  'enable_reuse_port',
+];
 
 /** @throws FieldRefusal */
 export function compileListener(message: Listener__Output): CompiledListener {
   const name = message.name ?? '';
   if (name === '') throw new FieldRefusal('name', 'empty');
   const { address, port } = within('address', () => compileAddress(message.address));
+  assertOnly(message, LISTENER);
   const { path, chain } = onlyChain(message);
+  within(path, () => assertOnly(chain, ['filters', 'transport_socket', 'name', 'metadata']));
   const direction = message.traffic_direction ?? 'UNSPECIFIED';
   const at = {
     name,
@@ -49,7 +63,10 @@ export function compileListener(message: Listener__Output): CompiledListener {
   const { url, value } = within(path, () => onlyFilter(chain));
   const inside = `${path}.filters[0].typed_config`;
   if (url === typeUrl(TCP_PROXY)) return { ...at, tcp: within(inside, () => compileTcpProxy(value)) };
-  if (url === typeUrl(HCM)) return { ...at, routes: within(inside, () => routesOf(managerOf(value))) };
+  const bufferBytes = message.per_connection_buffer_limit_bytes?.value ?? DEFAULT_HTTP.bufferBytes;
+  if (url === typeUrl(HCM)) {
+    return { ...at, ...within(inside, () => compileManager(managerOf(value), bufferBytes)) };
+  }
   throw new FieldRefusal(inside, `${url || 'missing'}, must be ${HCM} or ${TCP_PROXY}`);
 }
 
@@ -87,29 +104,4 @@ function managerOf(bytes: Buffer): HttpConnectionManager__Output {
   } catch {
     throw new FieldRefusal('value', 'cannot be decoded');
   }
-}
-
-function routesOf(manager: HttpConnectionManager__Output): CompiledHttpListener['routes'] {
-  for (const [i, filter] of (manager.http_filters ?? []).entries()) {
-    within(`http_filters[${i}]`, () => assertKnownFilter(filter));
-  }
-  const config = manager.route_config;
-  if (config) return { inline: within('route_config', () => compileRoutes(config)) };
-  if (!manager.rds) {
-    throw new FieldRefusal(
-      'route_specifier',
-      `${manager.route_specifier ?? 'missing'}, must be rds or route_config`,
-    );
-  }
-  within('rds.config_source', () => assertAds(manager.rds?.config_source));
-  const rds = manager.rds.route_config_name ?? '';
-  if (rds === '') throw new FieldRefusal('rds.route_config_name', 'empty');
-  return { rds };
-}
-
-/** A filter that is not known may be a guard (RBAC, JWT): to ignore it would open what it closes. */
-function assertKnownFilter(filter: HttpFilter__Output): void {
-  const url = filter.typed_config?.type_url ?? '';
-  if (url === ROUTER_URL || filter.is_optional || filter.disabled) return;
-  throw new FieldRefusal('typed_config', `${url || filter.name || 'missing'} is not supported`);
 }

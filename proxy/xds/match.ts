@@ -3,7 +3,7 @@
 import type { HeaderMatcher__Output } from '../../proto/gen/types/envoy/config/route/v3/HeaderMatcher.ts';
 import type { RouteMatch__Output } from '../../proto/gen/types/envoy/config/route/v3/RouteMatch.ts';
 import type { StringMatcher__Output } from '../../proto/gen/types/envoy/type/matcher/v3/StringMatcher.ts';
-import type { RequestKey } from '../tables.ts';
+import type { RequestKey } from '../keys.ts';
 import { FieldRefusal, within } from './refusal.ts';
 
 export type Predicate = (request: RequestKey) => boolean;
@@ -69,7 +69,7 @@ function withoutQuery(path: string): string {
   return end < 0 ? path : path.slice(0, end);
 }
 
-function compileHeader(message: HeaderMatcher__Output): Predicate {
+export function compileHeader(message: HeaderMatcher__Output): Predicate {
   const name = (message.name ?? '').toLowerCase();
   const read = headerReader(name);
   const invert = message.invert_match === true;

@@ -8,7 +8,8 @@ import type {
   _xds_type_matcher_v3_Matcher_MatcherTree__Output as MatcherTree__Output,
   _xds_type_matcher_v3_Matcher_OnMatch__Output as OnMatch__Output,
 } from '../../proto/gen/types/xds/type/matcher/v3/Matcher.ts';
-import type { RequestKey, Route } from '../tables.ts';
+import type { RequestKey } from '../keys.ts';
+import type { Route } from '../route.ts';
 import { FieldRefusal, within } from './refusal.ts';
 import type { Resolver } from './route-table.ts';
 

@@ -42,7 +42,14 @@ export function assertOnly(message: object, known: readonly string[]): void {
 }
 
 /** Values 0 of the enums that are refused otherwise, for senders that write them out. */
-const DEFAULT_NAMES: ReadonlySet<unknown> = new Set(['METADATA_NO_FALLBACK', 'NOT_DEFINED']);
+const DEFAULT_NAMES: ReadonlySet<unknown> = new Set([
+  'METADATA_NO_FALLBACK',
+  'NOT_DEFINED',
+  'USE_CONFIGURED_PROTOCOL',
+  'PASS_THROUGH_INTERNAL_REDIRECT',
+  'OFF',
+  'OVERRIDE',
+]);
 
 function isDefault(value: unknown): boolean {
   return (

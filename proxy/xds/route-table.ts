@@ -1,7 +1,9 @@
 // The lookup that every request runs: authority → virtual host → route, in constant time for the number of
 // virtual hosts. Knows nothing of protobuf. Never allocates, save for a path with a query and for the few
 // wildcard lengths in use.
-import type { RequestKey, Route, RouteTable } from '../tables.ts';
+import type { RequestKey } from '../keys.ts';
+import type { Route } from '../route.ts';
+import type { RouteTable } from '../tables.ts';
 
 /** What a virtual host does with a request; undefined: nothing matches. */
 export type Resolver = (request: RequestKey) => Route | undefined;

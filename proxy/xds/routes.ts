@@ -1,39 +1,86 @@
-// RouteConfiguration → RouteTable. Refuses what it cannot honour in full (another action than a cluster, an
-// unknown condition, a domain listed twice); unknown clusters are no fault, they answer 503 at run time.
+// RouteConfiguration → RouteTable: virtual hosts and routes, each with what the levels above it say. Refuses
+// what it cannot honour in full; unknown clusters are no fault, they answer 503 at run time.
 import { decode, typeUrl } from '../../proto/codec.ts';
-import type { RetryPolicy__Output } from '../../proto/gen/types/envoy/config/route/v3/RetryPolicy.ts';
-import type { RouteAction__Output } from '../../proto/gen/types/envoy/config/route/v3/RouteAction.ts';
 import type { RouteConfiguration__Output } from '../../proto/gen/types/envoy/config/route/v3/RouteConfiguration.ts';
 import type { Route__Output } from '../../proto/gen/types/envoy/config/route/v3/Route.ts';
 import type { VirtualHost__Output } from '../../proto/gen/types/envoy/config/route/v3/VirtualHost.ts';
 import type { TypedExtensionConfig__Output } from '../../proto/gen/types/xds/core/v3/TypedExtensionConfig.ts';
-import type { Route, RouteTable } from '../tables.ts';
-import { subsetName } from '../balancers/subset.ts';
-import { compileHash } from './hash.ts';
-import { labelsOf } from './labels.ts';
+import type { Route } from '../route.ts';
+import type { RouteTable } from '../tables.ts';
+import type { RouteSetting } from '../filters/rules.ts';
+import type { HeaderEdits } from '../http/edit-rules.ts';
+import { EDIT_FIELDS, compileEdits } from './edits.ts';
+import type { Edits } from './edits.ts';
+import { compileRouteSettings } from './filters.ts';
 import { compileMatch } from './match.ts';
 import { compileMatcher } from './matcher.ts';
-import { FieldRefusal, within } from './refusal.ts';
+import { FieldRefusal, assertOnly, within } from './refusal.ts';
+import { compileAction, compileDirectResponse, compileRedirect } from './route-action.ts';
+import type { HostDefaults } from './route-action.ts';
 import { buildRouteTable } from './route-table.ts';
 import type { Resolver, VirtualHost } from './route-table.ts';
-import { durationMs } from './types.ts';
 
 const ROUTE = 'envoy.config.route.v3.Route';
 
-/** RouteAction.timeout when absent (xDS API). */
-const DEFAULT_TIMEOUT_MS = 15_000;
+const CONFIG = [
+  'name',
+  'virtual_hosts',
+  'ignore_port_in_host_matching',
+  'most_specific_header_mutations_wins',
+  'max_direct_response_body_size_bytes',
+  'request_mirror_policies',
+  'typed_per_filter_config',
+  'metadata',
+  ...EDIT_FIELDS,
+];
+const HOST = [
+  'name',
+  'domains',
+  'routes',
+  'matcher',
+  'require_tls',
+  'retry_policy',
+  'request_mirror_policies',
+  'typed_per_filter_config',
+  'include_request_attempt_count',
+  'include_attempt_count_in_response',
+  'per_request_buffer_limit_bytes',
+  'metadata',
+  ...EDIT_FIELDS,
+];
+/** decorator, stat_prefix and tracing name what is not recorded here. */
+const ROUTE_FIELDS = [
+  'name',
+  'match',
+  'action',
+  'route',
+  'redirect',
+  'direct_response',
+  'per_request_buffer_limit_bytes',
+  'typed_per_filter_config',
+  'metadata',
+  'decorator',
+  'stat_prefix',
+  'tracing',
+  ...EDIT_FIELDS,
+];
+const MAX_DIRECT_BYTES = 4_096;
 
-/** The retry_on values that cover "no connection could be had" (Envoy, x-envoy-retry-on). */
-const CONNECT_RETRIES: ReadonlySet<string> = new Set([
-  'connect-failure',
-  '5xx',
-  'gateway-error',
-  'reset',
-  'reset-before-request',
-]);
+/** What the levels above a route say for it. */
+interface Above {
+  readonly defaults: HostDefaults;
+  readonly edits: readonly Edits[];
+  readonly filters: ReadonlyMap<string, RouteSetting> | undefined;
+  readonly bufferBytes: number | undefined;
+  readonly attemptCount: Route['attemptCount'];
+  readonly outerLast: boolean;
+  readonly maxDirectBytes: number;
+}
 
 /** @throws FieldRefusal */
 export function compileRoutes(message: RouteConfiguration__Output): RouteTable {
+  assertOnly(message, CONFIG);
+  const above = aboveOf(message);
   const names = new Set<string>();
   const domains = new Set<string>();
   const hosts = (message.virtual_hosts ?? []).map((host, i) =>
@@ -43,7 +90,7 @@ export function compileRoutes(message: RouteConfiguration__Output): RouteTable {
       addOnce(names, name, 'name');
       if (!host.domains?.length) throw new FieldRefusal('domains', 'empty');
       for (const domain of host.domains) addOnce(domains, domain.toLowerCase(), 'domains');
-      return compileHost(host, name, host.domains);
+      return compileHost(host, name, host.domains, above);
     }),
   );
   return buildRouteTable(hosts, { ignorePort: message.ignore_port_in_host_matching === true });
@@ -55,20 +102,58 @@ function addOnce(seen: Set<string>, value: string, field: string): void {
   seen.add(value);
 }
 
-function compileHost(message: VirtualHost__Output, name: string, domains: readonly string[]): VirtualHost {
+function aboveOf(message: RouteConfiguration__Output): Above {
+  return {
+    defaults: { retry: undefined, mirrors: message.request_mirror_policies ?? [] },
+    edits: [compileEdits(message)],
+    filters: compileRouteSettings(message.typed_per_filter_config),
+    bufferBytes: undefined,
+    attemptCount: undefined,
+    outerLast: message.most_specific_header_mutations_wins !== true,
+    maxDirectBytes: message.max_direct_response_body_size_bytes?.value ?? MAX_DIRECT_BYTES,
+  };
+}
+
+function hostAbove(message: VirtualHost__Output, above: Above): Above {
+  const own = message.request_mirror_policies ?? [];
+  const request = message.include_request_attempt_count === true;
+  const response = message.include_attempt_count_in_response === true;
+  return {
+    ...above,
+    defaults: { retry: message.retry_policy, mirrors: own.length > 0 ? own : above.defaults.mirrors },
+    edits: [compileEdits(message), ...above.edits],
+    filters: settingsOver(compileRouteSettings(message.typed_per_filter_config), above.filters),
+    bufferBytes: message.per_request_buffer_limit_bytes?.value ?? above.bufferBytes,
+    attemptCount: request || response ? { request, response } : undefined,
+  };
+}
+
+function settingsOver(
+  own: ReadonlyMap<string, RouteSetting> | undefined,
+  above: ReadonlyMap<string, RouteSetting> | undefined,
+): ReadonlyMap<string, RouteSetting> | undefined {
+  return own && above ? new Map([...above, ...own]) : (own ?? above);
+}
+
+function compileHost(
+  message: VirtualHost__Output,
+  name: string,
+  domains: readonly string[],
+  outer: Above,
+): VirtualHost {
+  assertOnly(message, HOST);
   if (message.require_tls && message.require_tls !== 'NONE') {
     throw new FieldRefusal('require_tls', `${message.require_tls} is not supported`);
   }
+  const above = hostAbove(message, outer);
   const routes = message.routes ?? [];
   const matcher = message.matcher;
   if (matcher) {
     if (routes.length > 0) throw new FieldRefusal('matcher', 'excludes routes');
-    const compile = actionCompiler(message.retry_policy);
+    const compile = actionCompiler(above);
     return { name, domains, resolve: within('matcher', () => compileMatcher(matcher, compile)) };
   }
-  const resolvers = routes.map((route, i) =>
-    within(`routes[${i}]`, () => routeResolver(route, message.retry_policy)),
-  );
+  const resolvers = routes.map((route, i) => within(`routes[${i}]`, () => routeResolver(route, above)));
   const [only] = resolvers;
   return { name, domains, resolve: only && resolvers.length === 1 ? only : firstOf(resolvers) };
 }
@@ -83,45 +168,75 @@ function firstOf(resolvers: readonly Resolver[]): Resolver {
   };
 }
 
-function routeResolver(message: Route__Output, hostRetry: RetryPolicy__Output | undefined): Resolver {
+function routeResolver(message: Route__Output, above: Above): Resolver {
+  assertOnly(message, ROUTE_FIELDS);
   const matches = compileMatch(message.match);
-  const action = message.route;
-  if (!action) throw new FieldRefusal(message.action ?? 'action', 'not supported, must be route');
-  const route = within('route', () => compileAction(action, hostRetry));
+  const route = compileRoute(message, above);
   return (request) => (matches(request) ? route : undefined);
 }
 
-function compileAction(action: RouteAction__Output, hostRetry: RetryPolicy__Output | undefined): Route {
-  if (action.cluster_specifier !== 'cluster') {
-    throw new FieldRefusal(action.cluster_specifier ?? 'cluster_specifier', 'not supported, must be cluster');
-  }
-  const cluster = action.cluster ?? '';
-  if (cluster === '') throw new FieldRefusal('cluster', 'empty');
-  const hash = compileHash(action.hash_policy ?? []);
-  const subset = subsetName(labelsOf(action.metadata_match));
-  return {
-    cluster,
-    timeoutMs: durationMs(action.timeout, DEFAULT_TIMEOUT_MS),
-    connectRetries: connectRetries(action.retry_policy ?? hostRetry),
-    ...(hash && { hash }),
-    ...(subset !== '' && { subset }),
+function compileRoute(message: Route__Output, above: Above): Route {
+  const plain = actionOf(message, above);
+  const own = compileEdits(message);
+  const filters = settingsOver(compileRouteSettings(message.typed_per_filter_config), above.filters);
+  const bufferBytes = message.per_request_buffer_limit_bytes?.value ?? above.bufferBytes;
+  const finish = (route: Route): Route => {
+    const request = levels(
+      route.requestEdits,
+      own.request,
+      above.edits.map((e) => e.request),
+      above.outerLast,
+    );
+    const response = levels(
+      route.responseEdits,
+      own.response,
+      above.edits.map((e) => e.response),
+      above.outerLast,
+    );
+    const settings = settingsOver(route.filters, filters);
+    return {
+      ...route,
+      ...(request.length > 0 && { requestEdits: request }),
+      ...(response.length > 0 && { responseEdits: response }),
+      ...(settings && { filters: settings }),
+      ...(bufferBytes !== undefined && { bufferBytes }),
+      ...(above.attemptCount && { attemptCount: above.attemptCount }),
+    };
   };
+  const route = finish(plain);
+  if (!plain.split) return route;
+  return { ...route, split: { ...plain.split, routes: plain.split.routes.map(finish) } };
 }
 
-/** RetryPolicy.num_retries: 1 when absent. */
-function connectRetries(policy: RetryPolicy__Output | undefined): number {
-  const on = (policy?.retry_on ?? '').split(',').map((condition) => condition.trim());
-  if (!policy || !on.some((condition) => CONNECT_RETRIES.has(condition))) return 0;
-  return policy.num_retries ? (policy.num_retries.value ?? 0) : 1;
+function levels(
+  inner: readonly HeaderEdits[] | undefined,
+  own: HeaderEdits | undefined,
+  outer: readonly (HeaderEdits | undefined)[],
+  outerLast: boolean,
+): HeaderEdits[] {
+  const all = [...(inner ?? []), own, ...outer].filter((edits) => edits !== undefined);
+  return outerLast ? all : all.reverse();
+}
+
+function actionOf(message: Route__Output, above: Above): Route {
+  const { route, redirect, direct_response: direct } = message;
+  if (route) return within('route', () => compileAction(route, message.match, above.defaults));
+  const answer = { cluster: '', timeoutMs: 0 };
+  if (redirect) {
+    return { ...answer, reply: within('redirect', () => compileRedirect(redirect, message.match)) };
+  }
+  if (direct) {
+    const reply = within('direct_response', () => compileDirectResponse(direct, above.maxDirectBytes));
+    return { ...answer, reply };
+  }
+  throw new FieldRefusal(message.action ?? 'action', 'not supported');
 }
 
 /**
  * The action of a matcher is a whole Route, whose own match must hold too. All names of a service lead to the
  * same bytes, so each is compiled once.
  */
-function actionCompiler(
-  hostRetry: RetryPolicy__Output | undefined,
-): (config: TypedExtensionConfig__Output) => Resolver {
+function actionCompiler(above: Above): (config: TypedExtensionConfig__Output) => Resolver {
   const compiled = new Map<string, Resolver>();
   return (config) => {
     const any = config.typed_config;
@@ -131,7 +246,7 @@ function actionCompiler(
     const bytes = any.value ?? Buffer.alloc(0);
     const key = bytes.toString('latin1');
     const resolver =
-      compiled.get(key) ?? within('typed_config', () => routeResolver(decodeRoute(bytes), hostRetry));
+      compiled.get(key) ?? within('typed_config', () => routeResolver(decodeRoute(bytes), above));
     compiled.set(key, resolver);
     return resolver;
   };

@@ -99,7 +99,7 @@ test('the same verdict whatever the segments', { timeout: 60_000 }, async () => 
   const { port, plane } = await startPlane(tables(cluster([host(upstream.port)])), {
     headMs: 300_000,
     // A connection per request, so that what was forwarded can be told apart.
-    upstreamIdleMs: 0,
+    maxIdlePerHost: 0,
   });
 
   const play = async (text: string, segments: readonly number[]): Promise<Seen> => {

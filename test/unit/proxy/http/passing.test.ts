@@ -1,5 +1,6 @@
 // What well-formed requests and responses look like on the other side.
 import { afterEach, expect, test } from 'vitest';
+import { K } from '../../../../proxy/upstream/counters.ts';
 import { DEFAULT_BALANCING } from '../../../../proxy/balancers/types.ts';
 import {
   OK,
@@ -187,7 +188,7 @@ test('503 without a usable host or cluster', async () => {
   const balancing = { ...DEFAULT_BALANCING, panicPercent: 0 };
   const initial = tables(cluster([host(1, { status: 'draining' })], { balancing }));
   const { port, plane } = await startPlane(initial);
-  expect(await request(port)).toMatchObject({ status: 503, body: 'orders.default: no healthy upstream\n' });
+  expect(await request(port)).toMatchObject({ status: 503, body: 'no healthy upstream\n' });
   plane.update({ ...initial, clusters: new Map() });
   expect(await request(port)).toMatchObject({ status: 503, body: 'orders.default: unknown cluster\n' });
 });
@@ -200,7 +201,8 @@ test('504 when the whole request takes too long, and the upstream sees the end',
     () => upstream.sockets[0]?.readableEnded === true || upstream.sockets[0]?.destroyed === true,
     'the abort',
   );
-  expect(plane.stats().clusters[0]).toMatchObject({ timeouts: 1 });
+  expect(plane.stats().clusters[0]?.counts[K.timeout]).toBe(1);
+  expect(plane.stats().listeners[0]?.byFlag).toEqual({ UT: 1 });
 });
 
 test.each([

@@ -3,9 +3,13 @@ import * as http from 'node:http';
 import * as net from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { systemClock } from '../../../../lib/clock.ts';
+import { DEFAULT_HTTP } from '../../../../proxy/http/rules.ts';
+import { RetryOn } from '../../../../proxy/retry/rules.ts';
+import type { RetryCondition, RetryRules } from '../../../../proxy/retry/rules.ts';
 import { createDataPlane } from '../../../../proxy/listener.ts';
 import type { DataPlane, DataPlaneOptions } from '../../../../proxy/listener.ts';
-import type { Cluster, ProxyTables, Route, UpstreamHost } from '../../../../proxy/tables.ts';
+import type { Route } from '../../../../proxy/route.ts';
+import type { Cluster, ProxyTables, UpstreamHost } from '../../../../proxy/tables.ts';
 import { createLogger } from '../../../../telemetry/logger.ts';
 
 /** What the tests opened; closed in reverse order by cleanUp(). */
@@ -31,9 +35,21 @@ export function cluster(hosts: readonly UpstreamHost[], extra: Partial<Cluster> 
   return { name: 'orders.default', connectTimeoutMs: 1_000, hosts, ...extra };
 }
 
+/** Tries again at once, on another host, after a failed connection and after whatever else `on` says. */
+export const retries = (count: number, ...on: RetryCondition[]): RetryRules => ({
+  on: [...on, 'connect-failure' as const].reduce((bits, name) => bits | RetryOn[name], 0),
+  retries: count,
+  perTryMs: 0,
+  perTryIdleMs: 0,
+  statuses: new Set(),
+  baseMs: 1,
+  maxMs: 1,
+  otherHosts: true,
+});
+
 /** One listener `out` on a free port; authority `orders` and `orders.example` go to the cluster. */
 export function tables(target: Cluster, route: Partial<Route> = {}): ProxyTables {
-  const to: Route = { cluster: target.name, timeoutMs: 0, connectRetries: 2, ...route };
+  const to: Route = { cluster: target.name, timeoutMs: 0, retry: retries(2), ...route };
   return {
     clusters: new Map([[target.name, target]]),
     listeners: new Map([
@@ -44,6 +60,7 @@ export function tables(target: Cluster, route: Partial<Route> = {}): ProxyTables
           address: '127.0.0.1',
           port: 0,
           direction: 'outbound',
+          http: { ...DEFAULT_HTTP, envoyHeaders: false },
           routes: {
             lookup: (key) =>
               key.authority.startsWith('orders') || key.authority === '' || key.header('service') === 'orders'

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import * as net from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
+import { K } from '../../../../proxy/upstream/counters.ts';
 import { systemClock } from '../../../../lib/clock.ts';
 import { createDataPlane } from '../../../../proxy/listener.ts';
 import type { DataPlane, DataPlaneOptions } from '../../../../proxy/listener.ts';
@@ -218,7 +219,7 @@ test('a host that cannot be reached: the next one, as often as allowed', async (
     expect(client.text).toBe('here');
   }
   expect(plane.stats().clusters[0]?.requests).toBe(4);
-  expect(plane.stats().clusters[0]?.retries).toBeGreaterThan(0);
+  expect(plane.stats().clusters[0]?.counts[K.retry]).toBeGreaterThan(0);
   plane.update(tables([hosts]));
   const texts: string[] = [];
   for (let i = 0; i < 4; i += 1) {

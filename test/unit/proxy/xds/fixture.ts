@@ -10,7 +10,7 @@ import type { VirtualHost } from '../../../../proto/gen/types/envoy/config/route
 import type { HttpConnectionManager } from '../../../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/HttpConnectionManager.ts';
 import type { Matcher } from '../../../../proto/gen/types/xds/type/matcher/v3/Matcher.ts';
 import { MESSAGE } from '../../../../proxy/xds/types.ts';
-import type { RequestKey } from '../../../../proxy/tables.ts';
+import type { RequestKey } from '../../../../proxy/keys.ts';
 
 export { MESSAGE };
 

@@ -5,7 +5,7 @@ import type { RouteAction__Output } from '../../../../proto/gen/types/envoy/conf
 import { PickKey } from '../../../../proxy/balancers/types.ts';
 import { HASH, xxHash64 } from '../../../../proxy/balancers/xxhash64.ts';
 import { compileHash } from '../../../../proxy/xds/hash.ts';
-import type { RequestKey } from '../../../../proxy/tables.ts';
+import type { RequestKey } from '../../../../proxy/keys.ts';
 import { request } from './fixture.ts';
 
 const ACTION = 'envoy.config.route.v3.RouteAction';

@@ -153,15 +153,15 @@ describe('routes', () => {
     const route = (more: Route['route']) =>
       ofRoute({ match: { prefix: '' }, route: { cluster: 'c', ...more } });
     const at = (more: Route['route']) => route(more).lookup(request('x'));
-    expect(at({})).toEqual({ cluster: 'c', timeoutMs: 15_000, connectRetries: 0 });
+    expect(at({})).toEqual({ cluster: 'c', timeoutMs: 15_000 });
     expect(at({ timeout: { nanos: 250_000_000 } })?.timeoutMs).toBe(250);
     expect(at({ timeout: { seconds: 0 } })?.timeoutMs).toBe(0);
-    expect(at({ retry_policy: { retry_on: '5xx' } })?.connectRetries).toBe(1);
+    expect(at({ retry_policy: { retry_on: '5xx' } })?.retry?.retries).toBe(1);
     expect(
-      at({ retry_policy: { retry_on: 'retriable-4xx', num_retries: { value: 3 } } })?.connectRetries,
-    ).toBe(0);
+      at({ retry_policy: { retry_on: 'retriable-4xx', num_retries: { value: 3 } } })?.retry?.retries,
+    ).toBe(3);
     expect(
-      at({ retry_policy: { retry_on: 'connect-failure', num_retries: { value: 0 } } })?.connectRetries,
+      at({ retry_policy: { retry_on: 'connect-failure', num_retries: { value: 0 } } })?.retry?.retries,
     ).toBe(0);
   });
 
@@ -171,7 +171,7 @@ describe('routes', () => {
       routes,
       retry_policy: { retry_on: 'connect-failure', num_retries: { value: 4 } },
     });
-    expect(table.lookup(request('x'))?.connectRetries).toBe(4);
+    expect(table.lookup(request('x'))?.retry?.retries).toBe(4);
   });
 });
 
@@ -237,8 +237,8 @@ describe('a RouteConfiguration is refused by field', () => {
   test.each<[string, Partial<VirtualHost>, string]>([
     [
       'another action',
-      { routes: [{ match: { prefix: '/' }, redirect: {} }] },
-      `${path}.routes[0].redirect: not supported`,
+      { routes: [{ match: { prefix: '/' }, non_forwarding_action: {} }] },
+      `${path}.routes[0].non_forwarding_action: not supported`,
     ],
     ['no action', { routes: [{ match: { prefix: '/' } }] }, `${path}.routes[0].action: not supported`],
     ['no match', { routes: [{ route: { cluster: 'a' } }] }, `${path}.routes[0].match: missing`],
@@ -259,9 +259,9 @@ describe('a RouteConfiguration is refused by field', () => {
       'match.headers[0].range_match',
     ],
     [
-      'weighted clusters',
+      'weighted clusters of none',
       { routes: [{ match: { prefix: '/' }, route: { weighted_clusters: {} } }] },
-      'route.weighted_clusters: not supported',
+      'route.weighted_clusters.clusters: empty',
     ],
     [
       'an empty cluster',

@@ -1,0 +1,213 @@
+// One try of a request: a host, a connection of it (an idle one, a new one, or the next that becomes free),
+// and what breakers, outlier detection and counters are told of it. Used again for the next try. It decides
+// nothing: whether to try again is its owner's business.
+import type { ResetReason } from '../flags.ts';
+import type { Breaker } from '../upstream/breaker.ts';
+import type { ClusterState } from '../upstream/cluster.ts';
+import type { UpstreamConnection, UpstreamFailure } from '../upstream/connection.ts';
+import { K, bump } from '../upstream/counters.ts';
+import type { Host, Waiter } from '../upstream/host.ts';
+import type { ResponseHead } from './response-head.ts';
+
+export interface AttemptOwner {
+  /** There is a connection: send. */
+  onReady(): void;
+  onInterim(head: ResponseHead): void;
+  onResponse(head: ResponseHead, bytes: Buffer, from: number, to: number, done: boolean): void;
+  onBody(bytes: Buffer, from: number, to: number, done: boolean): void;
+  /** What was written has left. */
+  onDrain(): void;
+  /** The try has failed and is over, as if end() had been called. May come before start() returns. */
+  onReset(reason: ResetReason, detail: string): void;
+}
+
+const REASONS: Readonly<Record<UpstreamFailure, ResetReason>> = {
+  connect: 'connect',
+  reset: 'termination',
+  broken: 'termination',
+  malformed: 'protocol',
+};
+
+export class Attempt implements Waiter {
+  readonly #owner: AttemptOwner;
+  #cluster: ClusterState | undefined;
+  #breaker: Breaker | undefined;
+  #connection: UpstreamConnection | undefined;
+  #waiting = false;
+  #pending = false;
+  #attached = false;
+  /** Status of the response, once there is one. */
+  #status = 0;
+  /** Of this try, or of the last one. */
+  host: Host | undefined;
+  /** The host counts this try as active. */
+  active = false;
+  /** Bytes of the request may have reached the upstream. */
+  started = false;
+  /** The connection had been used before. */
+  reused = false;
+
+  constructor(owner: AttemptOwner) {
+    this.#owner = owner;
+  }
+
+  get connection(): UpstreamConnection | undefined {
+    return this.#connection;
+  }
+
+  /** @param fresh an idle connection will not do. */
+  start(cluster: ClusterState, host: Host, breaker: Breaker, fresh: boolean): void {
+    this.#cluster = cluster;
+    this.#breaker = breaker;
+    this.host = host;
+    this.active = true;
+    this.started = false;
+    this.#status = 0;
+    host.requests += 1;
+    host.active += 1;
+    const idle = fresh ? undefined : host.take(this);
+    if (idle) {
+      this.#connection = idle;
+      return this.#attach();
+    }
+    if (!breaker.canWait()) return this.#overflow();
+    this.#pending = true;
+    breaker.pending += 1;
+    if (host.canConnect(breaker)) return this.#connect(host, breaker);
+    bump(cluster.counters, K.connectionOverflow);
+    this.#waiting = true;
+    host.wait(this);
+  }
+
+  /** Sends head and body over the connection that onReady told of; result as UpstreamConnection.send(). */
+  send(head: string, body: Buffer | undefined, bodiless: boolean, done: boolean, once: boolean): boolean {
+    this.started = true;
+    const connection = this.#connection;
+    if (!connection) return true;
+    const ready = connection.send(head, body, bodiless, done, once);
+    this.reused = connection.reused;
+    return ready;
+  }
+
+  /** More of the body; undefined: it ended with what was sent. */
+  pass(bytes: Buffer | undefined, done: boolean): boolean {
+    if (!bytes) this.#connection?.endRequest();
+    return bytes ? (this.#connection?.write(bytes, done) ?? true) : true;
+  }
+
+  /** Outlier detection hears of something of our own. */
+  blame(event: 'failed' | 'timeout'): void {
+    if (this.host) this.#cluster?.detector?.onLocal(this.host, event);
+  }
+
+  /** The try is over; a connection that is still its own is destroyed. */
+  end(): void {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    this.#leave();
+    connection?.destroy();
+  }
+
+  onConnect(): void {
+    this.#attach();
+  }
+
+  onTurn(connection: UpstreamConnection): void {
+    this.#waiting = false;
+    this.#connection = connection;
+    this.#attach();
+  }
+
+  onRoom(): void {
+    this.#waiting = false;
+    if (this.host && this.#breaker) this.#connect(this.host, this.#breaker);
+  }
+
+  onInterim(head: ResponseHead): void {
+    this.#owner.onInterim(head);
+  }
+
+  onResponse(head: ResponseHead, bytes: Buffer, from: number, to: number, done: boolean): void {
+    this.#status = head.status;
+    if (this.host) this.#cluster?.detector?.onStatus(this.host, head.status);
+    this.#owner.onResponse(head, bytes, from, to, done);
+  }
+
+  onBody(bytes: Buffer, from: number, to: number, done: boolean): void {
+    this.#owner.onBody(bytes, from, to, done);
+  }
+
+  onDrain(): void {
+    this.#owner.onDrain();
+  }
+
+  onFailure(failure: UpstreamFailure, reason: string): void {
+    this.#connection = undefined;
+    if (failure === 'connect') this.#countConnectFailure(reason);
+    this.#leave();
+    this.#owner.onReset(REASONS[failure], reason);
+  }
+
+  /** The connection went back to its host by itself, or is gone: the response is complete. */
+  detach(): void {
+    this.#connection = undefined;
+    this.#leave();
+  }
+
+  #connect(host: Host, breaker: Breaker): void {
+    try {
+      this.#connection = host.connect(this.#cluster?.connectTimeoutMs ?? 1_000, breaker, this);
+    } catch (thrown) {
+      this.onFailure('connect', thrown instanceof Error ? thrown.message : String(thrown));
+    }
+  }
+
+  #attach(): void {
+    const [cluster, host, breaker] = [this.#cluster, this.host, this.#breaker];
+    if (!cluster || !host || !breaker) return;
+    this.#settle(breaker);
+    if (!breaker.canRequest()) {
+      const connection = this.#connection;
+      this.#connection = undefined;
+      this.#overflow();
+      return connection?.giveBack();
+    }
+    breaker.requests += 1;
+    this.#attached = true;
+    bump(cluster.counters, K.attempts);
+    if (cluster.detector?.rules.split) cluster.detector.onLocal(host, 'connected');
+    this.#owner.onReady();
+  }
+
+  #overflow(): void {
+    if (this.#cluster) bump(this.#cluster.counters, K.pendingOverflow);
+    this.#leave();
+    this.#owner.onReset('overflow', '');
+  }
+
+  #countConnectFailure(reason: string): void {
+    if (this.host) this.host.connectFailures += 1;
+    if (reason === 'connect timeout' && this.#cluster) bump(this.#cluster.counters, K.connectTimeout);
+  }
+
+  /** It no longer waits for a connection. */
+  #settle(breaker: Breaker): void {
+    if (this.#waiting) this.host?.unwait(this);
+    this.#waiting = false;
+    if (this.#pending) breaker.pending -= 1;
+    this.#pending = false;
+  }
+
+  #leave(): void {
+    if (!this.active || !this.host) return;
+    this.active = false;
+    if (this.#breaker) {
+      this.#settle(this.#breaker);
+      if (this.#attached) this.#breaker.requests -= 1;
+    }
+    this.#attached = false;
+    this.host.active -= 1;
+    const index = Math.trunc(this.#status / 100);
+    this.host.byClass[index] = (this.host.byClass[index] ?? 0) + 1;
+  }
+}

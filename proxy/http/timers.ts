@@ -1,0 +1,65 @@
+// The deadlines of one request, on the data plane's timer wheel. A timer is made when its kind is first
+// needed on a connection and used again from then on; a connection that needs none has none.
+import { WheelTimer } from '../../lib/timer-wheel.ts';
+import type { TimerWheel } from '../../lib/timer-wheel.ts';
+
+export const Due = {
+  /** No response in time. */
+  timeout: 0,
+  /** No byte in time. */
+  idle: 1,
+  /** The whole took too long. */
+  duration: 2,
+  /** The request itself took too long to arrive. */
+  request: 3,
+  /** This attempt took too long. */
+  perTry: 4,
+  /** This attempt went silent. */
+  perTryIdle: 5,
+  /** The back-off, or the delay of a filter, is over. */
+  wait: 6,
+} as const;
+
+export type Due = (typeof Due)[keyof typeof Due];
+
+export interface TimersOwner {
+  onDue(kind: Due): void;
+}
+
+export class StreamTimers {
+  readonly #wheel: TimerWheel;
+  readonly #owner: TimersOwner;
+  readonly #timers: (WheelTimer | undefined)[] = [];
+  #armed = 0;
+
+  constructor(wheel: TimerWheel, owner: TimersOwner) {
+    this.#wheel = wheel;
+    this.#owner = owner;
+  }
+
+  /** @param ms 0: not at all. */
+  arm(kind: Due, ms: number): void {
+    if (ms === 0) return;
+    const timer = (this.#timers[kind] ??= new WheelTimer(() => this.#run(kind)));
+    this.#armed |= 1 << kind;
+    this.#wheel.arm(timer, ms);
+  }
+
+  disarm(kind: Due): void {
+    if ((this.#armed & (1 << kind)) === 0) return;
+    this.#armed &= ~(1 << kind);
+    const timer = this.#timers[kind];
+    if (timer) this.#wheel.disarm(timer);
+  }
+
+  disarmAll(): void {
+    if (this.#armed === 0) return;
+    this.#armed = 0;
+    for (const timer of this.#timers) if (timer) this.#wheel.disarm(timer);
+  }
+
+  #run(kind: Due): void {
+    this.#armed &= ~(1 << kind);
+    this.#owner.onDue(kind);
+  }
+}

@@ -1,0 +1,71 @@
+// What a data plane adds to heads by itself, in Envoy's words: how often a request was tried, what is left of
+// its time, how long the upstream took.
+import type { Route } from '../route.ts';
+import type { HttpRules } from '../tables.ts';
+import type { Deadlines } from './deadlines.ts';
+import { applyEdits } from './edits.ts';
+import type { EditFacts } from './edit-rules.ts';
+import type { RequestHead } from './request-head.ts';
+import type { ResponseHead } from './response-head.ts';
+
+const COUNT = 'x-envoy-attempt-count';
+const EXPECTED = 'x-envoy-expected-rq-timeout-ms';
+const SERVICE_TIME = 'x-envoy-upstream-service-time';
+const REPLACED = [SERVICE_TIME];
+
+const tellsDeadline = (http: HttpRules, { toldMs }: Deadlines): boolean => http.envoyHeaders && toldMs > 0;
+
+/** Takes out what each try says anew. */
+export function dropTold(head: RequestHead, route: Route, http: HttpRules, deadlines: Deadlines): void {
+  if (tellsDeadline(http, deadlines)) head.fields.dropNamed([EXPECTED]);
+  if (route.attemptCount?.request) head.fields.dropNamed([COUNT]);
+}
+
+/** @param head with its final empty line. @param attempt from 1. @param spentMs since the request was complete. */
+export function headOfTry(
+  head: string,
+  route: Route,
+  http: HttpRules,
+  deadlines: Deadlines,
+  attempt: number,
+  spentMs: number,
+): string {
+  const counts = route.attemptCount?.request === true;
+  const tells = tellsDeadline(http, deadlines);
+  if (!counts && !tells) return head;
+  let more = '';
+  if (tells) {
+    const leftMs = deadlines.perTryMs > 0 ? deadlines.toldMs : Math.round(deadlines.toldMs - spentMs);
+    more += `${EXPECTED}: ${Math.max(1, leftMs)}\r\n`;
+  }
+  if (counts) more += `${COUNT}: ${attempt}\r\n`;
+  return `${head.slice(0, -2)}${more}\r\n`;
+}
+
+/** @param ms how long the upstream took; negative: it answered before the request was complete. */
+export function tellResponse(
+  head: ResponseHead,
+  route: Route,
+  http: HttpRules,
+  attempt: number,
+  ms: number,
+): void {
+  if (http.envoyHeaders) {
+    head.fields.dropNamed(REPLACED);
+    if (ms >= 0) head.newFields += `\r\n${SERVICE_TIME}: ${ms}`;
+  }
+  if (!route.attemptCount?.response) return;
+  head.fields.dropNamed([COUNT]);
+  head.newFields += `\r\n${COUNT}: ${attempt}`;
+}
+
+/**
+ * More of the head of an answer of the proxy's own; each as `name: value CRLF`.
+ * @param attempt 0: no upstream was asked.
+ */
+export function toldLocally(route: Route, attempt: number, facts: EditFacts): string {
+  const count = attempt > 0 && route.attemptCount?.response ? `${COUNT}: ${attempt}\r\n` : '';
+  if (!route.responseEdits) return count;
+  const edited = applyEdits(undefined, route.responseEdits, facts);
+  return edited === '' ? count : `${count}${edited.slice(2)}\r\n`;
+}

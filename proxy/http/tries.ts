@@ -1,0 +1,101 @@
+// The tries of one request: its cluster, which host is next, and what is left to try. Belongs to an exchange
+// and is used again for its next request; whom it tells how a try went is the exchange.
+import { PickKey } from '../balancers/types.ts';
+import { RetryState } from '../retry/state.ts';
+import type { Route } from '../route.ts';
+import type { Breaker } from '../upstream/breaker.ts';
+import type { ClusterState } from '../upstream/cluster.ts';
+import { K, bump } from '../upstream/counters.ts';
+import type { Host } from '../upstream/host.ts';
+import { Attempt } from './attempt.ts';
+import type { AttemptOwner } from './attempt.ts';
+import type { RequestHead } from './request-head.ts';
+
+/** RFC 9110 §9.2.2. */
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
+
+export const isIdempotent = (method: string): boolean => IDEMPOTENT.has(method);
+
+export class Tries {
+  readonly attempt: Attempt;
+  readonly retry = new RetryState();
+  /** What the choice of a host depends on. */
+  readonly #key = new PickKey();
+  #otherHosts = false;
+  #breaker: Breaker | undefined;
+  #tried: Host[] | undefined;
+  /** No further connection may stand in for one that had just been closed. */
+  #refreshed = false;
+  /** undefined as long as the request has not got this far. */
+  cluster: ClusterState | undefined;
+
+  constructor(owner: AttemptOwner) {
+    this.attempt = new Attempt(owner);
+  }
+
+  reset(): void {
+    this.cluster = undefined;
+    this.#tried = undefined;
+    this.#refreshed = false;
+  }
+
+  begin(cluster: ClusterState, route: Route, head: RequestHead, client: string): void {
+    this.cluster = cluster;
+    this.#breaker = cluster.breaker(route.priority ?? 0);
+    this.#otherHosts = route.retry?.otherHosts === true;
+    bump(cluster.counters, K.requests);
+    this.retry.begin(route.retry, head, this.#breaker, cluster.counters);
+    this.#key.hashed = false;
+    this.#key.subset = route.subset ?? '';
+    route.hash?.(head, client, this.#key);
+  }
+
+  /** @returns false when there is no host. Else the owner hears onReady or onReset, possibly before this returns. */
+  next(): boolean {
+    const [cluster, breaker] = [this.cluster, this.#breaker];
+    if (!cluster || !breaker) return false;
+    const host = cluster.pick(this.#key, this.#tried) ?? (this.#tried && cluster.pick(this.#key));
+    if (host) this.attempt.start(cluster, host, breaker, false);
+    else bump(cluster.counters, K.noHost);
+    return host !== undefined;
+  }
+
+  /**
+   * The upstream closed an idle connection just as it was used, and to send the same again does no harm: once,
+   * on a new connection to the same host.
+   */
+  refresh(): boolean {
+    const { host, reused } = this.attempt;
+    const [cluster, breaker] = [this.cluster, this.#breaker];
+    if (!reused || this.#refreshed || !host || host.removed || !cluster || !breaker) return false;
+    this.#refreshed = true;
+    bump(cluster.counters, K.refreshed);
+    this.attempt.start(cluster, host, breaker, true);
+    return true;
+  }
+
+  /** The try that has ended is followed by another one. */
+  leaveHost(): void {
+    if (this.#otherHosts && this.attempt.host) (this.#tried ??= []).push(this.attempt.host);
+  }
+
+  /** The client has heard of this response: no other one may follow. */
+  settle(): void {
+    this.retry.giveUp();
+    this.#refreshed = true;
+  }
+
+  count(counter: number): void {
+    if (this.cluster) bump(this.cluster.counters, counter);
+  }
+
+  /** @param status the client's; 499 when it left. */
+  end(status: number): void {
+    if (this.cluster) {
+      const index = Math.trunc(status / 100);
+      this.cluster.byClass[index] = (this.cluster.byClass[index] ?? 0) + 1;
+    }
+    this.retry.end();
+    this.attempt.end();
+  }
+}

@@ -1,0 +1,94 @@
+// HttpConnectionManager → where routes come from, and what the listener does about HTTP.
+import type { HttpConnectionManager__Output } from '../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/HttpConnectionManager.ts';
+import type { LocalReplyConfig__Output } from '../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/LocalReplyConfig.ts';
+import { DEFAULT_HTTP } from '../http/rules.ts';
+import type { HttpRules, RouteTable } from '../tables.ts';
+import { assertAds } from './cluster.ts';
+import { compileFilters } from './filters.ts';
+import { FieldRefusal, assertOnly, within } from './refusal.ts';
+import { compileRoutes } from './routes.ts';
+import { durationMs } from './types.ts';
+
+export interface CompiledManager {
+  readonly routes: { readonly rds: string } | { readonly inline: RouteTable };
+  readonly http: HttpRules;
+}
+
+/**
+ * The client's address is always taken from the connection and appended; request ids pass as they come; the
+ * options of protocols that are not spoken have nothing to set.
+ */
+const UNREAD = [
+  'stat_prefix',
+  'use_remote_address',
+  'generate_request_id',
+  'preserve_external_request_id',
+  'http2_protocol_options',
+  'http3_protocol_options',
+];
+const MANAGER = [
+  'codec_type',
+  'route_specifier',
+  'rds',
+  'route_config',
+  'http_filters',
+  'stream_idle_timeout',
+  'request_timeout',
+  'request_headers_timeout',
+  'common_http_protocol_options',
+  'local_reply_config',
+  ...UNREAD,
+];
+
+/** @throws FieldRefusal */
+export function compileManager(message: HttpConnectionManager__Output, bufferBytes: number): CompiledManager {
+  assertOnly(message, MANAGER);
+  const codec = message.codec_type ?? 'AUTO';
+  if (codec !== 'AUTO' && codec !== 'HTTP1')
+    throw new FieldRefusal('codec_type', `${codec} is not supported`);
+  const reply = message.local_reply_config;
+  if (reply) within('local_reply_config', () => assertNoRouteOnly(reply));
+  const filters = compileFilters(message.http_filters ?? []);
+  const common = message.common_http_protocol_options ?? {};
+  within('common_http_protocol_options', () => assertOnly(common, ['idle_timeout', 'max_stream_duration']));
+  const headMs = message.request_headers_timeout;
+  return {
+    routes: routesOf(message),
+    http: {
+      ...filters,
+      idleMs: durationMs(message.stream_idle_timeout, DEFAULT_HTTP.idleMs),
+      requestMs: durationMs(message.request_timeout, 0),
+      maxStreamMs: durationMs(common.max_stream_duration, 0),
+      ...(common.idle_timeout && { clientIdleMs: durationMs(common.idle_timeout, 0) }),
+      ...(headMs && { headMs: durationMs(headMs, 0) }),
+      bufferBytes,
+    },
+  };
+}
+
+/** A request without a route is answered with what it asked for, whatever the format says; nothing else is formatted. */
+function assertNoRouteOnly(message: LocalReplyConfig__Output): void {
+  assertOnly(message, ['mappers']);
+  for (const [i, mapper] of (message.mappers ?? []).entries()) {
+    within(`mappers[${i}]`, () => {
+      assertOnly(mapper, ['filter', 'body_format_override']);
+      const flags = mapper.filter?.response_flag_filter?.flags ?? [];
+      if (flags.join() !== 'NR') throw new FieldRefusal('filter', 'must be the response flag NR');
+    });
+  }
+}
+
+function routesOf(message: HttpConnectionManager__Output): CompiledManager['routes'] {
+  const config = message.route_config;
+  if (config) return { inline: within('route_config', () => compileRoutes(config)) };
+  if (!message.rds) {
+    throw new FieldRefusal(
+      'route_specifier',
+      `${message.route_specifier ?? 'missing'}, must be rds or route_config`,
+    );
+  }
+  within('rds.config_source', () => assertAds(message.rds?.config_source));
+  const rds = message.rds.route_config_name ?? '';
+  if (rds === '') throw new FieldRefusal('rds.route_config_name', 'empty');
+  return { rds };
+}
