@@ -12,10 +12,10 @@ import { toJson } from '../proto/json.ts';
 import type { Json } from '../proto/json.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { CatchUp } from './catch-up.ts';
 import { Catalogue } from './resources/catalogue.ts';
 import { Connections } from './connections.ts';
 import { clientStatus } from './csds/service.ts';
-import { hasChanges } from './dialect.ts';
 import type { ResourceSet } from './dialect.ts';
 import { Groups } from './groups.ts';
 import { LoadService } from './load/service.ts';
@@ -42,9 +42,14 @@ export interface XdsServerOptions {
 }
 
 export interface XdsServer {
-  /** Takes the newest state of the world; what changed is pushed before this returns. */
+  /** Takes the newest state of the world. A small change is pushed before this returns, a large one in turns. */
   update(snapshot: FederationSnapshot): void;
-  /** True once every required source has answered: from then on removals are believed. */
+  /** Resolves when all that update() was given is taken in. */
+  settled(): Promise<void>;
+  /**
+   * True once every required source has answered: from then on removals are believed. Counts when what update()
+   * was given before is taken in.
+   */
   setReady(ready: boolean): void;
   /** @param address HOST:PORT; port 0 picks a free one. Rejects with ISTHMUS_LISTEN_FAILED. */
   listen(address: string): Promise<{ readonly port: number }>;
@@ -113,20 +118,36 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
   const health = new HealthService([...DISCOVERY_SERVICES, ...beside].map(({ service }) => service));
   for (const service of [...beside, health]) addService(server, calls, service);
 
+  let isReady = false;
+  const applyReady = () => {
+    // Who is ready stays so while it catches up.
+    const next = isReady && (ready || !catalogue.isBehind);
+    if (ready === next) return;
+    ready = next;
+    if (ready) cancelStartup();
+    if (ready) health.setServing(true);
+    connections.pump();
+  };
+  const catchUp = new CatchUp({
+    catalogue,
+    log,
+    onChanges(changes) {
+      connections.touch(changes);
+      catalogue.grpc.release((type, name) => connections.wants(type, name));
+      loadService.clustersChanged();
+    },
+    onIdle: applyReady,
+  });
+
   return {
     update(snapshot) {
       services = snapshot.services;
-      const changes = catalogue.update(snapshot);
-      if (hasChanges(changes)) connections.touch(changes);
-      catalogue.grpc.release((type, name) => connections.wants(type, name));
-      if (hasChanges(changes)) loadService.clustersChanged();
+      catchUp.update(snapshot);
     },
+    settled: () => catchUp.settled(),
     setReady(value) {
-      if (ready === value) return;
-      ready = value;
-      if (ready) cancelStartup();
-      if (ready) health.setServing(true);
-      connections.pump();
+      isReady = value;
+      applyReady();
     },
     listen: (address) => listen(server, address),
     proxies: () => connections.proxies(),
@@ -137,6 +158,7 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
     load,
     async close({ drainMs }) {
       cancelStartup();
+      catchUp.close();
       health.setServing(false);
       connections.endAll(status.UNAVAILABLE, STOPPING);
       calls.endAll(status.UNAVAILABLE, STOPPING);

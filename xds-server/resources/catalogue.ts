@@ -1,63 +1,71 @@
-// From federation snapshots to resources, incrementally: only what belongs to a service whose slice
-// changed is built again. Holds the resources that every Envoy-dialect client sees; what a node has of
-// its own (listeners, inbound cluster) is added in view.ts.
-import { changedKeys } from '../../lib/bucket-map.ts';
+// From federation snapshots to resources, incrementally and in slices: only what belongs to a service whose slice
+// changed is built again, and a long list is taken in bit by bit. Holds the resources that every Envoy-dialect
+// client sees; what a node has of its own (listeners, inbound cluster) is added in view.ts. Between two slices all
+// is whole: a service's clusters come with their endpoints, routes name only clusters that are there, and clusters
+// go after the routes that named them.
 import { toError } from '../../lib/errors.ts';
 import { mergeShards } from '../../model/merge.ts';
 import type { MergedService } from '../../model/merge/types.ts';
 import type { FederationSnapshot, ServiceShards } from '../../model/snapshot.ts';
-import type { ChangeSet, Changes, Dialect, DialectSource } from '../dialect.ts';
+import type { Changes, Dialect, DialectSource } from '../dialect.ts';
 import type { EncodedResource } from '../resource.ts';
-import { SetVersion } from '../set-version.ts';
-import { PUSH_ORDER } from '../types.ts';
+import { ResourceTable } from '../resource-table.ts';
+import type { SetVersion } from '../set-version.ts';
 import type { ResourceType } from '../types.ts';
 import { Authorities } from './authorities.ts';
+import { Backlog } from './backlog.ts';
 import { clustersOf } from './cluster-names.ts';
 import { buildCluster } from './clusters.ts';
 import { buildEndpoints } from './endpoints.ts';
 import { GrpcDialect } from './grpc/dialect.ts';
 import { RouteTable } from './route-table.ts';
 
+/** What a service costs beside its endpoints, each of which counts 1: about a microsecond. */
+const SERVICE_WORK = 20;
+const RETIRED_WORK = 4;
+/** So much is built, a second's worth or two, before routes are told of, also when news never ends. */
+const ROUTES_DUE_WORK = 1_000_000;
+
+interface Built {
+  readonly slice: ServiceShards;
+  readonly clusters: readonly string[];
+}
+
 export class Catalogue implements DialectSource {
   /** What proxyless gRPC clients see of the same services. */
   readonly grpc: Dialect;
-  readonly #resources: Readonly<Record<ResourceType, Map<string, EncodedResource>>> = {
-    cds: new Map(),
-    eds: new Map(),
-    lds: new Map(),
-    rds: new Map(),
-  };
-  readonly #versions: Readonly<Record<ResourceType, SetVersion>> = {
-    cds: new SetVersion(),
-    eds: new SetVersion(),
-    lds: new SetVersion(),
-    rds: new SetVersion(),
-  };
-  #slices: ReadonlyMap<string, ServiceShards> = new Map();
-  readonly #clustersOf = new Map<string, readonly string[]>();
+  readonly #table = new ResourceTable();
+  readonly #backlog = new Backlog();
+  readonly #built = new Map<string, Built>();
   readonly #authorities = new Authorities();
   readonly #routes = new RouteTable();
+  /** The routes are others than those that clients are told of. */
+  #reroute = false;
+  /** Clusters that no route names any more, once clients are told of the routes. */
+  readonly #retiring = new Set<string>();
+  #workSinceRoutes = 0;
+  #behind = false;
   readonly #onFault: (service: string, error: Error) => void;
-  readonly #changes = new Map<ResourceType, Set<string>>();
 
   /** @param onFault a service whose resources cannot be built: it keeps those it had. */
   constructor(onFault: (service: string, error: Error) => void) {
     this.#onFault = onFault;
     this.grpc = new GrpcDialect(this);
     // A listener names the route configuration from the first moment on: an empty one, not none.
-    this.#set(this.#routes.resource());
+    this.#table.set(this.#routes.resource());
+    this.#table.takeChanges();
   }
 
   get(type: ResourceType, name: string): EncodedResource | undefined {
-    return this.#resources[type].get(name);
+    return this.#table.get(type, name);
   }
 
   names(type: ResourceType): Iterable<string> {
-    return this.#resources[type].keys();
+    return this.#table.names(type);
   }
 
   setVersion(type: ResourceType, own?: SetVersion): string {
-    return this.#versions[type].with(own);
+    return this.#table.setVersion(type, own);
   }
 
   clusterOf(name: string): { readonly service: string; readonly cluster: string } | undefined {
@@ -69,7 +77,7 @@ export class Catalogue implements DialectSource {
   }
 
   merged(service: string): MergedService | undefined {
-    const slice = this.#slices.get(service);
+    const slice = this.#built.get(service)?.slice;
     if (!slice) return undefined;
     try {
       return mergeShards(slice);
@@ -79,95 +87,119 @@ export class Catalogue implements DialectSource {
     }
   }
 
-  /** Takes the new state of the world; returns what changed for clients. */
+  /** Not all of what was offered is taken in. */
+  get isBehind(): boolean {
+    return this.#behind;
+  }
+
+  /** The new state of the world, which advance() takes in. */
+  offer({ services }: FederationSnapshot): void {
+    this.#backlog.offer(services);
+    this.#behind = true;
+  }
+
+  /** Takes the new state of the world, all of it; returns what changed for clients. */
   update(snapshot: FederationSnapshot): Changes {
-    this.#changes.clear();
-    if (snapshot.services === this.#slices) return { envoy: new Map(), grpc: new Map() };
+    this.offer(snapshot);
+    return this.advance(Infinity);
+  }
+
+  /**
+   * Takes in a part of what was offered; returns what changed for clients.
+   * @param most work, about: microseconds. At least one service is looked at.
+   */
+  advance(most: number): Changes {
     const routed = new Set<string>();
-    for (const service of changedKeys(this.#slices, snapshot.services)) {
-      const slice = snapshot.services.get(service);
-      if (slice) this.#build(slice, routed);
-      else this.#drop(service, routed);
-    }
-    this.#slices = snapshot.services;
-    if (routed.size > 0) {
-      this.#route(routed);
-      this.grpc.renamed(routed);
-    }
-    const envoy: ChangeSet = new Map(PUSH_ORDER.flatMap((type) => this.#changed(type)));
-    return { envoy, grpc: this.grpc.takeChanges() };
+    const left = this.#take(most, routed);
+    if (routed.size > 0) this.grpc.renamed(routed);
+    if (left > 0) this.#finish(left);
+    return { envoy: this.#table.takeChanges(), grpc: this.grpc.takeChanges() };
   }
 
-  #changed(type: ResourceType): [ResourceType, ReadonlySet<string>][] {
-    const names = this.#changes.get(type);
-    return names ? [[type, new Set(names)]] : [];
+  /** @returns how much work is left; more than nothing when routes may be told of. */
+  #take(most: number, routed: Set<string>): number {
+    let left = most;
+    while (left > 0 && this.#workSinceRoutes < ROUTES_DUE_WORK) {
+      const service = this.#backlog.next();
+      if (service === undefined) {
+        this.#behind = false;
+        return left;
+      }
+      const work = this.#look(service, routed);
+      left -= work;
+      this.#workSinceRoutes += work;
+    }
+    return left;
   }
 
-  #build(slice: ServiceShards, routed: Set<string>): void {
+  /** Tells of routes, and only then of what they do not name any more. */
+  #finish(most: number): void {
+    this.#workSinceRoutes = 0;
+    if (this.#reroute) this.#table.set(this.#routes.resource());
+    this.#reroute = false;
+    let left = most;
+    for (const cluster of this.#retiring) {
+      if (left <= 0) break;
+      left -= RETIRED_WORK;
+      this.#retiring.delete(cluster);
+      this.#table.unset('cds', cluster);
+      this.#table.unset('eds', cluster);
+    }
+    if (this.#retiring.size > 0) this.#behind = true;
+  }
+
+  /** @returns the work it took. */
+  #look(service: string, routed: Set<string>): number {
+    const slice = this.#backlog.newest(service);
+    const before = this.#built.get(service);
+    if (slice === before?.slice) return 1;
+    if (!slice) {
+      this.#drop(service, routed);
+      return SERVICE_WORK;
+    }
+    this.#built.set(service, { slice, clusters: before?.clusters ?? [] });
     try {
-      this.#put(mergeShards(slice), routed);
+      this.#put(mergeShards(slice), slice, routed);
     } catch (thrown) {
-      this.#onFault(slice.service, toError(thrown));
+      this.#onFault(service, toError(thrown));
     }
+    let work = SERVICE_WORK;
+    for (const { group } of slice.shards.values()) work += group.endpoints.length;
+    return work;
   }
 
-  #put(service: MergedService, routed: Set<string>): void {
+  #put(merged: MergedService, slice: ServiceShards, routed: Set<string>): void {
     // All built before any is set: a service that cannot be built changes nothing.
-    const built = clustersOf(service).flatMap(({ name, port, rules }) => [
+    const built = clustersOf(merged).flatMap(({ name, port, rules }) => [
       buildCluster(name, port, rules),
       buildEndpoints(name, port, rules.policy),
     ]);
-    for (const resource of built) this.#set(resource);
-    const clusters = [...new Set(built.map((resource) => resource.name))];
-    this.#retire(service.service, new Set(clusters));
-    this.#clustersOf.set(service.service, clusters);
-    for (const touched of this.#authorities.update(service.service, service)) routed.add(touched);
-    this.grpc.put(service);
+    const before = this.#built.get(merged.service)?.clusters ?? [];
+    for (const resource of built) this.#table.set(resource);
+    const clusters = built.flatMap(({ type, name }) => (type === 'cds' ? name : []));
+    this.#retire(before, clusters);
+    this.#built.set(merged.service, { slice, clusters });
+    this.#rename(merged.service, merged, routed);
+    this.grpc.put(merged);
   }
 
   #drop(service: string, routed: Set<string>): void {
-    this.#retire(service, new Set());
-    this.#clustersOf.delete(service);
-    for (const touched of this.#authorities.update(service, undefined)) routed.add(touched);
+    this.#retire(this.#built.get(service)?.clusters ?? [], []);
+    this.#built.delete(service);
+    this.#rename(service, undefined, routed);
     this.grpc.drop(service);
   }
 
-  /** Removes the clusters of a service that are not in `keep`. */
-  #retire(service: string, keep: ReadonlySet<string>): void {
-    for (const cluster of this.#clustersOf.get(service) ?? []) {
-      if (keep.has(cluster)) continue;
-      for (const type of ['cds', 'eds'] as const) {
-        this.#unset(type, cluster);
-      }
+  #retire(before: readonly string[], after: readonly string[]): void {
+    for (const cluster of after) this.#retiring.delete(cluster);
+    for (const cluster of before) if (!after.includes(cluster)) this.#retiring.add(cluster);
+  }
+
+  /** Clusters of all services concerned are there: no route leads to nowhere. */
+  #rename(service: string, merged: MergedService | undefined, routed: Set<string>): void {
+    for (const touched of this.#authorities.update(service, merged)) {
+      routed.add(touched);
+      if (this.#routes.set(touched, this.#authorities.of(touched))) this.#reroute = true;
     }
-  }
-
-  #route(services: ReadonlySet<string>): void {
-    for (const service of services) this.#routes.set(service, this.#authorities.of(service));
-    this.#set(this.#routes.resource());
-  }
-
-  #set(resource: EncodedResource): void {
-    const all = this.#resources[resource.type];
-    const before = all.get(resource.name);
-    if (before?.version === resource.version) return;
-    if (before) this.#versions[resource.type].remove(before);
-    this.#versions[resource.type].add(resource);
-    all.set(resource.name, resource);
-    this.#mark(resource.type, resource.name);
-  }
-
-  #unset(type: ResourceType, name: string): void {
-    const before = this.#resources[type].get(name);
-    if (!before) return;
-    this.#versions[type].remove(before);
-    this.#resources[type].delete(name);
-    this.#mark(type, name);
-  }
-
-  #mark(type: ResourceType, name: string): void {
-    const names = this.#changes.get(type) ?? new Set();
-    names.add(name);
-    this.#changes.set(type, names);
   }
 }
