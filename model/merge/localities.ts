@@ -27,19 +27,13 @@ export function localityGroups(
   endpoints: readonly MergedEndpoint[],
   policy: MergePolicy,
 ): readonly LocalityGroup[] {
-  const drafts = new Map<string, Draft>();
+  const drafts = new Drafts();
+  const sides = hasSides(policy);
   for (const endpoint of endpoints) {
-    const locality = hasSides(policy) ? sided(endpoint) : endpoint.locality;
-    const { region, zone, subZone } = locality;
-    const names = JSON.stringify([region, zone, subZone]);
-    const key = `${endpoint.priority} ${names}`;
-    const draft = drafts.get(key) ?? { names, priority: endpoint.priority, locality, endpoints: [] };
-    draft.endpoints.push(endpoint);
-    drafts.set(key, draft);
+    const locality = sides ? sided(endpoint) : endpoint.locality;
+    drafts.of(endpoint.priority, locality).endpoints.push(endpoint);
   }
-  const sorted = [...drafts.values()].sort(
-    (a, b) => a.priority - b.priority || (a.names < b.names ? -1 : a.names > b.names ? 1 : 0),
-  );
+  const sorted = drafts.sorted();
   if (policy.kind !== 'weighted') return sorted.map((draft) => finished(draft, undefined));
   const weightOf = sharer(sorted, policy.shares);
   return sorted.map((draft) => finished(draft, weightOf(draft)));
@@ -50,6 +44,39 @@ interface Draft {
   readonly priority: number;
   readonly locality: Locality;
   readonly endpoints: MergedEndpoint[];
+}
+
+/** Most clusters have very few: looking at these is cheaper than any key, and many have to be found by one. */
+const FEW = 8;
+
+class Drafts {
+  readonly #all: Draft[] = [];
+  readonly #byNames = new Map<string, Draft>();
+
+  of(priority: number, locality: Locality): Draft {
+    const { region, zone, subZone } = locality;
+    const few = Math.min(FEW, this.#all.length);
+    for (let index = 0; index < few; index += 1) {
+      const draft = this.#all[index];
+      if (draft?.priority !== priority) continue;
+      const { locality: known } = draft;
+      if (known.zone === zone && known.region === region && known.subZone === subZone) return draft;
+    }
+    const names = JSON.stringify([region, zone, subZone]);
+    const key = `${priority} ${names}`;
+    const known = this.#byNames.get(key);
+    if (known) return known;
+    const draft: Draft = { names, priority, locality, endpoints: [] };
+    this.#all.push(draft);
+    this.#byNames.set(key, draft);
+    return draft;
+  }
+
+  sorted(): readonly Draft[] {
+    return this.#all.sort(
+      (a, b) => a.priority - b.priority || (a.names < b.names ? -1 : a.names > b.names ? 1 : 0),
+    );
+  }
 }
 
 const finished = ({ priority, locality, endpoints }: Draft, weight: number | undefined): LocalityGroup => ({

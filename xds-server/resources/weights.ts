@@ -11,12 +11,19 @@ interface Weighted {
   readonly weight: number;
 }
 
+/** NaN is no more than 0. */
+const capped = (weight: number): number => (weight > 0 ? Math.min(weight, MAX_WEIGHT) : 0);
+
 /** The weight to send for each of `all`; of one priority or of all, the ratios are the same. */
 export function wholeWeights(all: readonly Weighted[]): (one: Weighted) => number {
-  // NaN is no more than 0.
-  const capped = (weight: number): number => (weight > 0 ? Math.min(weight, MAX_WEIGHT) : 0);
-  const sum = all.reduce((total, { weight }) => total + Math.max(1, capped(weight)), 0);
-  const wanted = scaleFor(all.map(({ weight }) => capped(weight)).filter((weight) => weight > 0));
+  let sum = 0;
+  let isWhole = true;
+  for (const { weight } of all) {
+    const one = capped(weight);
+    sum += Math.max(1, one);
+    isWhole &&= Number.isInteger(one);
+  }
+  const wanted = isWhole ? 1 : scaleFor(all);
   const scale = sum * wanted <= MAX_WEIGHT ? wanted : (MAX_WEIGHT - all.length) / sum;
   // Down where there is no room, else to the nearest.
   const whole = scale === wanted ? Math.round : Math.trunc;
@@ -24,9 +31,8 @@ export function wholeWeights(all: readonly Weighted[]): (one: Weighted) => numbe
 }
 
 /** A power of ten: the same for many sets of weights, so that one endpoint's change seldom moves the others. */
-function scaleFor(weights: readonly number[]): number {
-  if (weights.every((weight) => Number.isInteger(weight))) return 1;
-  const least = weights.reduce((min, weight) => Math.min(min, weight), Infinity);
+function scaleFor(all: readonly Weighted[]): number {
+  const least = all.reduce((min, { weight }) => (weight > 0 ? Math.min(min, weight) : min), Infinity);
   let scale = 1;
   while (least * scale < FINE_ENOUGH && scale < MAX_WEIGHT) scale *= 10;
   return scale;
