@@ -5,7 +5,7 @@ import { fetch } from 'undici';
 import { eventually } from './eventually.ts';
 import { freePort } from './free-port.ts';
 import { startIsthmus } from './isthmus.ts';
-import type { IsthmusProcess } from './isthmus.ts';
+import type { IsthmusProcess, ProcessOptions } from './isthmus.ts';
 
 export interface ControlPlaneProcess {
   readonly xdsPort: number;
@@ -29,6 +29,7 @@ export async function startControlPlane(
   sources: readonly object[],
   more: object = {},
   xds: object = {},
+  options: ProcessOptions = {},
 ): Promise<ControlPlaneProcess> {
   const [xdsPort, adminPort] = [await freePort(), await freePort()];
   const config = join(folder, 'isthmus.yaml');
@@ -41,7 +42,7 @@ export async function startControlPlane(
   // JSON is YAML.
   await writeFile(config, JSON.stringify(settings, null, 2));
   const adminUrl = `http://127.0.0.1:${adminPort}`;
-  let running = await startOne(config, adminUrl);
+  let running = await startOne(config, adminUrl, options);
   return {
     xdsPort,
     adminUrl,
@@ -54,7 +55,7 @@ export async function startControlPlane(
     },
     async restart() {
       await running.end('SIGKILL');
-      running = await startOne(config, adminUrl);
+      running = await startOne(config, adminUrl, options);
     },
     async stop() {
       await running.end('SIGTERM');
@@ -62,8 +63,8 @@ export async function startControlPlane(
   };
 }
 
-async function startOne(config: string, adminUrl: string): Promise<IsthmusProcess> {
-  const control = startIsthmus(['serve', '-c', config]);
+async function startOne(config: string, adminUrl: string, options: ProcessOptions): Promise<IsthmusProcess> {
+  const control = startIsthmus(['serve', '-c', config], options);
   try {
     const state = await eventually(
       async () => {

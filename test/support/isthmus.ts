@@ -17,9 +17,20 @@ export interface IsthmusProcess {
   end(signal: 'SIGTERM' | 'SIGKILL' | 'SIGINT'): Promise<number | null>;
 }
 
+export interface ProcessOptions {
+  /** How far its wall clock is ahead. Default 0. */
+  readonly skewMs?: number;
+}
+
+const SKEWED_CLOCK = new URL('skewed-clock.mjs', import.meta.url).href;
+
 /** A long-running command, such as `serve`. The caller ends it. */
-export function startIsthmus(args: readonly string[]): IsthmusProcess {
-  const child = spawn(process.execPath, [mainFile(), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+export function startIsthmus(args: readonly string[], { skewMs = 0 }: ProcessOptions = {}): IsthmusProcess {
+  const skewed = skewMs === 0 ? [] : ['--import', SKEWED_CLOCK];
+  const child = spawn(process.execPath, [...skewed, mainFile(), ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, TEST_SKEW_MS: String(skewMs) },
+  });
   const tail = new LogTail();
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (chunk: string) => tail.append(chunk));

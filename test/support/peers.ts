@@ -60,7 +60,9 @@ function natsServer(name: string, routes?: readonly string[]) {
     // Its own address too: JetStream wants a route in the config, and the first one has no other.
     const others = routes.map((other) => p.reach(other, 'route'));
     const urls = [`127.0.0.1:${p.port('route')}`, ...others].map((at) => `nats://${at}`);
-    return [`cluster { name: test, listen: "${p.listen}:${p.port('route')}", routes: [${urls.join(', ')}] }`];
+    // Clients know the addresses that a test gives them, and no others: those may be relays.
+    const more = `no_advertise: true, routes: [${urls.join(', ')}]`;
+    return [`cluster { name: test, listen: "${p.listen}:${p.port('route')}", ${more} }`];
   };
   return {
     image: 'nats:2.15.1',
