@@ -3,7 +3,8 @@
 // Bytes in, data out; nothing is trusted that does not parse.
 import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
 import { contentHash } from '../../lib/hash.ts';
-import type { EndpointMark, Shard } from '../../model/shard.ts';
+import type { Shard } from '../../model/shard.ts';
+import { shardFrom, shardText } from '../shard-text.ts';
 import { escapeKey, unescapeKey } from './bus.ts';
 
 /** How the source's holder is doing. */
@@ -68,7 +69,7 @@ export function readKey(key: string): { readonly service: string; readonly isPar
 }
 
 export function writeShard(shard: Shard, token: number, maxBytes: number): Written {
-  const text = JSON.stringify({ ...shard, marks: [...shard.marks] });
+  const text = shardText(shard);
   const hash = contentHash(text);
   const body = pack(text);
   const head = { token, hash };
@@ -85,7 +86,7 @@ export function writeGone(token: number): Written {
 
 /** The hash that writeShard() would give. */
 export function hashOf(shard: Shard): string {
-  return contentHash(JSON.stringify({ ...shard, marks: [...shard.marks] }));
+  return contentHash(shardText(shard));
 }
 
 /** @param partsOf the bytes of a parted record by its hash; undefined when they are not all known. */
@@ -101,7 +102,7 @@ export function readShard(
   const body = framed.kind === WHOLE ? framed.body : joined(partsOf(hash, parts ?? 0));
   const text = body && unpack(body);
   if (text === undefined || contentHash(text) !== hash) return undefined;
-  return { token, hash, shard: shardOf(text) };
+  return { token, hash, shard: shardFrom(text) };
 }
 
 export const writeSource = (record: SourceRecord): Uint8Array => Buffer.from(JSON.stringify(record));
@@ -109,13 +110,6 @@ export const writeSource = (record: SourceRecord): Uint8Array => Buffer.from(JSO
 export function readSource(value: Uint8Array): SourceRecord | undefined {
   const record = parse(Buffer.from(value).toString()) as Partial<SourceRecord> | undefined;
   return record && typeof record.token === 'number' ? (record as SourceRecord) : undefined;
-}
-
-function shardOf(text: string): Shard {
-  const { marks, ...rest } = JSON.parse(text) as Omit<Shard, 'marks'> & {
-    readonly marks: readonly [string, EndpointMark][];
-  };
-  return { ...rest, marks: new Map(marks) };
 }
 
 function pack(text: string): Buffer {

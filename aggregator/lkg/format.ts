@@ -1,9 +1,8 @@
 // The file in which one source's shards outlive the process: lines of JSON. A header says whose it is, each shard
 // has a line, and a footer has the number of shards and the SHA-256 of all bytes before it, so that a file that
 // was torn, or is not ours, is told from a good one. Pure; holds only what sources say, never the config.
-import type { EndpointGroup } from '../../model/endpoint.ts';
-import { NO_MARKS } from '../../model/shard.ts';
-import type { EndpointMark, Shard } from '../../model/shard.ts';
+import type { Shard } from '../../model/shard.ts';
+import { shardText } from '../shard-text.ts';
 
 export const FORMAT = 'isthmus-last-known-good';
 /** Raised when an older Isthmus could not read the file. */
@@ -25,9 +24,7 @@ export interface Footer {
 
 export const lineOf = (value: unknown): string => `${JSON.stringify(value)}\n`;
 
-export function shardLine({ group, since, marks }: Shard): string {
-  return lineOf(marks.size === 0 ? { group, since } : { group, since, marks: [...marks] });
-}
+export const shardLine = (shard: Shard): string => `${shardText(shard)}\n`;
 
 /** The header, or what is wrong with it. */
 export function readHeader(line: string, source: string, kind: string): Header | string {
@@ -49,16 +46,6 @@ export function readFooter(line: string): Footer | undefined {
   const footer = parsed(line);
   const { shards, sha256 } = footer ?? {};
   return typeof shards === 'number' && typeof sha256 === 'string' ? { shards, sha256 } : undefined;
-}
-
-/** Trusted: the sum was right, so these are the bytes that shardLine() wrote. */
-export function readShard(line: string): Shard {
-  const { group, since, marks } = JSON.parse(line) as {
-    group: EndpointGroup;
-    since: readonly number[];
-    marks?: readonly (readonly [string, EndpointMark])[];
-  };
-  return { group, since, marks: marks ? new Map(marks) : NO_MARKS };
 }
 
 function parsed(line: string): Readonly<Record<string, unknown>> | undefined {

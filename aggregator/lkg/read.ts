@@ -7,7 +7,8 @@ import { isMissing } from '../../lib/atomic-file.ts';
 import { IsthmusError } from '../../lib/errors.ts';
 import type { Shard } from '../../model/shard.ts';
 import { LKG_BAD } from './errors.ts';
-import { readFooter, readHeader, readShard } from './format.ts';
+import { shardFrom } from '../shard-text.ts';
+import { readFooter, readHeader } from './format.ts';
 import type { Header } from './format.ts';
 
 export interface LastKnownGood {
@@ -61,7 +62,7 @@ async function readLines(file: string, handle: FileHandle, options: ReadOptions)
       // The last line is the footer, and which one is the last shows at the end.
       if (last !== undefined) {
         hash.update(`${last}\n`);
-        if (header) shards.push(readShard(last));
+        if (header) shards.push(shardFrom(last));
         else header = headerOf(file, last, source, kind);
       }
       last = line;
