@@ -4,8 +4,16 @@ import type { Endpoint } from './endpoint.ts';
 import type { EndpointOverride } from './rules.ts';
 import type { EndpointMark } from './shard.ts';
 
-/** Who made a change. */
-export type CauseKind = 'source' | 'timer' | 'ping' | 'operator' | 'rules' | 'replica' | 'restart';
+/** Who made a change. `journal`: nobody, the journal tells of itself. */
+export type CauseKind =
+  | 'source'
+  | 'timer'
+  | 'ping'
+  | 'operator'
+  | 'rules'
+  | 'replica'
+  | 'restart'
+  | 'journal';
 
 export interface Cause {
   readonly kind: CauseKind;
@@ -36,7 +44,7 @@ export interface Change {
   /** Milliseconds since the epoch. */
   readonly at: number;
   readonly source: string;
-  /** '' when the line is about the source as a whole. */
+  /** '' when the line is about the source as a whole. With '' as the source, too, it is about the journal. */
   readonly service: string;
   /** endpointKey(). */
   readonly key?: string;

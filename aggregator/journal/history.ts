@@ -11,7 +11,7 @@ export interface PastWord {
   readonly endpoints: readonly EndpointWord[] | undefined;
 }
 
-/** Lines about whole sources that have nothing to do with the service are left out. */
+/** Left out are lines about whole sources that have nothing to do with the service. */
 export function historyOf(
   service: string,
   slice: ServiceShards | undefined,
@@ -21,7 +21,8 @@ export function historyOf(
     ...(slice?.shards.keys() ?? []),
     ...changes.filter((change) => change.service === service).map(({ source }) => source),
   ]);
-  return changes.filter((change) => change.service === service || sources.has(change.source));
+  const isAbout = (change: Change) => change.service === service || sources.has(change.source);
+  return changes.filter((change) => isAbout(change) || isGap(change));
 }
 
 /**
@@ -50,6 +51,7 @@ export function stateAt(
  * is what was there before.
  */
 function reaches(source: string, changes: readonly Change[], at: number): boolean {
+  if (changes.some((change) => change.at > at && isGap(change))) return false;
   const beginnings = changes.filter((change) => change.source === source && isBeginning(change));
   const first = beginnings[0];
   if (!first) return (changes[0]?.at ?? Number.POSITIVE_INFINITY) <= at;
@@ -79,3 +81,6 @@ export function overridesAt(
   // Its end may have come while nobody looked.
   return new Map([...then].filter(([, { until, since = 0 }]) => until > at && since <= at));
 }
+
+/** What happened until then is not known in full. */
+const isGap = ({ source, service }: Change): boolean => source === '' && service === '';

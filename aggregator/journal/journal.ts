@@ -46,8 +46,12 @@ class DiskJournal implements Journal {
   readonly #maxPendingBytes: number;
   #pending: string[] = [];
   #pendingBytes = 0;
+  /** The moment of the last of them. */
+  #newest = 0;
   #writing: Promise<void> | undefined;
   #dropped = 0;
+  /** Of those dropped, the ones that no line on disk tells of yet. */
+  #gap = NO_GAP;
   #problem = '';
 
   constructor(options: JournalOptions) {
@@ -64,11 +68,13 @@ class DiskJournal implements Journal {
     for (const change of changes) {
       if (this.#pendingBytes > this.#maxPendingBytes) {
         this.#dropped += 1;
+        this.#miss(1, change.at);
         continue;
       }
       const line = `${JSON.stringify(change)}\n`;
       this.#pending.push(line);
       this.#pendingBytes += line.length;
+      this.#newest = change.at;
     }
     if (this.#pending.length > 0) this.#writing ??= this.#write();
   }
@@ -85,6 +91,7 @@ class DiskJournal implements Journal {
         changes.push(change);
       }
     }
+    if (this.#gap.lines > 0 && this.#gap.until >= since) changes.push(gapChange(this.#gap));
     return changes;
   }
 
@@ -99,17 +106,27 @@ class DiskJournal implements Journal {
     await Promise.resolve();
     while (this.#pending.length > 0) {
       const lines = this.#pending;
+      const newest = this.#newest;
+      const gap = this.#gap;
       this.#pending = [];
       this.#pendingBytes = 0;
-      await this.#segments.append(lines.join('')).then(
+      this.#gap = NO_GAP;
+      const [before, after] = gap.until < newest ? [gapLine(gap), ''] : ['', gapLine(gap)];
+      await this.#segments.append(`${before}${lines.join('')}${after}`).then(
         () => this.#wrote(''),
         (thrown: unknown) => {
           this.#dropped += lines.length;
+          this.#miss(lines.length, newest);
+          this.#miss(gap.lines, gap.until);
           this.#wrote(toError(thrown).message);
         },
       );
     }
     this.#writing = undefined;
+  }
+
+  #miss(lines: number, until: number): void {
+    this.#gap = { lines: this.#gap.lines + lines, until: Math.max(this.#gap.until, until) };
   }
 
   #wrote(problem: string): void {
@@ -119,6 +136,22 @@ class DiskJournal implements Journal {
     else this.#log.warn({ cause: problem }, 'the journal cannot be written: history has a gap');
   }
 }
+
+interface Gap {
+  readonly lines: number;
+  /** The moment of the last one that is missing. */
+  readonly until: number;
+}
+
+const NO_GAP: Gap = { lines: 0, until: 0 };
+
+/** Says, in the place of what is missing, that it is. */
+function gapChange({ lines, until }: Gap): Change {
+  const note = `${lines} lines are missing up to here: the disk did not take them`;
+  return { at: until, source: '', service: '', note, cause: { kind: 'journal', detail: 'gap' } };
+}
+
+const gapLine = (gap: Gap): string => (gap.lines === 0 ? '' : `${JSON.stringify(gapChange(gap))}\n`);
 
 /** undefined for a line that was torn. */
 function parse(line: string): Change | undefined {

@@ -22,6 +22,8 @@ export class Segments {
   readonly #keep: number;
   #file: FileHandle | undefined;
   #size = 0;
+  /** The last line may be half a line: the disk took no more. */
+  #torn = false;
 
   constructor(options: SegmentsOptions) {
     this.#directory = options.directory;
@@ -32,8 +34,10 @@ export class Segments {
   /** Appends whole lines; one call at a time. Opens a new segment at the first call and when one is full. */
   async append(lines: string): Promise<void> {
     if (!this.#file || this.#size >= this.#segmentBytes) await this.#next();
-    const bytes = Buffer.from(lines);
+    const bytes = Buffer.from(this.#torn ? `\n${lines}` : lines);
+    this.#torn = true;
     await this.#file?.appendFile(bytes);
+    this.#torn = false;
     this.#size += bytes.length;
   }
 
@@ -66,6 +70,7 @@ export class Segments {
     const path = join(this.#directory, `journal-${String(number).padStart(8, '0')}.ndjson`);
     this.#file = await open(path, 'ax', 0o600);
     this.#size = 0;
+    this.#torn = false;
     const surplus = known.slice(0, Math.max(0, known.length + 1 - this.#keep));
     await Promise.all(surplus.map(({ path: old }) => rm(old, { force: true })));
   }

@@ -156,3 +156,23 @@ it('tells what operators had set at any moment of the past', async () => {
     }),
   );
 });
+
+it('knows that it does not know what was before lines that are missing', () => {
+  const steps = [
+    [10, shard('10.0.0.1')],
+    [40, shard('10.0.0.1', '10.0.0.4')],
+  ] as const;
+  const gap: Change = {
+    at: 30,
+    source: '',
+    service: '',
+    note: '2 lines are missing up to here',
+    cause: { kind: 'journal', detail: 'gap' },
+  };
+  const [first, ...later] = written(steps);
+  const lines = [...(first ? [first] : []), gap, ...later];
+  const now = slice({ consul: steps[1][1] });
+  expect(historyOf(SERVICE, now, lines).map(({ at }) => at)).toEqual([10, 30, 40]);
+  expect(addresses(stateAt(SERVICE, now, lines, 35))).toEqual({ consul: ['10.0.0.1'] });
+  expect(addresses(stateAt(SERVICE, now, lines, 20))).toEqual({ consul: undefined });
+});

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openJournal } from '../../../../aggregator/journal/journal.ts';
 import type { Journal, JournalOptions } from '../../../../aggregator/journal/journal.ts';
 import type { Change } from '../../../../model/change.ts';
+import { mountSmallDisk, noSmallDisk, unmountDisk } from '../../../support/small-disk.ts';
 import { createLogger } from '../../../../telemetry/logger.ts';
 
 let directory = '';
@@ -79,7 +80,7 @@ test('a place that cannot be written costs history, nothing else, and is told', 
   expect(journal.state.problem).toContain('ENOTDIR');
 });
 
-test('when the disk is back it goes on', async () => {
+test('when the disk is back it goes on, and says what is missing', async () => {
   const where = join(directory, 'later');
   await writeFile(where, '');
   const journal = journalAt(where);
@@ -87,14 +88,51 @@ test('when the disk is back it goes on', async () => {
   await journal.close();
   await rm(where);
   journal.append([change(2)]);
-  expect(times(await journal.read({ service: 'orders.default' }))).toEqual([2]);
+  const [gap, ...kept] = await journal.read({ service: 'orders.default' });
+  expect(gap).toMatchObject({ at: 1, source: '', service: '', cause: { kind: 'journal' } });
+  expect(gap?.note).toContain('1 lines are missing');
+  expect(times(kept)).toEqual([2]);
   expect(journal.state).toEqual({ dropped: 1, problem: '' });
 });
 
 test('what the disk cannot keep up with is dropped and counted', async () => {
   const journal = journalAt(directory, { maxPendingBytes: 500 });
   journal.append(Array.from({ length: 100 }, (_, at) => change(at)));
-  const kept = await journal.read({ service: 'orders.default' });
+  const all = await journal.read({ service: 'orders.default' });
+  const kept = all.slice(0, -1);
   expect(kept.length).toBeGreaterThan(0);
   expect(journal.state.dropped).toBe(100 - kept.length);
+  expect(all.at(-1)).toMatchObject({ at: 99, cause: { kind: 'journal' } });
 });
+
+test.skipIf(noSmallDisk() !== undefined)(
+  'a disk that fills up in the middle of a line costs what it did not take',
+  async () => {
+    mountSmallDisk(directory, 64);
+    try {
+      const journal = journalAt(directory);
+      const ballast = join(directory, 'ballast');
+      journal.append([change(1)]);
+      await journal.read({ service: 'x' });
+      await writeFile(ballast, Buffer.alloc(52 * 1024));
+      for (let at = 2; journal.state.problem === '' && at < 10_000; at += 1) {
+        journal.append([change(at)]);
+        await journal.read({ service: 'x' });
+      }
+      expect(journal.state).toMatchObject({
+        dropped: 1,
+        problem: expect.stringContaining('ENOSPC') as string,
+      });
+      const written = (await journal.read({ service: 'orders.default' })).length - 1;
+      await rm(ballast);
+      journal.append([change(10_000), change(10_001)]);
+      const read = await journal.read({ service: 'orders.default' });
+      const first = Array.from({ length: written }, (_, i) => i + 1);
+      expect(times(read)).toEqual([...first, written + 1, 10_000, 10_001]);
+      expect(read[written]?.note).toContain('missing');
+      await journal.close();
+    } finally {
+      unmountDisk(directory);
+    }
+  },
+);

@@ -1,6 +1,5 @@
 // What is written is read back; what is torn, foreign, too new or too old is set aside; a disk that cannot take it
 // is a warning.
-import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, readdir, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +15,7 @@ import { NOTHING_MORE } from '../../../../model/snapshot.ts';
 import type { FederationSnapshot, SourceState } from '../../../../model/snapshot.ts';
 import { createLogger } from '../../../../telemetry/logger.ts';
 import { createMetrics } from '../../../../telemetry/metrics.ts';
+import { mountSmallDisk, noSmallDisk, unmountDisk } from '../../../support/small-disk.ts';
 import { stateOf } from './fixture.ts';
 
 const NOW = Date.UTC(2026, 0, 2);
@@ -206,13 +206,12 @@ describe('upkeep', () => {
     expect(await metrics.registry.metrics()).not.toContain('isthmus_last_known_good_faults_total{source');
   });
 
-  const disk = smallDisk();
-  it.skipIf(disk === undefined)(
+  it.skipIf(noSmallDisk() !== undefined)(
     'on a full disk keeps the old file, and writes again when there is room',
     async () => {
       const at = join(folder, 'disk');
       await mkdir(at);
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=128k', 'tmpfs', at]);
+      mountSmallDisk(at, 128);
       try {
         const first = keeping(at);
         first.known.update(snapshotOf(stateOf(0)));
@@ -230,24 +229,8 @@ describe('upkeep', () => {
         await third.known.close();
         expect((await readWhole(fileOf(at, 'a'), options))?.shards).toEqual(stateOf(9));
       } finally {
-        execFileSync('umount', [at]);
+        unmountDisk(at);
       }
     },
   );
 });
-
-/** undefined where no file system may be mounted. */
-function smallDisk(): true | undefined {
-  if (process.getuid?.() !== 0) return undefined;
-  const probe = join(tmpdir(), `isthmus-mount-${process.pid}`);
-  try {
-    execFileSync('mkdir', ['-p', probe]);
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', probe], { stdio: 'ignore' });
-    execFileSync('umount', [probe]);
-    return true;
-  } catch {
-    return undefined;
-  } finally {
-    execFileSync('rmdir', [probe]);
-  }
-}
