@@ -100,9 +100,14 @@ export function keepLastKnownGood(options: KeepOptions): KnownGood {
     for (const source of unconfirmed(CONFIRM_MS)) await confirm(source);
     const sources = [...dirty];
     dirty.clear();
-    for (const source of sources) if (!(await writeOne(source))) dirty.add(source);
+    let failed = false;
+    for (const source of sources) {
+      if (await writeOne(source)) continue;
+      dirty.add(source);
+      failed = true;
+    }
     busy = false;
-    arm(Math.max(everyMs, (clock.monotonic() - started) * REST, dirty.size > 0 ? RETRY_MS : 0));
+    arm(Math.max(everyMs, (clock.monotonic() - started) * REST, failed ? RETRY_MS : 0));
   };
   const arm = (ms: number) => {
     if (closed || busy || cancel || (dirty.size === 0 && unconfirmed(CONFIRM_MS).length === 0)) return;

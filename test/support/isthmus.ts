@@ -55,8 +55,12 @@ export function startIsthmus(args: readonly string[], { skewMs = 0 }: ProcessOpt
 
 /** A command that prints and ends; rejects when it fails. */
 export async function isthmus(...args: string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(process.execPath, [mainFile(), ...args]);
-  return stdout;
+  return (await isthmusSaid(...args)).stdout;
+}
+
+/** The same with what it warned of. */
+export async function isthmusSaid(...args: string[]): Promise<{ stdout: string; stderr: string }> {
+  return promisify(execFile)(process.execPath, [mainFile(), ...args]);
 }
 
 export function isthmusSync(...args: string[]): string {

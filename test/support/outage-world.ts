@@ -13,6 +13,7 @@ import { createLogger } from '../../telemetry/logger.ts';
 import { startBackend } from './backends.ts';
 import type { Backend } from './backends.ts';
 import { startDataPlane } from './data-plane.ts';
+import type { DataPlane } from './data-plane.ts';
 import type { StartPeer } from './describe-peer.ts';
 import { eventually } from './eventually.ts';
 import { HastyClock } from './hasty-clock.ts';
@@ -24,8 +25,21 @@ import { LogTail } from './running-server.ts';
 /** Liveness, not speed: the design's bound for a dark source, five times. */
 export const SOON = { withinMs: 100_000, everyMs: 100 };
 export const STEP_MS = 240_000;
+/** Calls end by themselves when nobody stopped them. */
+const LONGEST_MS = 3_600_000;
 
-export interface OutageWorld {
+/** Two data planes, and those who call through both. */
+export interface Callers {
+  /** From now on this service is called, so often a second. Resolves when it answers. */
+  call(service: string, rate?: number): Promise<void>;
+  /** Those who call this service hear all of these now, and nobody else. */
+  answering(service: string, names: readonly string[]): Promise<void>;
+  /** The calls go on, and none has failed since they began. */
+  fine(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface OutageWorld extends Callers {
   readonly clock: HastyClock;
   readonly xdsPort: number;
   readonly adminUrl: string;
@@ -37,13 +51,6 @@ export interface OutageWorld {
   /** Every resource that data planes get, as one text. */
   resources(): Promise<string>;
   log(): string;
-  /** Callers of this service through both data planes hear all of these now, and nobody else. */
-  answering(service: string, names: readonly string[]): Promise<void>;
-  /** From now on this service is called through both data planes. Resolves when it answers. */
-  call(service: string, rate?: number): Promise<void>;
-  /** The calls go on, and none has failed since they began. */
-  fine(): Promise<void>;
-  stop(): Promise<void>;
 }
 
 /** @param config of the control plane; its addresses and its data are taken care of. */
@@ -62,15 +69,9 @@ export async function startOutageWorld(start: StartPeer, config: object): Promis
     const adminUrl = `http://127.0.0.1:${control.adminPort}`;
     const ready = async () => (await fetch(`${adminUrl}/readyz`)).status === 200;
     await eventually(ready, { ...SOON, what: 'the control plane to be ready' });
-    const at = { xdsPort: control.xdsPort, service: 'web' };
-    const planes = await Promise.all([
-      startDataPlane('envoy', start, at),
-      startDataPlane('proxy', start, at),
-    ]);
-    for (const plane of planes) closers.push(() => plane.stop());
-    const calls = new Calls(planes.map(({ port }) => port));
-    closers.push(() => calls.stop());
-    return worldOf({ clock, calls, tail, stop, adminUrl, xdsPort: control.xdsPort });
+    const callers = await startCallers(start, control.xdsPort);
+    closers.push(() => callers.stop());
+    return worldOf({ clock, callers, tail, stop, adminUrl, xdsPort: control.xdsPort });
   } catch (thrown) {
     await stop();
     throw thrown;
@@ -89,14 +90,14 @@ async function startHere(folder: string, config: object, clock: HastyClock, tail
 
 interface Parts {
   readonly clock: HastyClock;
-  readonly calls: Calls;
+  readonly callers: Callers;
   readonly tail: LogTail;
   readonly adminUrl: string;
   readonly xdsPort: number;
   readonly stop: () => Promise<void>;
 }
 
-function worldOf({ clock, calls, tail, adminUrl, xdsPort, stop }: Parts): OutageWorld {
+function worldOf({ clock, callers, tail, adminUrl, xdsPort, stop }: Parts): OutageWorld {
   const get = async (path: string) => {
     const answer = await fetch(`${adminUrl}${path}`, { headers: { connection: 'close' } });
     return answer.text();
@@ -122,38 +123,45 @@ function worldOf({ clock, calls, tail, adminUrl, xdsPort, stop }: Parts): Outage
     isthmus: (...args) => isthmus(...args, '--server', adminUrl),
     resources: () => get('/debug/config_dump'),
     log: () => tail.toString(),
-    answering: (service, names) => calls.answering(service, names),
-    call: (service, rate) => calls.start(service, rate),
-    fine: () => calls.fine(),
+    call: (service, rate) => callers.call(service, rate),
+    answering: (service, names) => callers.answering(service, names),
+    fine: () => callers.fine(),
   };
 }
 
-/** Tests under load in which no request fails. @param world asked for when a test runs. */
+/** Tests under load in which no request fails. @param callers asked for when a test runs. */
 export function stepsIn(
-  world: () => Pick<OutageWorld, 'fine'>,
-): (title: string, body: () => Promise<void>) => void {
-  return (title, body) =>
-    it(title, { timeout: STEP_MS }, async () => {
+  callers: () => Pick<Callers, 'fine'>,
+): (title: string, body: () => Promise<void>, withinMs?: number) => void {
+  return (title, body, withinMs = STEP_MS) =>
+    it(title, { timeout: withinMs }, async () => {
       await body();
-      await world().fine();
+      await callers().fine();
     });
 }
 
-/** Through each data plane, for each service. */
-class Calls {
-  readonly #ports: readonly number[];
+/** A true Envoy and a bundled proxy. */
+export async function startCallers(start: StartPeer, xdsPort: number): Promise<Callers> {
+  const at = { xdsPort, service: 'web' };
+  const planes = await Promise.all([startDataPlane('envoy', start, at), startDataPlane('proxy', start, at)]);
+  return new TwoPlanes(planes);
+}
+
+class TwoPlanes implements Callers {
+  readonly #planes: readonly DataPlane[];
+  /** By service, one for each data plane. */
   readonly #loads = new Map<string, Load[]>();
 
-  constructor(ports: readonly number[]) {
-    this.#ports = ports;
+  constructor(planes: readonly DataPlane[]) {
+    this.#planes = planes;
   }
 
-  async start(service: string, rate = 30): Promise<void> {
+  async call(service: string, rate = 30): Promise<void> {
     const loads: Load[] = [];
-    for (const port of this.#ports) {
+    for (const { port } of this.#planes) {
       const target = { port, headers: { host: service } };
       await eventually(() => burst(target, 10), { ...SOON, what: `answers of ${service}` });
-      loads.push(startLoad({ ...target, rate, callers: Math.ceil(rate / 30) }));
+      loads.push(startLoad({ ...target, rate, callers: Math.ceil(rate / 30), maxMs: LONGEST_MS }));
     }
     this.#loads.set(service, loads);
   }
@@ -183,6 +191,7 @@ class Calls {
 
   async stop(): Promise<void> {
     await Promise.all([...this.#loads.values()].flat().map((load) => load.stop()));
+    await Promise.all(this.#planes.map((plane) => plane.stop()));
   }
 }
 

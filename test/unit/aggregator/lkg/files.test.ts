@@ -15,6 +15,7 @@ import { NOTHING_MORE } from '../../../../model/snapshot.ts';
 import type { FederationSnapshot, SourceState } from '../../../../model/snapshot.ts';
 import { createLogger } from '../../../../telemetry/logger.ts';
 import { createMetrics } from '../../../../telemetry/metrics.ts';
+import { eventually } from '../../../support/eventually.ts';
 import { mountSmallDisk, noSmallDisk, unmountDisk } from '../../../support/small-disk.ts';
 import { stateOf } from './fixture.ts';
 
@@ -181,6 +182,21 @@ describe('upkeep', () => {
     await again.known.close();
     expect((await load())?.writtenAt).toBe(NOW - 5_000);
     expect(clock.pending + again.clock.pending).toBe(0);
+  });
+
+  it('writes what changes during a writing in the next one, not after the pause for a fault', async () => {
+    const { clock, known, metrics } = keeping();
+    const writtenAt = async () => (await metrics.lastKnownGood.written.get()).values[0]?.value;
+    known.update(snapshotOf(stateOf(1)));
+    clock.advance(1_000);
+    // It has begun, and waits for the disk.
+    known.update(snapshotOf(stateOf(2)));
+    await eventually(() => clock.pending > 0);
+    expect(await writtenAt()).toBe(NOW / 1_000 + 1);
+    clock.advance(1_000);
+    await eventually(async () => (await writtenAt()) === NOW / 1_000 + 2);
+    expect((await load())?.shards).toEqual(stateOf(2));
+    await known.close();
   });
 
   it('writes nothing of a source that never answered', async () => {
