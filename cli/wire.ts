@@ -15,6 +15,7 @@ import type { Discoverer } from '../model/discovery.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createXdsServer } from '../xds-server/server.ts';
+import { sidecarChecks } from './wire-checks.ts';
 import { joinCluster } from './wire-cluster.ts';
 import { wireJournal } from './wire-journal.ts';
 import { keepingBySource } from './wire-keeping.ts';
@@ -80,11 +81,14 @@ export async function startControlPlane(
     });
     closers.push(() => aggregator.close());
     closers.push(followLastKnownGood(config, aggregator, sourceDeps));
+    const checks = sidecarChecks(config, aggregator, sourceDeps);
     const xds = createXdsServer({
       log,
       clock,
       metrics,
       loadReportIntervalMs: config.xds.loadReportInterval,
+      healthChecks: checks.settings,
+      onHealth: (report) => checks.hear(report),
     });
     closers.push(() => xds.close({ drainMs: deps.drainMs }));
     const ready = () => readiness(aggregator.current, [...expected.values()].flat());
@@ -156,6 +160,7 @@ export async function startControlPlane(
       ),
     );
     watching.push(startProber(config, aggregator, sourceDeps, controller.signal));
+    watching.push(checks.run((targets) => xds.setHealthChecks(targets), controller.signal));
     closers.push(async () => {
       controller.abort(new Error('control plane closes'));
       await Promise.all(watching);

@@ -198,6 +198,19 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
         registers,
       }),
     },
+    hds: {
+      checkers: new Gauge({
+        name: 'isthmus_health_checkers',
+        help: 'Data planes that check endpoints for the control plane',
+        registers,
+      }),
+      reports: new Counter({
+        name: 'isthmus_health_reports_total',
+        help: 'What data planes found of endpoints, by health',
+        labelNames: ['health'],
+        registers,
+      }),
+    },
     load: {
       streams: new Gauge({
         name: 'isthmus_load_streams',

@@ -18,6 +18,10 @@ import { Connections } from './connections.ts';
 import { clientStatus } from './csds/service.ts';
 import type { ResourceSet } from './dialect.ts';
 import { Groups } from './groups.ts';
+import type { HealthTarget } from './hds/assign.ts';
+import type { CheckSettings } from './hds/messages.ts';
+import { HealthDiscovery } from './hds/service.ts';
+import type { HealthReport } from './hds/service.ts';
 import { LoadService } from './load/service.ts';
 import { LoadStore } from './load/store.ts';
 import { addDiscovery } from './services/discovery.ts';
@@ -39,6 +43,10 @@ export interface XdsServerOptions {
   readonly startupTimeoutMs?: number;
   /** How often data planes report their load. Default 10,000 ms. */
   readonly loadReportIntervalMs?: number;
+  /** How data planes check endpoints for us; see setHealthChecks(). */
+  readonly healthChecks?: Partial<CheckSettings> & { readonly checkers?: number };
+  /** What data planes found of those endpoints: once per interval for each endpoint and checker. */
+  readonly onHealth?: (report: HealthReport) => void;
 }
 
 export interface XdsServer {
@@ -56,6 +64,8 @@ export interface XdsServer {
   proxies(): readonly ProxyStatus[];
   /** What a node sees (any node: what all see), in Envoy's JSON. undefined when no such node is connected. */
   configDump(node?: string): Json | undefined;
+  /** Endpoints that connected data planes are to check (HDS), in place of those before. */
+  setHealthChecks(targets: readonly HealthTarget[]): void;
   /** What data planes report of their requests. */
   readonly load: LoadReports;
   /** Ends streams with UNAVAILABLE, so that clients come back elsewhere or later. */
@@ -70,6 +80,9 @@ export const LISTEN_FAILED = defineError(
 
 /** Delta's first message lists every resource a client holds; gRPC's default of 4 MiB refuses big ones. */
 const MAX_REQUEST_BYTES = 32 * 1024 * 1024;
+
+/** A check every 5 s; three failures in a row count, as with the prober. */
+const CHECKS = { intervalMs: 5_000, timeoutMs: 2_000, rise: 1, fall: 3, checkers: 2 };
 
 const STOPPING = 'the control plane is stopping';
 
@@ -114,7 +127,14 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
   });
   const server = grpcServer();
   addDiscovery(server, connections);
-  const beside = [loadService, clientStatus(connections)];
+  const checks = new HealthDiscovery({
+    ...CHECKS,
+    ...options.healthChecks,
+    clock,
+    metrics,
+    onHealth: (report) => options.onHealth?.(report),
+  });
+  const beside = [loadService, clientStatus(connections), checks];
   const health = new HealthService([...DISCOVERY_SERVICES, ...beside].map(({ service }) => service));
   for (const service of [...beside, health]) addService(server, calls, service);
 
@@ -156,6 +176,7 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
       return view ? dump(view) : undefined;
     },
     load,
+    setHealthChecks: (targets) => checks.setTargets(targets),
     async close({ drainMs }) {
       cancelStartup();
       catchUp.close();

@@ -229,13 +229,13 @@ class Pace {
 }
 
 /** undefined: no ping makes sense. */
-function howToPing(protocol: string): PingTarget['how'] | undefined {
+export function howToPing(protocol: string): PingTarget['how'] | undefined {
   const name = protocol.toLowerCase();
   if (name === 'udp' || name === 'sctp') return undefined;
   return name === '' || name === 'http' || name === 'http1' ? 'http' : 'connect';
 }
 
-function pathOf({ labels }: Endpoint, byDefault: string): string {
+export function pathOf({ labels }: Endpoint, byDefault: string): string {
   const own = labels[HEALTH_PATH] ?? '';
   return /^\/[\x21-\x7e]{0,500}$/.test(own) ? own : byDefault;
 }

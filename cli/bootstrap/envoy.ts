@@ -53,6 +53,12 @@ export function envoyBootstrap(options: BootstrapOptions): Readonly<Record<strin
         grpc_services: [{ envoy_grpc: { cluster_name: XDS_CLUSTER } }],
       },
     },
+    // Checks that the control plane asks for: of endpoints whose life is in question, never many.
+    hds_config: {
+      api_type: 'GRPC',
+      transport_api_version: 'V3',
+      grpc_services: [{ envoy_grpc: { cluster_name: XDS_CLUSTER } }],
+    },
     static_resources: { clusters: [xdsCluster(options.xds)] },
     stats_config: { use_all_default_tags: false, stats_tags: STATS_TAGS },
   };

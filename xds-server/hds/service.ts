@@ -1,0 +1,113 @@
+// Health discovery (HDS): the control plane asks connected data planes to check endpoints, and is told what they
+// found. Rule X15 of docs/xds.md: it has nothing to do with the health that EDS carries, except that whoever
+// hears of it may draw conclusions.
+import { encode } from '../../proto/codec.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
+import { readNode } from '../node.ts';
+import type { SideCall, SideHandler, SideService } from '../services/side-calls.ts';
+import { assign, targetKey } from './assign.ts';
+import type { HealthTarget } from './assign.ts';
+import { HEALTH_REPORT_INVALID, foundIn, readMessage, specifier } from './messages.ts';
+import type { CheckSettings, Found } from './messages.ts';
+
+/** What one data plane found of one endpoint that it was asked to check. */
+export interface HealthReport extends Found {
+  /** node.id of who checked. */
+  readonly node: string;
+}
+
+export interface HealthDiscoveryOptions extends CheckSettings {
+  /** How many data planes look at one endpoint. */
+  readonly checkers: number;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  /** Told at every report, changed or not: about once in `intervalMs` for each endpoint and checker. */
+  onHealth(report: HealthReport): void;
+}
+
+interface Checker {
+  readonly node: string;
+  readonly call: SideCall;
+  /** targetKey() and since when; monotonic ms. */
+  assigned: ReadonlyMap<string, number>;
+  said: Buffer | undefined;
+}
+
+export class HealthDiscovery implements SideService {
+  readonly service = 'envoy.service.health.v3.HealthDiscoveryService';
+  readonly stream = 'StreamHealthCheck';
+  readonly #o: HealthDiscoveryOptions;
+  readonly #checkers = new Set<Checker>();
+  #targets: readonly HealthTarget[] = [];
+
+  constructor(options: HealthDiscoveryOptions) {
+    this.#o = options;
+  }
+
+  /** In place of those before. Endpoints that are checked already go on being checked by the same nodes. */
+  setTargets(targets: readonly HealthTarget[]): void {
+    const sorted = [...targets].sort((a, b) => (targetKey(a) < targetKey(b) ? -1 : 1));
+    if (sameTargets(sorted, this.#targets)) return;
+    this.#targets = sorted;
+    this.#share();
+  }
+
+  handle(call: SideCall): SideHandler {
+    let checker: Checker | undefined;
+    return {
+      receive: (bytes) => {
+        const { health_check_request: request, endpoint_health_response: response } = readMessage(bytes);
+        if (!checker) {
+          if (!request) throw HEALTH_REPORT_INVALID('the first message does not say who the client is');
+          const { id } = readNode(encode('envoy.config.core.v3.Node', request.node ?? {}));
+          checker = { node: id, call, assigned: new Map(), said: undefined };
+          this.#checkers.add(checker);
+          this.#share();
+        }
+        if (response) this.#hear(checker, foundIn(response));
+      },
+      over: () => {
+        if (checker && this.#checkers.delete(checker)) this.#share();
+      },
+    };
+  }
+
+  #hear(checker: Checker, found: readonly Found[]): void {
+    const now = this.#o.clock.monotonic();
+    const settleMs = this.#o.intervalMs + 2 * this.#o.timeoutMs;
+    for (const one of found) {
+      const since = checker.assigned.get(targetKey(one));
+      // Nobody is asked about what it was not told to check.
+      if (since === undefined) continue;
+      // An endpoint is reported as unhealthy until its first check is over.
+      if (one.health !== 'healthy' && now - since < settleMs) continue;
+      this.#o.metrics.hds.reports.inc({ health: one.health });
+      this.#o.onHealth({ node: checker.node, ...one });
+    }
+  }
+
+  #share(): void {
+    const now = this.#o.clock.monotonic();
+    // Two streams of one node are one checker: the newest has the work.
+    const byNode = new Map([...this.#checkers].map((checker) => [checker.node, checker]));
+    const assigned = assign(this.#targets, [...byNode.keys()].sort(), this.#o.checkers);
+    this.#o.metrics.hds.checkers.set(byNode.size);
+    for (const checker of this.#checkers) {
+      const own = byNode.get(checker.node) === checker ? (assigned.get(checker.node) ?? []) : [];
+      checker.assigned = new Map(
+        own.map((target) => [targetKey(target), checker.assigned.get(targetKey(target)) ?? now]),
+      );
+      const bytes = specifier(own, this.#o);
+      // A client without work is told nothing before it had some.
+      if (checker.said ? checker.said.equals(bytes) : own.length === 0) continue;
+      checker.said = bytes;
+      checker.call.send(bytes);
+    }
+  }
+}
+
+function sameTargets(a: readonly HealthTarget[], b: readonly HealthTarget[]): boolean {
+  const text = (target: HealthTarget) => `${targetKey(target)} ${target.path}`;
+  return a.length === b.length && a.every((target, i) => text(target) === text(b[i] ?? target));
+}
