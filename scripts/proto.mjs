@@ -90,7 +90,24 @@ async function writeDescriptor() {
     [...includes, bundled].map((dir) => join(dir, target)).find((file) => existsSync(file)) ?? null;
   await rootNs.load(files, { keepCase: true });
   rootNs.resolveAll();
+  keepRules(rootNs);
   writeFileSync(join(out, 'descriptor.json'), JSON.stringify(rootNs.toJSON()));
+}
+
+/**
+ * The rules of protoc-gen-validate as they were written: the library's flat options lose all but the last
+ * item of a list, and empty messages such as `gt {}`.
+ */
+function keepRules(object) {
+  const isRule = (key) => key.startsWith('(validate.');
+  for (const key of Object.keys(object.options ?? {})) if (isRule(key)) delete object.options[key];
+  for (const part of object.parsedOptions ?? []) {
+    for (const [key, value] of Object.entries(part)) {
+      if (isRule(key)) object.options = { ...object.options, [key]: value };
+    }
+  }
+  for (const part of [...(object.fieldsArray ?? []), ...(object.oneofsArray ?? [])]) keepRules(part);
+  for (const part of object.nestedArray ?? []) keepRules(part);
 }
 
 function writeTypes() {
