@@ -180,6 +180,12 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
         labelNames: ['type'],
         registers,
       }),
+      invalidResources: new Counter({
+        name: 'isthmus_xds_invalid_resources_total',
+        help: 'Times that a service could not be built as clients would take it, by code of the error',
+        labelNames: ['code'],
+        registers,
+      }),
       unknownTypes: new Counter({
         name: 'isthmus_xds_unknown_type_requests_total',
         help: 'Requests for types not served',

@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { Server, ServerCredentials, status } from '@grpc/grpc-js';
 import { parseListenAddress } from '../config/schema.ts';
 import type { Clock } from '../lib/clock.ts';
-import { defineError, describeError } from '../lib/errors.ts';
+import { defineError } from '../lib/errors.ts';
 import type { LoadReports } from '../model/load.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
 import type { FederationSnapshot } from '../model/snapshot.ts';
@@ -17,6 +17,7 @@ import { Catalogue } from './resources/catalogue.ts';
 import { Connections } from './connections.ts';
 import { clientStatus } from './csds/service.ts';
 import type { ResourceSet } from './dialect.ts';
+import { faultReporter } from './faults.ts';
 import { Groups } from './groups.ts';
 import type { HealthTarget } from './hds/assign.ts';
 import type { CheckSettings } from './hds/messages.ts';
@@ -88,9 +89,7 @@ const STOPPING = 'the control plane is stopping';
 
 export function createXdsServer(options: XdsServerOptions): XdsServer {
   const { log, clock, metrics } = options;
-  const catalogue = new Catalogue((service, error) =>
-    log.error({ service, error: describeError(error) }, 'service cannot be served; its last resources stay'),
-  );
+  const catalogue = new Catalogue(faultReporter(log, clock, metrics));
   const groups = new Groups(catalogue);
   let services: FederationSnapshot['services'] = new Map();
   const calls = new SideCalls(log, metrics);

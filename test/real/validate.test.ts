@@ -42,7 +42,7 @@ interface Subject {
   /** Fields that are left alone: they need what this machine has not, or kill the listener of the test. */
   readonly skip: readonly string[];
   /** Puts a mutant into what is sent. */
-  wrap(bytes: Buffer): { readonly type: string; readonly bytes: Buffer };
+  readonly wrap: (bytes: Buffer) => { readonly type: string; readonly bytes: Buffer };
 }
 
 const listenerOf = (manager: Buffer): Buffer =>

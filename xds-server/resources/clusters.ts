@@ -8,6 +8,7 @@ import type { HttpProtocolOptions } from '../../proto/gen/types/envoy/extensions
 import { encodedResource } from '../resource.ts';
 import type { EncodedResource } from '../resource.ts';
 import { MESSAGE_NAME } from '../types.ts';
+import { assertValid, encodeValid } from '../validate/index.ts';
 import type { BackwardWriter } from '../wire/backward-writer.ts';
 import { socketAddress } from './endpoints.ts';
 
@@ -37,8 +38,13 @@ function afterName(rules: ServiceRules, http2: boolean): Buffer {
   const known = rests.get(rules) ?? {};
   rests.set(rules, known);
   const key = http2 ? 'http2' : 'http1';
-  known[key] ??= encode(MESSAGE_NAME.cds, clusterFor(rules, http2));
+  known[key] ??= checkedTemplate(clusterFor(rules, http2));
   return known[key];
+}
+
+function checkedTemplate(cluster: Cluster): Buffer {
+  assertValid(MESSAGE_NAME.cds, { ...cluster, name: 'any' }, 'of these rules');
+  return encode(MESSAGE_NAME.cds, cluster);
 }
 
 /** All of a cluster that does not hang on its name. */
@@ -99,7 +105,7 @@ export function buildInboundCluster(appPort: number): EncodedResource {
       endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress('127.0.0.1', appPort) } }] }],
     },
   };
-  return encodedResource('cds', name, encode(MESSAGE_NAME.cds, message));
+  return encodedResource('cds', name, encodeValid(MESSAGE_NAME.cds, message, name));
 }
 
 export const inboundClusterName = (appPort: number): string => `inbound:${appPort}`;

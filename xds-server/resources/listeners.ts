@@ -1,7 +1,7 @@
 // The listeners of one node: outbound (what its app calls) and inbound (what others call). Everything in
 // them comes from the node, so they do not change when services do: a changed listener drains its
 // connections, a changed route does not.
-import { encode, packAny } from '../../proto/codec.ts';
+import { packAny } from '../../proto/codec.ts';
 import type { Filter } from '../../proto/gen/types/envoy/config/listener/v3/Filter.ts';
 import type { Listener } from '../../proto/gen/types/envoy/config/listener/v3/Listener.ts';
 import type { HttpConnectionManager } from '../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/HttpConnectionManager.ts';
@@ -9,6 +9,7 @@ import type { TcpProxy } from '../../proto/gen/types/envoy/extensions/filters/ne
 import { encodedResource } from '../resource.ts';
 import type { EncodedResource } from '../resource.ts';
 import { MESSAGE_NAME } from '../types.ts';
+import { encodeValid } from '../validate/index.ts';
 import { ADS_SOURCE, inboundClusterName } from './clusters.ts';
 import { socketAddress } from './endpoints.ts';
 import { OUTBOUND_ROUTES, retryPolicy } from './routes.ts';
@@ -121,5 +122,5 @@ function listener(
     address: socketAddress(at.host === '' ? '0.0.0.0' : at.host, at.port),
     filter_chains: [{ filters: [filter] }],
   };
-  return encodedResource('lds', name, encode(MESSAGE_NAME.lds, message), { dependents });
+  return encodedResource('lds', name, encodeValid(MESSAGE_NAME.lds, message, name), { dependents });
 }

@@ -10,6 +10,7 @@ import type { RouteAction } from '../../proto/gen/types/envoy/config/route/v3/Ro
 import { composedResource } from '../resource.ts';
 import type { EncodedResource } from '../resource.ts';
 import { SetVersion } from '../set-version.ts';
+import { assertValid } from '../validate/index.ts';
 import { backwards } from '../wire/backward-writer.ts';
 import type { BackwardWriter } from '../wire/backward-writer.ts';
 import { bytesOf, fieldOf, pieceOf, rope } from '../wire/rope.ts';
@@ -94,11 +95,14 @@ interface RouteTemplate {
   readonly action: Buffer;
 }
 
+const ANYTHING: Route = { match: { prefix: '/' } };
+
 let template: RouteTemplate | undefined;
 
 function routeTemplate(): RouteTemplate {
+  if (!template) assertValid(ROUTE, { ...ANYTHING, route: { ...routeAction(), cluster: 'any' } }, 'template');
   template ??= {
-    match: encode<Route>(ROUTE, { match: { prefix: '/' } }),
+    match: encode(ROUTE, ANYTHING),
     action: encode(ACTION, routeAction()),
   };
   return template;

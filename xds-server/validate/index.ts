@@ -3,7 +3,7 @@
 // A message that breaks one is refused as a whole, with all its problems; whoever builds it keeps the last
 // good one.
 import { defineError } from '../../lib/errors.ts';
-import { messageType, typeUrl } from '../../proto/codec.ts';
+import { messageType } from '../../proto/codec.ts';
 import { checkMessage } from './messages.ts';
 
 export const RESOURCE_INVALID = defineError(
@@ -42,11 +42,10 @@ export function encodeValid<T extends object>(name: string, message: T, label: s
   return Buffer.from(type.encode(made).finish());
 }
 
-/** Like packAny(), of a message that stands where no rule reaches it later. */
-export function packValid<T extends object>(
-  name: string,
-  message: T,
-  label: string,
-): { type_url: string; value: Buffer } {
-  return { type_url: typeUrl(name), value: encodeValid(name, message, label) };
+/**
+ * Of a template: the message with its variable parts filled in somehow.
+ * Throws ISTHMUS_XDS_RESOURCE_INVALID when the message breaks a rule.
+ */
+export function assertValid<T extends object>(name: string, message: T, label: string): void {
+  encodeValid(name, message, label);
 }

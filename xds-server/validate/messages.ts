@@ -5,7 +5,7 @@ import type { Field, OneOf, Type } from 'protobufjs';
 import { messageType, typeUrl } from '../../proto/codec.ts';
 import type { Report } from './report.ts';
 import { SEMANTICS } from './semantics.ts';
-import { compileValue, secondsOf } from './values.ts';
+import { compileValue, secondsOf, textOf } from './values.ts';
 import type { Rules, ValueCheck } from './values.ts';
 
 type Message = Readonly<Record<string, unknown>>;
@@ -116,9 +116,9 @@ function compileRepeated(field: Field, { repeated = {}, ...others }: Rules): Mes
     (message, path, report) => {
       const list = (message[name] ?? []) as readonly unknown[];
       if (min !== undefined && list.length < Number(min))
-        report(at(path, name), `less than ${String(min)} items`);
+        report(at(path, name), `less than ${Number(min)} items`);
       if (max !== undefined && list.length > Number(max))
-        report(at(path, name), `more than ${String(max)} items`);
+        report(at(path, name), `more than ${Number(max)} items`);
       if (unique === true && new Set(list).size < list.length) report(at(path, name), 'has an item twice');
       if (inner.length === 0) return;
       list.forEach((value, index) => {
@@ -182,7 +182,7 @@ const TYPE_PREFIX = typeUrl('');
 
 /** What is packed is checked like the rest, if it is of a type that we know. */
 const checkAny: MessageCheck = (any, path, report) => {
-  const url = String(any['type_url'] ?? '');
+  const url = textOf(any['type_url']);
   const type = url.startsWith(TYPE_PREFIX) ? knownType(url.slice(TYPE_PREFIX.length)) : undefined;
   if (!type) return;
   const inside = `${path}<${type.name}>`;

@@ -2,7 +2,7 @@
 // one. By message name; the messages come as protobufjs has them, enums as numbers.
 import { isIP } from 'node:net';
 import type { Report } from './report.ts';
-import { secondsOf } from './values.ts';
+import { secondsOf, textOf } from './values.ts';
 
 type Message = Readonly<Record<string, unknown>>;
 type Semantic = (message: Message, path: string, report: Report) => void;
@@ -99,7 +99,7 @@ function endpointsOf(message: Message, path: string, report: Report): void {
     listOf(group, 'lb_endpoints').forEach((one, place) => {
       const where = at(path, `endpoints[${index}].lb_endpoints[${place}].endpoint.address.socket_address`);
       const socket = inner(inner(inner(one, 'endpoint'), 'address'), 'socket_address');
-      const address = String(socket?.['address'] ?? '');
+      const address = textOf(socket?.['address']);
       if (isIP(address) === 0 || address.includes('%'))
         report(`${where}.address`, `"${address}" is no IP address`);
       if (socket?.['named_port']) report(`${where}.named_port`, 'is for names that are resolved');

@@ -16,23 +16,28 @@ const always = (good: (value: unknown) => boolean, text: string): ValueCheck => 
 };
 
 const list = (rule: unknown): readonly unknown[] => (Array.isArray(rule) ? rule : [rule]);
-const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
+export const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
+/** In code points. */
+const lengthOf = (value: unknown): number => Array.from(textOf(value)).length;
 const bytesOf = (value: unknown): number =>
   value instanceof Uint8Array ? value.length : Buffer.byteLength(textOf(value));
+
+const isLong = (value: unknown): value is { toNumber(): number } =>
+  typeof value === 'object' && value !== null && 'toNumber' in value;
 
 /** Longs have a number in them, all but exact: bounds in the .proto files are far from 2^53. */
 function numberOf(value: unknown): number {
   if (typeof value === 'number') return value;
-  return typeof value === 'object' && value !== null ? Number(String(value)) : Number(value ?? 0);
+  return isLong(value) ? value.toNumber() : Number(value ?? 0);
 }
 
 const HEADER_NAME = /^:?[0-9a-zA-Z!#$%&'*+\-.^_|~`]+$/;
-const HEADER_VALUE = /^[^\0-\x08\x0a-\x1f\x7f]*$/;
+const HEADER_VALUE = /^[\t\P{Cc}\x80-\x9f]*$/u;
 const NOT_STRICT = /^[^\0\n\r]*$/;
 
 const STRING: Readonly<Record<string, Compile>> = {
-  min_len: (n) => always((v) => [...textOf(v)].length >= Number(n), `shorter than ${String(n)}`),
-  max_len: (n) => always((v) => [...textOf(v)].length <= Number(n), `longer than ${String(n)}`),
+  min_len: (n) => always((v) => lengthOf(v) >= Number(n), `shorter than ${String(n)}`),
+  max_len: (n) => always((v) => lengthOf(v) <= Number(n), `longer than ${String(n)}`),
   min_bytes: (n) => always((v) => bytesOf(v) >= Number(n), `shorter than ${String(n)} bytes`),
   max_bytes: (n) => always((v) => bytesOf(v) <= Number(n), `longer than ${String(n)} bytes`),
   pattern: (source) => {

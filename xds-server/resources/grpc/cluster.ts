@@ -1,10 +1,10 @@
 // A cluster for gRPC clients. Only what all of them take: one field too many (TLS by SDS, a policy that they do
 // not know) and they refuse it.
-import { encode } from '../../../proto/codec.ts';
 import type { Cluster } from '../../../proto/gen/types/envoy/config/cluster/v3/Cluster.ts';
 import { encodedResource } from '../../resource.ts';
 import type { EncodedResource } from '../../resource.ts';
 import { MESSAGE_NAME } from '../../types.ts';
+import { encodeValid } from '../../validate/index.ts';
 import { ADS_SOURCE, NO_LIMIT } from '../clusters.ts';
 
 export function buildGrpcCluster(name: string): EncodedResource {
@@ -16,5 +16,5 @@ export function buildGrpcCluster(name: string): EncodedResource {
     // Without it a gRPC client stops at 1,024 calls under way (gRFC A32).
     circuit_breakers: { thresholds: [{ max_requests: NO_LIMIT }] },
   };
-  return encodedResource('cds', name, encode(MESSAGE_NAME.cds, message), { dependents: [name] });
+  return encodedResource('cds', name, encodeValid(MESSAGE_NAME.cds, message, name), { dependents: [name] });
 }

@@ -1,10 +1,10 @@
 // The route configuration of a cluster for gRPC clients: everything goes to that cluster. It bears the
 // cluster's name, so that all names of a service share one.
-import { encode } from '../../../proto/codec.ts';
 import type { RouteConfiguration } from '../../../proto/gen/types/envoy/config/route/v3/RouteConfiguration.ts';
 import { encodedResource } from '../../resource.ts';
 import type { EncodedResource } from '../../resource.ts';
 import { MESSAGE_NAME } from '../../types.ts';
+import { encodeValid } from '../../validate/index.ts';
 
 export function buildGrpcRoutes(cluster: string): EncodedResource {
   const message: RouteConfiguration = {
@@ -19,5 +19,5 @@ export function buildGrpcRoutes(cluster: string): EncodedResource {
       },
     ],
   };
-  return encodedResource('rds', cluster, encode(MESSAGE_NAME.rds, message));
+  return encodedResource('rds', cluster, encodeValid(MESSAGE_NAME.rds, message, cluster));
 }
