@@ -8,6 +8,8 @@ import { serviceName } from '../model/names.ts';
 import type { LoadReports } from '../model/load.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { heldPage, identityPage } from './debug-held.ts';
+import type { Around } from './debug-held.ts';
 import {
   ADMIN_BODY,
   ADMIN_HOST,
@@ -137,6 +139,8 @@ function apiRoutes(app: Hono, deps: AdminDeps): void {
 
 function debugRoutes(app: Hono, deps: AdminDeps): void {
   app.get('/debug/syncz', (c) => proxiesOf(c, deps));
+  app.get('/debug/heldz', (c) => c.json(heldPage(asked(c, deps))));
+  app.get('/debug/identityz', (c) => c.json(identityPage(asked(c, deps))));
   app.get('/debug/config_dump', (c) => {
     const node = c.req.query('node');
     if (node !== undefined && !deps.proxies().some((proxy) => proxy.node === node)) {
@@ -145,6 +149,13 @@ function debugRoutes(app: Hono, deps: AdminDeps): void {
     const text = JSON.stringify(deps.configDump(node) ?? null, undefined, 2);
     return c.body(text, 200, { 'content-type': 'application/json' });
   });
+}
+
+function asked(c: Context, deps: AdminDeps): Around {
+  const snapshot = deps.snapshot();
+  const name = c.req.query('service');
+  const service = name === undefined ? undefined : (findService(snapshot, name)?.service ?? name);
+  return { snapshot, notes: deps.explain.notes, source: c.req.query('source'), service };
 }
 
 function endpointsOf(c: Context, deps: AdminDeps, name: string) {

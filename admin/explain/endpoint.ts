@@ -4,6 +4,7 @@ import { witnessesIn } from '../../model/merge/ports.ts';
 import type { WitnessesOf } from '../../model/merge/ports.ts';
 import type { MergedEndpoint, WithheldEndpoint } from '../../model/merge/types.ts';
 import type { Witness } from '../../model/merge/witnesses.ts';
+import type { EndpointNotes } from '../../model/notes.ts';
 import type { ServiceShards } from '../../model/snapshot.ts';
 import type { AddressExplanationJson, EndpointExplanationJson, FactJson, WitnessJson } from '../types.ts';
 import { endpointsShown } from '../views.ts';
@@ -22,7 +23,7 @@ export function explainAddress(
   const shown = slice ? endpointsShown(slice, context.snapshot.sources, context.now) : [];
   const found = shown.filter(({ endpoint }) => fits(endpointKey(endpoint)));
   const endpoints = slice ? explainEndpoints(slice, found, context) : [];
-  const absent = endpoints.length > 0 ? [] : absences(service, address, fits, context);
+  const absent = endpoints.length > 0 ? [] : absences(slice, service, address, fits, context);
   if (endpoints.length + absent.length === 0) return undefined;
   return { service, address, endpoints, absent };
 }
@@ -123,6 +124,7 @@ function witnessJson(
 
 /** What is known of an address that the service does not have. */
 function absences(
+  slice: ServiceShards | undefined,
   service: string,
   address: string,
   fits: (key: string) => boolean,
@@ -134,14 +136,28 @@ function absences(
     .map(({ source, by }) =>
       fact('left-out', { by: source, why: `${source} lists it, and its config leaves it out: ${by}` }),
     );
-  const gone = [...snapshot.sources.keys()].flatMap((source) => {
-    const noted = notes(source, service, address);
-    if (noted?.leftAt !== undefined) {
-      const why = `${source} is dark and listed it last; its hold ended, or pings refuted it`;
-      return [fact('gone', { since: noted.leftAt, by: source, why })];
-    }
-    if (noted?.goneAt === undefined) return [];
-    return [fact('gone', { since: noted.goneAt, by: source, why: `${source} no longer lists it` })];
-  });
+  const keys = [address, ...networksOf(slice).map((network) => `${network}/${address}`)];
+  const gone = [...snapshot.sources.keys()].flatMap((source) =>
+    keys.flatMap((key) => goneOf(source, notes(source, service, key))),
+  );
   return [...out, ...gone];
+}
+
+const networksOf = (slice: ServiceShards | undefined): readonly string[] => [
+  ...new Set(
+    [...(slice?.shards.values() ?? [])].flatMap(({ group }) =>
+      group.endpoints.flatMap(({ network }) => (network === '' ? [] : [network])),
+    ),
+  ),
+];
+
+function goneOf(source: string, noted: EndpointNotes | undefined): readonly FactJson[] {
+  if (noted?.leftAt !== undefined) {
+    const { failed = 0 } = noted.ping ?? {};
+    const end = failed > 0 ? `${failed} pings in a row failed` : 'its hold is over';
+    const why = `${source} is dark and listed it last; ${end}`;
+    return [fact('gone', { since: noted.leftAt, by: source, why })];
+  }
+  if (noted?.goneAt === undefined) return [];
+  return [fact('gone', { since: noted.goneAt, by: source, why: `${source} no longer lists it` })];
 }

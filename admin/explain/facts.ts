@@ -149,11 +149,13 @@ function weightFacts({ endpoint, override, notes }: Known): readonly FactJson[] 
   return facts;
 }
 
-function ofConflict({ endpoint }: Known): readonly FactJson[] {
-  const { conflicts, health } = endpoint.verdict;
+function ofConflict({ endpoint, witnesses }: Known): readonly FactJson[] {
+  const { conflicts, health, quarantined } = endpoint.verdict;
   if (conflicts.length === 0) return [];
-  const then =
+  const isDecided = quarantined !== undefined || witnesses.some(({ mark }) => mark.proven);
+  const undecided =
     health.reason === 'conflict' ? 'nothing new until a ping has proven who answers' : 'both are served';
+  const then = isDecided ? 'a ping has decided' : undecided;
   const by = conflicts.join(', ');
   return [fact('conflict', { by, why: `${by} has the same address; ${then}` })];
 }

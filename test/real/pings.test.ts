@@ -1,6 +1,7 @@
 // Pings by service name while a true Consul lives and dies: an address that two services claim goes to the one that
 // answers there; of what a dead Consul listed the dead leave, the living stay, the impostor gets no traffic. Seen
 // through a true Envoy and the bundled proxy. The applications answer pings as sidecars do.
+import { fetch } from 'undici';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describePeers } from '../support/describe-peer.ts';
 import type { StartPeer } from '../support/describe-peer.ts';
@@ -72,6 +73,8 @@ function scenario(start: StartPeer): void {
     await tells('orders', 'one', /is out/, /^quarantined .* a ping was answered as carts\.default/m);
     await tells('carts', 'one', /is in/, /^proven /m);
     await world.answering('orders', but('one'));
+    const page = await (await fetch(`${world.adminUrl}/debug/identityz?service=orders`)).json();
+    expect(page).toMatchObject({ items: [{ state: 'quarantined', answeredAs: CARTS, claimedBy: [CARTS] }] });
     app('one').be(ORDERS);
     await tells('orders', 'one', /is in/);
     await hand.set('carts', []);
@@ -87,12 +90,16 @@ function scenario(start: StartPeer): void {
     await world.allAre('stale', ['consul']);
     world.clock.run(1);
     for (const name of SIX) await tells('orders', name, /^dark .* in (29|30)m/m, /^proven /m);
+    const page = await (await fetch(`${world.adminUrl}/debug/heldz?service=orders`)).json();
+    expect(page).toMatchObject({
+      items: SIX.map(() => ({ service: ORDERS, cause: 'dark', ping: { named: true, failed: 0 } })),
+    });
     await world.answering('orders', SIX);
   });
 
   step('one of its instances dies: it leaves, the others stay', async () => {
     await app('two').stop();
-    await tells('orders', 'two', /is out/, /^gone .* pings refuted it/m);
+    await tells('orders', 'two', /is out/, /^gone .* 3 pings in a row failed/m);
     await world.answering('orders', but('two'));
     expect(await world.source('consul')).toMatchObject({ endpoints: 5, doubted: 0, held: 5 });
     expect(await world.isthmus('history', 'orders')).toContain('pings refuted it, gone: 127.0.0.1:');
