@@ -2,10 +2,58 @@
 // keepers note; decides nothing. Pure.
 import { endpointKey } from '../model/endpoint.ts';
 import type { EndpointNotes } from '../model/notes.ts';
-import type { EndpointMark, Shard } from '../model/shard.ts';
+import type { ServiceRules } from '../model/rules.ts';
+import type { DoubtCause, EndpointMark, Shard } from '../model/shard.ts';
 import type { FederationSnapshot, ServiceShards, SourceState } from '../model/snapshot.ts';
 import { time } from './explain/facts.ts';
-import type { HeldJson, IdentityJson, Page, PingJson } from './types.ts';
+import type { Items } from './types.ts';
+
+/** A debug page: cut off where it would be too long to be read. */
+interface Page<T> extends Items<T> {
+  readonly truncated: boolean;
+}
+
+/** What pings by this replica said; null where it does not ping. */
+interface PingJson {
+  /** null: never, or not since its source went dark. */
+  readonly lastAnswer: string | null;
+  /** It was in the service's own name. */
+  readonly named: boolean;
+  /** Failures since then. */
+  readonly failed: number;
+}
+
+/** One endpoint that its source does not vouch for now. */
+interface HeldJson {
+  readonly source: string;
+  readonly service: string;
+  /** endpointKey(). */
+  readonly address: string;
+  readonly cause: DoubtCause | 'dark';
+  readonly since: string | null;
+  /** While its source is dark. */
+  readonly trustedUntil: string | null;
+  /** When it leaves if nothing else happens; null: not known here, not yet, or never. */
+  readonly leavesAt: string | null;
+  readonly expired: boolean;
+  readonly quarantined: boolean;
+  readonly ping: PingJson | null;
+}
+
+/** One address of a service of which it is in question, or was, whose it is. */
+interface IdentityJson {
+  readonly source: string;
+  readonly service: string;
+  /** endpointKey(). */
+  readonly address: string;
+  readonly state: 'quarantined' | 'proven' | 'unproven';
+  readonly since: string | null;
+  readonly answeredAs: string | null;
+  /** Other services that claim it. */
+  readonly claimedBy: readonly string[];
+  readonly identity: ServiceRules['identity'];
+  readonly ping: PingJson | null;
+}
 
 export interface Around {
   readonly snapshot: FederationSnapshot;

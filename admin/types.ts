@@ -118,53 +118,6 @@ export interface FactJson {
   readonly why: string;
 }
 
-/** A debug page: cut off where it would be too long to be read. */
-export interface Page<T> extends Items<T> {
-  readonly truncated: boolean;
-}
-
-/** What pings by this replica said; null where it does not ping. */
-export interface PingJson {
-  /** null: never, or not since its source went dark. */
-  readonly lastAnswer: string | null;
-  /** It was in the service's own name. */
-  readonly named: boolean;
-  /** Failures since then. */
-  readonly failed: number;
-}
-
-/** One endpoint that its source does not vouch for now. */
-export interface HeldJson {
-  readonly source: string;
-  readonly service: string;
-  /** endpointKey(). */
-  readonly address: string;
-  readonly cause: DoubtCause | 'dark';
-  readonly since: string | null;
-  /** While its source is dark. */
-  readonly trustedUntil: string | null;
-  /** When it leaves if nothing else happens; null: not known here, not yet, or never. */
-  readonly leavesAt: string | null;
-  readonly expired: boolean;
-  readonly quarantined: boolean;
-  readonly ping: PingJson | null;
-}
-
-/** One address of a service of which it is in question, or was, whose it is. */
-export interface IdentityJson {
-  readonly source: string;
-  readonly service: string;
-  /** endpointKey(). */
-  readonly address: string;
-  readonly state: 'quarantined' | 'proven' | 'unproven';
-  readonly since: string | null;
-  readonly answeredAs: string | null;
-  /** Other services that claim it. */
-  readonly claimedBy: readonly string[];
-  readonly identity: ServiceRules['identity'];
-  readonly ping: PingJson | null;
-}
-
 /** What one source says of an endpoint. */
 export interface WitnessJson {
   readonly source: string;
