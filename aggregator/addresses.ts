@@ -61,10 +61,24 @@ export class AddressIndex {
     const [was, is] = [keysOf(before), keysOf(after)];
     const touched = new Set<string>();
     const claim = { source, service };
-    for (const key of was)
-      if (!is.has(key)) this.#write(key, without(this.#at(key), claim), service, touched);
-    for (const key of is) if (!was.has(key)) this.#write(key, [...this.#at(key), claim], service, touched);
+    for (const key of was) if (!is.has(key)) this.#remove(key, claim, touched);
+    for (const key of is) if (!was.has(key)) this.#add(key, claim, touched);
     return touched;
+  }
+
+  #add(key: string, claim: Claim, touched: Set<string>): void {
+    if (this.#claims.has(key)) this.#write(key, [...this.#at(key), claim], claim.service, touched);
+    // Nearly all addresses have one claim: nobody else is concerned.
+    else this.#claims.set(key, claim);
+  }
+
+  #remove(key: string, claim: Claim, touched: Set<string>): void {
+    const found = this.#claims.get(key);
+    if (found !== undefined && isList(found)) {
+      this.#write(key, without(found, claim), claim.service, touched);
+    } else if (found?.source === claim.source && found.service === claim.service) {
+      this.#claims.delete(key);
+    }
   }
 
   #at(key: string): readonly Claim[] {
@@ -129,8 +143,10 @@ export class AddressIndex {
   }
 }
 
+const NO_KEYS: ReadonlySet<string> = new Set();
+
 const keysOf = (group: EndpointGroup | undefined): ReadonlySet<string> =>
-  new Set(group?.endpoints.map(endpointKey));
+  group ? new Set(group.endpoints.map(endpointKey)) : NO_KEYS;
 
 const isList = (found: Claim | readonly Claim[]): found is readonly Claim[] => Array.isArray(found);
 

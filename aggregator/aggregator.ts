@@ -13,6 +13,7 @@ import { steadyTime } from '../lib/clock.ts';
 import type { Clock } from '../lib/clock.ts';
 import { coalesce } from '../lib/coalesce.ts';
 import { toError } from '../lib/errors.ts';
+import { takeTurns } from '../lib/turns.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { conflictAlarm } from './alarms.ts';
@@ -45,8 +46,8 @@ export interface AggregatorOptions {
   readonly maxMs?: number;
 }
 
-/** Endpoints in one snapshot that are new or others: some 10 ms of work, here and for those who follow. */
-const AT_ONCE = 5_000;
+/** Endpoints in one snapshot that are new or others: some milliseconds of work, here and for those who follow. */
+const AT_ONCE = 2_500;
 
 export interface LastKnown {
   readonly source: string;
@@ -60,8 +61,11 @@ export interface Aggregator {
   readonly current: FederationSnapshot;
   /** Follows a source until `signal` aborts; its shards stay, also when the source ends or fails. */
   attach(discoverer: Discoverer, signal: AbortSignal): Promise<void>;
-  /** What a source was known to say when the last process ended; before the source is attached. */
-  restore(known: LastKnown): void;
+  /**
+   * What a source was known to say when the last process ended; before the source is attached. Taken in turns;
+   * rejects with the signal's reason.
+   */
+  restore(known: LastKnown, signal: AbortSignal): Promise<void>;
   /** What a ping of an endpoint said; `key` is its endpointKey(). */
   prove(source: string, service: string, key: string, verdict: Verdict, by: Pinger): void;
   /**
@@ -85,8 +89,10 @@ export interface Aggregator {
   note(service: string, note: string, cause: Cause, override?: OverrideChange): void;
   /** Called after each new snapshot, once per flush. The returned function ends it. */
   subscribe(listener: (snapshot: FederationSnapshot) => void): () => void;
-  /** Publishes what is pending at once. */
+  /** Publishes what is pending at once, all of it, however long that takes. */
   flush(): void;
+  /** The same in turns: resolves when all is published. Rejects with the signal's reason. */
+  settled(signal: AbortSignal): Promise<void>;
   close(): void;
 }
 
@@ -99,7 +105,7 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
     knowsOwners: options.knowsOwners ?? (() => false),
     onConflicts: conflictAlarm(log, metrics),
     onShard(source, service, before, after) {
-      chronicle.shard(source, service, before, after);
+      if (options.journal) chronicle.shard(source, service, before, after);
       shardListeners.tell(source, service);
     },
   });
@@ -125,7 +131,7 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
     cancelMore?.();
     cancelMore = undefined;
     const isMore = keepers.settle(most);
-    chronicle.settled();
+    chronicle.settled((source) => keepers.isBehind(source));
     for (const state of sources.values()) {
       const counted = { ...state, ...store.counts(state.name), doubted: keepers.doubted(state.name) };
       sources.set(state.name, counted);
@@ -136,10 +142,11 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
     for (const listener of listeners) tell(listener, current, log);
     cancelMore = isMore && !closed ? clock.after(0, () => publish(AT_ONCE)) : undefined;
   };
-  /** A source is live again, or for the first time, when all of its list is here, and not before. */
+  /** A source is known, or live again, when all of its list or last known good is here, and not before. */
   const shown = (state: SourceState): SourceState => {
     const before = current.sources.get(state.name);
-    if (state.state !== 'live' || before?.state === 'live' || !keepers.isBehind(state.name)) return state;
+    const wasThere = before?.state === 'live' || (before?.state === 'stale' && state.state !== 'live');
+    if (state.state === 'syncing' || wasThere || !keepers.isBehind(state.name)) return state;
     const { state: was, cause, staleSince, lastSuccess } = before ?? initialState(state.name, state.kind);
     return { ...state, state: was, cause, staleSince, lastSuccess };
   };
@@ -168,10 +175,13 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
       const { source: name, kind } = discoverer;
       const before = sources.get(name) ?? initialState(name, kind);
       setSource(keepers.resume(name) ? takenOverState(before, now()) : before);
+      const turns = takeTurns(signal);
       try {
         for await (const update of discoverer.discover(signal)) {
           if (signal.aborted) break;
           await hear(name, kind, update, signal);
+          // Words that piled up are there at once, one after the other.
+          if (turns.due) await turns.next();
         }
         if (signal.aborted) return;
         throw new Error('the watch ended by itself');
@@ -182,9 +192,9 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
         await hear(name, kind, { type: 'stale', cause: toError(thrown) }, signal);
       }
     },
-    restore({ source, kind, writtenAt, shards }) {
+    async restore({ source, kind, writtenAt, shards }, signal) {
       const at = Math.min(writtenAt, now());
-      keepers.restore(source, shards, at);
+      await keepers.restore(source, shards, at, signal);
       setSource(restoredState(source, kind, at));
     },
     prove(source, service, key, verdict, by) {
@@ -231,6 +241,14 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
     flush() {
       pending.flush();
       if (cancelMore) publish(Infinity);
+    },
+    async settled(signal) {
+      const turns = takeTurns(signal);
+      pending.flush();
+      while (cancelMore) {
+        await turns.next();
+        publish(AT_ONCE);
+      }
     },
     close() {
       closed = true;

@@ -98,9 +98,30 @@ export class Keepers {
     })();
   }
 
-  restore(source: string, shards: Iterable<Shard>, writtenAt: number): void {
+  /** In turns: nothing is judged before the end. Rejects with the signal's reason. */
+  async restore(
+    source: string,
+    shards: Iterable<Shard>,
+    writtenAt: number,
+    signal: AbortSignal,
+  ): Promise<void> {
     const kept = this.#of(source);
-    kept.keeper.restore(shards, writtenAt);
+    const turns = takeTurns(signal);
+    kept.taking = true;
+    try {
+      for (const shard of shards) {
+        kept.keeper.restore([shard], writtenAt);
+        if (turns.due) await turns.next();
+      }
+    } finally {
+      this.#restored(source, kept, writtenAt);
+    }
+  }
+
+  #restored(source: string, kept: Kept, writtenAt: number): void {
+    kept.keeper.restore([], writtenAt);
+    kept.taking = false;
+    kept.behind = kept.keeper.hasNews;
     kept.cause = { kind: 'restart', detail: 'last known good' };
     this.#options.store.setDark(source, writtenAt);
   }
@@ -119,7 +140,10 @@ export class Keepers {
     const { store, now } = this.#options;
     const shards = store.of(source);
     if (this.#bySource.has(source) || shards.size === 0) return false;
-    this.restore(source, [...shards.values()], now());
+    const kept = this.#of(source);
+    const at = now();
+    kept.keeper.restore(shards.values(), at);
+    this.#restored(source, kept, at);
     return true;
   }
 

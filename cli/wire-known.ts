@@ -24,6 +24,7 @@ export async function restoreLastKnownGood(
   aggregator: Aggregator,
   { clock, log }: KnownDeps,
   isTemplate: (source: SourceConfig) => boolean,
+  signal: AbortSignal,
 ): Promise<ReadonlyMap<SourceConfig, readonly string[]>> {
   const restored = new Map<SourceConfig, string[]>();
   if (config.dataDir === '') return restored;
@@ -36,7 +37,7 @@ export async function restoreLastKnownGood(
       const options = { folder, clock, log, maxAgeMs: config.lastKnownGood.maxAge };
       const known = await loadLastKnownGood(name, source.kind, options);
       if (!known) continue;
-      aggregator.restore(known);
+      await aggregator.restore(known, signal);
       restored.set(source, [...(restored.get(source) ?? []), name]);
       const seconds = Math.max(0, Math.round((clock.now() - known.writtenAt) / 1_000));
       log.info(

@@ -108,14 +108,21 @@ export async function startControlPlane(
     // 3. What was known when the last process ended, held until its sources answer; what operators had set.
     const { overrides, mayWrite } = await openOverrides(config, aggregator, sourceDeps);
     closers.push(() => overrides.close());
-    const restored = await restoreLastKnownGood(config, aggregator, sourceDeps, isTemplate);
+    const restored = await restoreLastKnownGood(
+      config,
+      aggregator,
+      sourceDeps,
+      isTemplate,
+      controller.signal,
+    );
     for (const [{ name, required }, names] of restored) {
       expected.set(
         name,
         names.map((each) => ({ name: each, required })),
       );
     }
-    aggregator.flush();
+    await aggregator.settled(controller.signal);
+    await xds.settled();
 
     // 4. Addresses: xDS, then the API that tells how xDS is doing.
     const { port: xdsPort } = await xds.listen(config.xds.plaintext);

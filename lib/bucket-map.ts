@@ -2,7 +2,7 @@
 // and shares the rest, and two versions are compared by skipping the buckets they share. Copying a plain Map
 // of 50,000 entries for one change takes 16 ms; this takes microseconds. Never changes what it handed out.
 
-const BUCKETS = 1024;
+const BUCKETS = 4096;
 const NO_ENTRIES: ReadonlyMap<string, never> = new Map<string, never>();
 
 export class BucketMap<V> implements ReadonlyMap<string, V> {

@@ -13,7 +13,8 @@ export class Chronicle {
   readonly #states = new Map<string, string>();
   /** Sources whose shards were written before. */
   readonly #known = new Set<string>();
-  #first: { readonly source: string; services: number; endpoints: number } | undefined;
+  /** Of sources whose first list is being written. */
+  readonly #first = new Map<string, { services: number; endpoints: number }>();
 
   /** @param append takes the lines and returns at once. */
   constructor(now: () => number, append: (changes: readonly Change[]) => void) {
@@ -32,14 +33,15 @@ export class Chronicle {
     this.#append(changesBetween(before, after, { at: this.#now(), source, service, cause }));
   }
 
-  /** All changes of one batch were told. */
-  settled(): void {
-    const first = this.#first;
-    if (!first) return;
-    this.#first = undefined;
-    this.#known.add(first.source);
-    const note = `first heard: ${first.services} services, ${first.endpoints} endpoints`;
-    this.#note(first.source, '', note, this.#causes.get(first.source));
+  /** All changes of one batch were told. @param isBehind true: more of the source's list is to come. */
+  settled(isBehind: (source: string) => boolean): void {
+    for (const [source, { services, endpoints }] of this.#first) {
+      if (isBehind(source)) continue;
+      this.#first.delete(source);
+      this.#known.add(source);
+      const note = `first heard: ${services} services, ${endpoints} endpoints`;
+      this.#note(source, '', note, this.#causes.get(source));
+    }
   }
 
   /** A source went dark or came back. */
@@ -61,11 +63,11 @@ export class Chronicle {
   }
 
   #count(source: string, after: Shard | undefined): void {
-    if (this.#first && this.#first.source !== source) this.settled();
-    this.#first ??= { source, services: 0, endpoints: 0 };
+    const first = this.#first.get(source) ?? { services: 0, endpoints: 0 };
+    this.#first.set(source, first);
     if (!after) return;
-    this.#first.services += 1;
-    this.#first.endpoints += after.group.endpoints.length;
+    first.services += 1;
+    first.endpoints += after.group.endpoints.length;
   }
 
   #note(source: string, service: string, note: string, cause?: Cause): void {

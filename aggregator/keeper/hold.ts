@@ -81,6 +81,11 @@ function confirm(entry: Entry, facts: Facts): Held {
 /** A dark source's endpoints are trusted until their hold is over, and leave while there are others. */
 function outlive(entry: Entry, facts: Facts, darkSince: number): Held {
   const { now, settings } = facts;
+  const holdEnd = darkSince + settings.holdForMs;
+  // Nothing is known of single endpoints: all of them are trusted for as long.
+  if (now < holdEnd && !entry.kept?.size && !entry.ledger?.size) {
+    return entry.keys > 0 ? { ...NOTHING, wakeAt: holdEnd } : NOTHING;
+  }
   const over = new Map<string, number>();
   const leaving = new Map<string, number>();
   let wakeAt: number | undefined;

@@ -8,6 +8,13 @@ import { NO_PROOF } from './proof.ts';
 
 export function restored(shard: Shard): Entry {
   const entry = newEntry(shard.group.service);
+  if (shard.marks.size === 0) {
+    entry.group = shard.group;
+    entry.since = shard.since;
+    entry.frame = shard.group;
+    entry.keys = new Set(shard.group.endpoints.map(endpointKey)).size;
+    return entry;
+  }
   const doubtOf = (key: string) => {
     const doubted = shard.marks.get(key)?.doubted;
     return doubted?.cause === 'removed-at-once' ? doubted.since : undefined;

@@ -305,7 +305,10 @@ async function xds() {
   const before = await heapUsed();
   const plain = (await single(control), await single(control));
   const server = createXdsServer({ log, clock: systemClock, metrics });
-  const first = await cost(async () => server.update(control.aggregator.current));
+  const first = await cost(async () => {
+    server.update(control.aggregator.current);
+    await server.settled();
+  });
   server.setReady(true);
   const heap = await heapUsed();
   control.aggregator.subscribe((snapshot) => server.update(snapshot));
@@ -351,9 +354,9 @@ async function restart() {
       const options = { folder: values.folder, clock: systemClock, log, maxAgeMs: 1e9 };
       const known = await loadLastKnownGood(source, 'file', options);
       if (!known) throw new Error(`no last known good of ${source}`);
-      await control.aggregator.restore(known);
+      await control.aggregator.restore(known, over.signal);
     }
-    control.aggregator.flush();
+    await control.aggregator.settled(over.signal);
   });
   const { size } = control.aggregator.current.services;
   if (size !== SERVICES) throw new Error(`${size} services, not ${SERVICES}`);

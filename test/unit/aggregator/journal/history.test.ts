@@ -55,7 +55,7 @@ function written(steps: readonly (readonly [number, Shard | undefined])[]): Chan
     now = at;
     chronicle.because('consul', { kind: 'source', detail: before ? 'group' : 'sync' });
     chronicle.shard('consul', SERVICE, before, after);
-    chronicle.settled();
+    chronicle.settled(() => false);
     before = after;
   }
   return lines;
