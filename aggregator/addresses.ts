@@ -2,7 +2,7 @@
 // An index over all shards, written as they change: one change costs what it touches. Decides nothing: what
 // follows from a conflict is in the service's rules.
 import { endpointKey } from '../model/endpoint.ts';
-import type { EndpointGroup } from '../model/endpoint.ts';
+import type { Endpoint, EndpointGroup } from '../model/endpoint.ts';
 
 interface Claim {
   readonly source: string;
@@ -57,7 +57,7 @@ export class AddressIndex {
     before: EndpointGroup | undefined,
     after: EndpointGroup | undefined,
   ): ReadonlySet<string> {
-    if (before?.endpoints === after?.endpoints) return NOTHING;
+    if (before && after && sameAddresses(before.endpoints, after.endpoints)) return NOTHING;
     const [was, is] = [keysOf(before), keysOf(after)];
     const touched = new Set<string>();
     const claim = { source, service };
@@ -147,6 +147,15 @@ const NO_KEYS: ReadonlySet<string> = new Set();
 
 const keysOf = (group: EndpointGroup | undefined): ReadonlySet<string> =>
   group ? new Set(group.endpoints.map(endpointKey)) : NO_KEYS;
+
+/** In the same order: most changes are of something else. */
+function sameAddresses(a: readonly Endpoint[], b: readonly Endpoint[]): boolean {
+  if (a === b) return true;
+  return a.length === b.length && a.every((endpoint, index) => isAt(endpoint, b[index]));
+}
+
+const isAt = ({ address, port, network }: Endpoint, other: Endpoint | undefined): boolean =>
+  address === other?.address && port === other.port && network === other.network;
 
 const isList = (found: Claim | readonly Claim[]): found is readonly Claim[] => Array.isArray(found);
 

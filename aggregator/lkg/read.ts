@@ -56,22 +56,22 @@ async function readLines(file: string, handle: FileHandle, options: ReadOptions)
   const hash = createHash('sha256');
   const shards: Shard[] = [];
   let header: Header | undefined;
-  let last: string | undefined;
+  let last: Buffer = NOTHING;
   try {
-    for await (const line of linesOf(handle)) {
-      // The last line is the footer, and which one is the last shows at the end.
-      if (last !== undefined) {
-        hash.update(`${last}\n`);
-        if (header) shards.push(shardFrom(last));
-        else header = headerOf(file, last, source, kind);
+    for await (const part of partsOf(handle)) {
+      last = part.last;
+      hash.update(part.lines);
+      for (const line of linesOf(part.lines)) {
+        if (header) shards.push(shardFrom(line));
+        else header = headerOf(file, line, source, kind);
       }
-      last = line;
     }
   } catch (thrown) {
     throw thrown instanceof IsthmusError ? thrown : LKG_BAD.from(thrown, file, TORN);
   }
-  const footer = readFooter(last ?? '');
-  header ??= headerOf(file, last ?? '', source, kind);
+  // A line without its end is one that was not finished, and no good as a footer.
+  const footer = last.at(-1) === NEWLINE ? readFooter(last.toString()) : undefined;
+  header ??= headerOf(file, last.toString(), source, kind);
   if (!footer || footer.shards !== shards.length || footer.sha256 !== hash.digest('hex'))
     throw LKG_BAD(file, TORN);
   const writtenAt = Math.max(header.writtenAt, Math.floor(mtimeMs));
@@ -87,19 +87,39 @@ function headerOf(file: string, line: string, source: string, kind: string): Hea
   return header;
 }
 
-/** A line without its end is one that was not finished; it is no good as a footer either. */
-async function* linesOf(handle: FileHandle): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  const buffer = Buffer.alloc(CHUNK_BYTES);
-  let rest = '';
+const NEWLINE = 0x0a;
+const NOTHING = Buffer.alloc(0);
+
+interface Part {
+  /** Whole lines, none of which is the last of the file. */
+  readonly lines: Buffer;
+  /** All that was read after them: at the end of the file, its last line. */
+  readonly last: Buffer;
+}
+
+/** The footer is the last line, and which one that is shows at the end only. */
+async function* partsOf(handle: FileHandle): AsyncGenerator<Part> {
+  const chunk = Buffer.alloc(CHUNK_BYTES);
+  let last: Buffer = NOTHING;
   for (;;) {
-    const { bytesRead } = await handle.read(buffer, 0, CHUNK_BYTES);
-    const text = decoder.decode(buffer.subarray(0, bytesRead), { stream: bytesRead > 0 });
-    const lines = (rest + text).split('\n');
-    rest = lines.pop() ?? '';
-    yield* lines;
-    if (bytesRead === 0) break;
+    const { bytesRead } = await handle.read(chunk, 0, CHUNK_BYTES);
+    if (bytesRead === 0) return;
+    const all = Buffer.concat([last, chunk.subarray(0, bytesRead)]);
+    const end = lastLineAt(all);
+    last = all.subarray(end);
+    yield { lines: all.subarray(0, end), last };
     await nextTurn();
   }
-  if (rest !== '') yield `${rest} (not finished)`;
+}
+
+/** Where the last line begins, whether it is finished or not. */
+function lastLineAt(bytes: Buffer): number {
+  const before = bytes.at(-1) === NEWLINE ? bytes.length - 2 : bytes.length - 1;
+  return before < 0 ? 0 : bytes.lastIndexOf(NEWLINE, before) + 1;
+}
+
+function linesOf(lines: Buffer): string[] {
+  const all = lines.toString().split('\n');
+  all.pop();
+  return all;
 }

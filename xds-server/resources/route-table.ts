@@ -6,7 +6,7 @@ import type { EncodedResource } from '../resource.ts';
 import { SetVersion } from '../set-version.ts';
 import type { ClusterAuthorities } from './authorities.ts';
 import { buildOutboundRoutes, buildRouteFragment } from './routes.ts';
-import type { RouteFragment } from './routes.ts';
+import type { RouteFragment, RouteSizes } from './routes.ts';
 
 interface Part extends RouteFragment {
   /** The service. */
@@ -17,24 +17,35 @@ interface Part extends RouteFragment {
 export class RouteTable {
   readonly #parts = new SortedChunks<Part>();
   readonly #version = new SetVersion();
+  #sizes: RouteSizes = { hosts: 0, entries: 0 };
 
   /** What leads to the clusters of a service, by cluster; nothing: it is gone. False when that is as it was. */
   set(service: string, clusters: readonly ClusterAuthorities[]): boolean {
-    const before = clusters.length === 0 ? this.#parts.delete(service) : undefined;
-    if (clusters.length === 0) {
-      if (before) this.#version.remove(before);
-      return before !== undefined;
+    const part = clusters.length === 0 ? undefined : partOf(service, clusters);
+    const before = part ? this.#parts.set(part) : this.#parts.delete(service);
+    if (before) {
+      this.#version.remove(before);
+      this.#sizes = sum(this.#sizes, before, -1);
     }
-    const fragment = buildRouteFragment(clusters);
-    const part: Part = { key: service, version: contentHash(fragment.bytes), ...fragment };
-    const old = this.#parts.set(part);
-    if (old) this.#version.remove(old);
-    this.#version.add(part);
-    return old?.version !== part.version;
+    if (part) {
+      this.#version.add(part);
+      this.#sizes = sum(this.#sizes, part, 1);
+    }
+    return before?.version !== part?.version;
   }
 
   /** As the table is now; what is set later does not touch it. */
   resource(): EncodedResource {
-    return buildOutboundRoutes(this.#parts.chunks(), this.#version);
+    return buildOutboundRoutes(this.#parts.chunks(), this.#sizes, this.#version);
   }
 }
+
+function partOf(service: string, clusters: readonly ClusterAuthorities[]): Part {
+  const fragment = buildRouteFragment(clusters);
+  return { key: service, version: contentHash(fragment.bytes), ...fragment };
+}
+
+const sum = (sizes: RouteSizes, { bytes, entriesAt }: RouteFragment, times: number): RouteSizes => ({
+  hosts: sizes.hosts + times * entriesAt,
+  entries: sizes.entries + times * (bytes.length - entriesAt),
+});

@@ -108,18 +108,33 @@ function routeTemplate(): RouteTemplate {
   return template;
 }
 
+/** Bytes of all parts together, before and after `entriesAt`. */
+export interface RouteSizes {
+  readonly hosts: number;
+  readonly entries: number;
+}
+
 /**
  * @param parts in the order of the services' names, so that equal content gives equal bytes.
  * @param version of all parts.
  */
-export function buildOutboundRoutes(parts: Chunks<RouteFragment>, version: SetVersion): EncodedResource {
-  return composedResource('rds', OUTBOUND_ROUTES, version.with(frameVersion()), assemble(parts));
+export function buildOutboundRoutes(
+  parts: Chunks<RouteFragment>,
+  sizes: RouteSizes,
+  version: SetVersion,
+): EncodedResource {
+  const content = assemble(parts, sizes);
+  return composedResource('rds', OUTBOUND_ROUTES, version.with(frameVersion()), content);
 }
 
 /** RouteConfiguration: name 1, virtual_hosts 2; the last one is `*`, where there is a header to look for. */
-function assemble(parts: Chunks<RouteFragment>): Piece {
-  const hosts = partsOf(parts, 'hosts');
-  const map = partsOf(parts, 'entries');
+function assemble(parts: Chunks<RouteFragment>, sizes: RouteSizes): Piece {
+  const hosts = copied(parts, sizes.hosts, ({ bytes, entriesAt }, into, at) =>
+    bytes.copy(into, at, 0, entriesAt),
+  );
+  const map = copied(parts, sizes.entries, ({ bytes, entriesAt }, into, at) =>
+    bytes.copy(into, at, entriesAt),
+  );
   const name = pieceOf(textField(1, OUTBOUND_ROUTES));
   if (map.length === 0) return rope([name, hosts]);
   const any = [pieceOf(textField(1, '*')), pieceOf(textField(2, '*'))];
@@ -127,21 +142,17 @@ function assemble(parts: Chunks<RouteFragment>): Piece {
   return rope([name, hosts, fieldOf(2, rope([...any, fieldOf(21, headerMatcher(SERVICE_HEADERS, map))]))]);
 }
 
-function partsOf(parts: Chunks<RouteFragment>, which: 'hosts' | 'entries'): Piece {
-  const range = ({ bytes, entriesAt }: RouteFragment): readonly [number, number] =>
-    which === 'hosts' ? [0, entriesAt] : [entriesAt, bytes.length];
-  let length = 0;
-  for (const chunk of parts) {
-    for (const part of chunk) {
-      const [from, to] = range(part);
-      length += to - from;
-    }
-  }
+/** @param copy says how many bytes it put there. */
+function copied(
+  parts: Chunks<RouteFragment>,
+  length: number,
+  copy: (part: RouteFragment, into: Buffer, at: number) => number,
+): Piece {
   return {
     length,
     put(into, at) {
       let end = at;
-      for (const chunk of parts) for (const part of chunk) end += part.bytes.copy(into, end, ...range(part));
+      for (const chunk of parts) for (const part of chunk) end += copy(part, into, end);
     },
   };
 }
@@ -166,7 +177,7 @@ function frameVersion(): SetVersion {
   if (frame) return frame;
   frame = new SetVersion();
   const one = [[{ bytes: Buffer.from([0, 0]), entriesAt: 1 }]];
-  frame.add({ version: contentHash(bytesOf(assemble(one))) });
+  frame.add({ version: contentHash(bytesOf(assemble(one, { hosts: 1, entries: 1 }))) });
   return frame;
 }
 

@@ -30,11 +30,15 @@ const KEEP: readonly Metric[] = [
 ];
 
 const XDS: readonly Metric[] = [
-  metric('xdsFirstCpu', 'all resources: CPU, s', 2),
+  metric('xdsFirstS', 'all resources: s', 1),
+  metric('xdsFirstCpu', 'CPU, s', 2),
   metric('xdsFirstHeld', 'loop held, CPU ms'),
   metric('xdsMemory', 'heap, B per endpoint more'),
   metric('singleMs', 'one change to snapshot: CPU, ms', 2),
   metric('xdsSingleMs', 'one change to resources: CPU, ms', 2),
+  metric('routeAddMs', 'one service more, its routes: CPU, ms', 3),
+  metric('routeBytesMs', 'all routes as bytes: CPU, ms'),
+  metric('routeMb', 'MB', 1),
 ];
 
 const RESTART: readonly Metric[] = [

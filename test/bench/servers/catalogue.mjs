@@ -314,12 +314,36 @@ async function xds() {
   control.aggregator.subscribe((snapshot) => server.update(snapshot));
   const withXds = (await single(control), await single(control));
   return {
+    ...(await routes()),
     xdsFirstHeld: first.heldMs,
     xdsFirstCpu: first.cpuMs / 1_000,
+    xdsFirstS: first.wallMs / 1_000,
     xdsMemory: (heap - before) / (SERVICES * ENDPOINTS),
     xdsSingleMs: withXds,
     singleMs: plain,
   };
+}
+
+/** The route configuration alone: a service more, and the bytes that each client is sent then. */
+async function routes() {
+  const { RouteTable } = await built('xds-server/resources/route-table.js');
+  const table = new RouteTable();
+  const partOf = (name) => [
+    { cluster: `${name}.default`, domains: [name, `${name}.default`], headers: [name, `${name}.default`] },
+  ];
+  const put = (name) => table.set(`${name}.default`, partOf(name));
+  for (let i = 0; i < SERVICES; i += 1) put(`svc-${i}`);
+  globalThis.gc();
+  const more = 100;
+  const add = await cost(async () => {
+    for (let n = 0; n < more; n += 1) {
+      put(`more-${n}`);
+      void table.resource().version;
+    }
+  });
+  let size = 0;
+  const bytes = await cost(async () => (size = table.resource().delta.length));
+  return { routeAddMs: add.cpuMs / more, routeBytesMs: bytes.cpuMs, routeMb: size / 1e6 };
 }
 
 async function lkgOptions() {
