@@ -48,6 +48,8 @@ export interface AdminDeps extends OverrideDeps {
   readonly proxies: () => readonly ProxyStatus[];
   /** The xDS resources held, decoded; of one node only when it is named. */
   readonly configDump: (node?: string) => unknown;
+  /** The assignments of that alone. */
+  readonly endpointsDump: (node?: string) => unknown;
   /** What data planes report of their requests. */
   readonly load: LoadReports;
   readonly ready: () => Readiness;
@@ -141,14 +143,18 @@ function debugRoutes(app: Hono, deps: AdminDeps): void {
   app.get('/debug/syncz', (c) => proxiesOf(c, deps));
   app.get('/debug/heldz', (c) => c.json(heldPage(asked(c, deps))));
   app.get('/debug/identityz', (c) => c.json(identityPage(asked(c, deps))));
-  app.get('/debug/config_dump', (c) => {
-    const node = c.req.query('node');
-    if (node !== undefined && !deps.proxies().some((proxy) => proxy.node === node)) {
-      return refuse(c, 404, ADMIN_NOT_FOUND(`proxy ${node}`));
-    }
-    const text = JSON.stringify(deps.configDump(node) ?? null, undefined, 2);
-    return c.body(text, 200, { 'content-type': 'application/json' });
-  });
+  app.get('/debug/config_dump', (c) => dumped(c, deps, deps.configDump));
+  app.get('/debug/edsz', (c) => dumped(c, deps, deps.endpointsDump));
+}
+
+/** @param c its query names a proxy: as `node`, or as Istio's pages call it, `proxyID`. */
+function dumped(c: Context, deps: AdminDeps, dump: (node?: string) => unknown) {
+  const node = c.req.query('node') ?? c.req.query('proxyID');
+  if (node !== undefined && !deps.proxies().some((proxy) => proxy.node === node)) {
+    return refuse(c, 404, ADMIN_NOT_FOUND(`proxy ${node}`));
+  }
+  const text = JSON.stringify(dump(node) ?? null, undefined, 2);
+  return c.body(text, 200, { 'content-type': 'application/json' });
 }
 
 function asked(c: Context, deps: AdminDeps): Around {

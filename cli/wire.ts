@@ -133,6 +133,7 @@ export async function startControlPlane(
       history: journal?.history(aggregator, (service) => overrides.of(service)),
       load: xds.load,
       configDump: (node) => xds.configDump(node),
+      endpointsDump: (node) => xds.endpointsDump(node),
       ready,
       overrides,
       resources: resources.desk,

@@ -96,9 +96,17 @@ export class Connections {
     );
   }
 
-  viewOf(node: string): View | undefined {
-    for (const connection of this.#open) if (connection.status()?.node === node) return connection.view;
-    return undefined;
+  /** What a node may see, and what became of it. */
+  clientOf(node: string): { readonly view: View; readonly state: ClientState } | undefined {
+    const own = [...this.#open].filter((connection) => connection.node === node);
+    const view = own.find((connection) => connection.view)?.view;
+    const [state] = clientsOf(
+      own.flatMap((connection) => {
+        const of = connection.inspect();
+        return of ? { state: of, only: connection.only } : [];
+      }),
+    );
+    return view && state && { view, state };
   }
 }
 
@@ -112,6 +120,8 @@ class Connection {
   /** The only type of its messages; undefined on ADS. */
   readonly only: ResourceType | undefined;
   view: View | undefined;
+  /** node.id; undefined before the first message. */
+  node: string | undefined;
 
   constructor(
     options: ConnectionsOptions,
@@ -199,6 +209,7 @@ class Connection {
   #join(node: ClientNode, protocol: string): View {
     const { view, leave } = this.#o.groups.join(node.group);
     this.view = view;
+    this.node = node.id;
     this.#leave = leave;
     this.#o.log.info({ node: node.id, kind: node.kind, protocol }, 'xDS client connected');
     return view;

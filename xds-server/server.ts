@@ -8,7 +8,6 @@ import { defineError } from '../lib/errors.ts';
 import type { LoadReports } from '../model/load.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
 import type { FederationSnapshot } from '../model/snapshot.ts';
-import { toJson } from '../proto/json.ts';
 import type { Json } from '../proto/json.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -16,7 +15,7 @@ import { CatchUp } from './catch-up.ts';
 import { Catalogue } from './resources/catalogue.ts';
 import { Connections } from './connections.ts';
 import { clientStatus } from './csds/service.ts';
-import type { ResourceSet } from './dialect.ts';
+import { configDump, endpointsDump } from './dump.ts';
 import { faultReporter } from './faults.ts';
 import { Groups } from './groups.ts';
 import type { HealthTarget } from './hds/assign.ts';
@@ -29,8 +28,6 @@ import { addDiscovery } from './services/discovery.ts';
 import { HealthService } from './services/health.ts';
 import { DISCOVERY_SERVICES } from './services/paths.ts';
 import { SideCalls, addService } from './services/side-calls.ts';
-import { MESSAGE_NAME, PUSH_ORDER } from './types.ts';
-import type { View } from './view.ts';
 import { ResponseWriter } from './wire/response.ts';
 
 export interface XdsServerOptions {
@@ -65,6 +62,8 @@ export interface XdsServer {
   proxies(): readonly ProxyStatus[];
   /** What a node sees (any node: what all see), in Envoy's JSON. undefined when no such node is connected. */
   configDump(node?: string): Json | undefined;
+  /** The assignments of that alone, as an array. */
+  endpointsDump(node?: string): Json | undefined;
   /** Endpoints that connected data planes are to check (HDS), in place of those before. */
   setHealthChecks(targets: readonly HealthTarget[]): void;
   /** What data planes report of their requests. */
@@ -171,8 +170,14 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
     listen: (address) => listen(server, address),
     proxies: () => connections.proxies(),
     configDump(node) {
-      const view = node === undefined ? catalogue : connections.viewOf(node);
-      return view ? dump(view) : undefined;
+      if (node === undefined) return configDump(catalogue);
+      const of = connections.clientOf(node);
+      return of && configDump(of.view, of.state);
+    },
+    endpointsDump(node) {
+      if (node === undefined) return endpointsDump(catalogue);
+      const of = connections.clientOf(node);
+      return of && endpointsDump(of.view, of.state);
     },
     load,
     setHealthChecks: (targets) => checks.setTargets(targets),
@@ -224,18 +229,4 @@ async function shutdown(server: Server, drainMs: number, clock: Clock): Promise<
       resolve();
     });
   });
-}
-
-function dump(view: ResourceSet & Pick<View, 'setVersion'>): Json {
-  return {
-    configs: PUSH_ORDER.map((type) => ({
-      type,
-      version: view.setVersion(type),
-      resources: [...view.names(type)].sort().flatMap((name) => {
-        const resource = view.get(type, name);
-        if (!resource) return [];
-        return [{ name, version: resource.version, resource: toJson(MESSAGE_NAME[type], resource.bytes) }];
-      }),
-    })),
-  };
 }

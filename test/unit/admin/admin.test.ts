@@ -49,6 +49,7 @@ function options(over: Partial<AdminOptions> = {}): AdminOptions {
     snapshot: () => snapshot,
     proxies: () => [PROXY],
     configDump: (node) => ({ node: node ?? 'all', configs: [] }),
+    endpointsDump: (node) => [{ cluster_name: node ?? 'all' }],
     ready: () =>
       readiness(snapshot, [
         { name: 'consul-dc1', required: true },
@@ -149,6 +150,9 @@ describe('api', () => {
   it('dumps the config, of one proxy too', async () => {
     expect(await json('/debug/config_dump')).toEqual({ node: 'all', configs: [] });
     expect(await json('/debug/config_dump?node=n1')).toEqual({ node: 'n1', configs: [] });
+    expect(await json('/debug/config_dump?proxyID=n1')).toEqual({ node: 'n1', configs: [] });
+    expect(await json('/debug/edsz?proxyID=n1')).toEqual([{ cluster_name: 'n1' }]);
+    expect(await json('/debug/edsz')).toEqual([{ cluster_name: 'all' }]);
     expect((await ask('/debug/config_dump?node=nobody')).status).toBe(404);
   });
 

@@ -26,6 +26,7 @@ const build = (file: string): Hono =>
       snapshot: () => SNAPSHOT,
       proxies: () => [],
       configDump: () => null,
+      endpointsDump: () => null,
       ready: () => ({ ready: true, checks: [] }),
       overrides: book,
       resources: {

@@ -173,7 +173,7 @@ describe('the server in slices', () => {
     };
     setImmediate(count);
     server.update(world);
-    const dumped = () => JSON.stringify(server.configDump()).split('"version":').length;
+    const dumped = () => JSON.stringify(server.configDump()).split('"version_info":').length;
     const early = dumped();
     await server.settled();
     over = true;
