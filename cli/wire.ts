@@ -87,6 +87,12 @@ export async function startControlPlane(
       clock,
       metrics,
       loadReportIntervalMs: config.xds.loadReportInterval,
+      limits: {
+        maxConnectionAgeMs: config.xds.maxConnectionAge,
+        slowReaderMs: config.xds.slowReaderTimeout,
+        startingBytes: config.xds.maxStartingMegabytes * 1024 * 1024,
+        maxStreams: config.xds.maxStreams,
+      },
       healthChecks: checks.settings,
       onHealth: (report) => checks.hear(report),
     });

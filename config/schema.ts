@@ -319,6 +319,14 @@ export const configSchema = z.strictObject({
       plaintext: listenAddress.default('127.0.0.1:15010'),
       /** How often data planes report what became of their requests. */
       loadReportInterval: duration('10s'),
+      /** Connections are asked to come again after so long, so that replicas even out; 0: never. */
+      maxConnectionAge: duration('30m'),
+      /** A client that takes nothing for so long is cut off. */
+      slowReaderTimeout: duration('30s').refine((ms) => ms > 0, 'a duration above 0'),
+      /** New streams wait while so many megabytes are under way to those that have just come. */
+      maxStartingMegabytes: z.int().min(1).default(64),
+      /** More streams are sent away; 0: any number. */
+      maxStreams: z.int().min(0).default(0),
     })
     .prefault({}),
   admin: z

@@ -174,6 +174,16 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
         labelNames: ['type'],
         registers,
       }),
+      waiting: new Gauge({
+        name: 'isthmus_xds_waiting_streams',
+        help: 'New streams that wait until those before them have begun',
+        registers,
+      }),
+      slowReaders: new Counter({
+        name: 'isthmus_xds_slow_readers_total',
+        help: 'Streams cut off because the client took nothing',
+        registers,
+      }),
       refusedResources: new Counter({
         name: 'isthmus_xds_refused_resources_total',
         help: 'Resources kept back from a client that refused them, by type',

@@ -13,6 +13,10 @@ import { callStatus, statusOf } from './call-status.ts';
 import type { Changes } from './dialect.ts';
 import type { Groups } from './groups.ts';
 import type { ClientNode } from './node.ts';
+import { Admission } from './flow/admission.ts';
+import type { FlowLimits } from './flow/limits.ts';
+import { Outlet } from './flow/outlet.ts';
+import { Ring } from './flow/ring.ts';
 import { clientsOf, proxiesOf } from './proxies.ts';
 import type { ClientState } from './stream/inspect.ts';
 import type { AnyRequest, Protocol } from './stream/protocol.ts';
@@ -31,6 +35,7 @@ export interface ConnectionsOptions {
   readonly metrics: Metrics;
   readonly groups: Groups;
   readonly writer: ResponseWriter;
+  readonly limits: FlowLimits;
   gate(): Gate;
 }
 
@@ -39,30 +44,98 @@ export class Connections {
   readonly #open = new Set<Connection>();
   /** Tells the streams of this process from those of the one before: nonces never survive their stream. */
   readonly #run = randomBytes(3).toString('hex');
+  readonly #admission: Admission;
+  readonly #ring = new Ring<Connection>((connection) => connection.pump());
   #count = 0;
+  #cancelSweep: (() => void) | undefined;
+  #closing = false;
 
   constructor(options: ConnectionsOptions) {
     this.#o = options;
+    this.#admission = new Admission(options.limits, options.clock);
   }
 
   /** @param only the type of all its messages; undefined on ADS. */
   open<R extends AnyRequest>(protocol: Protocol<R>, call: Call, only: ResourceType | undefined): void {
+    const { maxStreams } = this.#o.limits;
+    if (this.#closing) return refuse(call, status.UNAVAILABLE, STOPPING);
+    if (maxStreams > 0 && this.#open.size >= maxStreams) return this.#tooMany(call);
+    // Not read until it is let in: what the client says waits in its own buffers.
+    call.on('error', ignore);
+    const leave = this.#admission.ask(
+      () => this.#enter(protocol, call, only),
+      () => this.#tooMany(call),
+    );
+    const gone = () => {
+      leave();
+      this.#showWaiting();
+    };
+    call.on('cancelled', gone);
+    call.on('close', gone);
+    this.#showWaiting();
+  }
+
+  #tooMany(call: Call): void {
+    this.#o.metrics.xds.streamErrors.inc({ code: status[status.RESOURCE_EXHAUSTED] });
+    this.#showWaiting();
+    refuse(call, status.RESOURCE_EXHAUSTED, 'too many clients begin at once; come back later');
+  }
+
+  #enter<R extends AnyRequest>(protocol: Protocol<R>, call: Call, only: ResourceType | undefined): void {
+    const share = this.#admission.reserve();
+    let starting = true;
+    const settle = (firstBytes: number) => {
+      if (!starting) return;
+      starting = false;
+      this.#admission.settled(share, firstBytes);
+      this.#showWaiting();
+    };
     this.#count += 1;
     const id = `${this.#run}-${this.#count.toString(36)}`;
-    const connection: Connection = new Connection(this.#o, protocol, { call, only, id }, () => {
-      this.#open.delete(connection);
-      this.#o.metrics.xds.clients.set(this.#open.size);
+    const connection: Connection = new Connection(this.#o, protocol, {
+      call,
+      only,
+      id,
+      onStarted: settle,
+      onOver: () => {
+        this.#open.delete(connection);
+        this.#ring.drop(connection);
+        settle(0);
+        if (this.#open.size === 0) this.#restSweep();
+        this.#o.metrics.xds.clients.set(this.#open.size);
+      },
     });
+    this.#sweepLater();
     this.#open.add(connection);
     this.#o.metrics.xds.clients.set(this.#open.size);
   }
 
   touch(changes: Changes): void {
-    for (const connection of this.#open) connection.touch(changes);
+    const touched: Connection[] = [];
+    for (const connection of this.#open) if (connection.mark(changes)) touched.push(connection);
+    this.#ring.run(touched);
   }
 
   pump(): void {
-    for (const connection of this.#open) connection.pump();
+    this.#ring.run(this.#open);
+  }
+
+  /** One timer for all streams: those that take nothing (F3), and those that are old enough (F6). */
+  #sweepLater(): void {
+    this.#cancelSweep ??= this.#o.clock.after(SWEEP_MS, () => {
+      this.#cancelSweep = undefined;
+      for (const connection of this.#open) connection.sweep();
+      if (this.#open.size > 0) this.#sweepLater();
+    });
+  }
+
+  #restSweep(): void {
+    this.#cancelSweep?.();
+    this.#cancelSweep = undefined;
+  }
+
+  #showWaiting(): void {
+    this.#o.metrics.xds.waiting.set(this.#admission.waiting);
   }
 
   /** Whether some client named it. */
@@ -71,9 +144,26 @@ export class Connections {
     return false;
   }
 
-  /** Ends every call, so that clients come back elsewhere or later. */
-  endAll(code: status, details: string): void {
-    for (const connection of this.#open) connection.end(code, details);
+  /**
+   * F8: ends every call, so that clients come back elsewhere or later, spread over a while so that they do not
+   * all come to the next replica at once. New ones are sent away. Resolves when all have ended.
+   * @param withinMs at most; few streams take less.
+   */
+  async endAll(code: status, details: string, withinMs: number): Promise<void> {
+    this.#closing = true;
+    this.#admission.close();
+    const all = [...this.#open];
+    const spreadMs = Math.min(withinMs, all.length * SPREAD_MS);
+    const { clock } = this.#o;
+    const began = clock.monotonic();
+    for (const [index, connection] of all.entries()) {
+      const due = (spreadMs * index) / all.length;
+      if (due > clock.monotonic() - began) {
+        await new Promise<void>((resolve) => void clock.after(due - (clock.monotonic() - began), resolve));
+      }
+      connection.end(code, details);
+    }
+    this.#restSweep();
   }
 
   /** One per client, sorted by node, then by age. */
@@ -110,11 +200,39 @@ export class Connections {
   }
 }
 
+const SWEEP_MS = 1_000;
+/** A client that has just come counts as such no longer than this. */
+const START_MS = 2_000;
+/** Between the ends of two streams, on average, when the server stops. */
+const SPREAD_MS = 5;
+export const STOPPING = 'the control plane is stopping';
+const ignore = (): void => undefined;
+
+function refuse(call: Call, code: status, details: string): void {
+  call.on('error', ignore);
+  call.emit('error', callStatus(code, details));
+}
+
+interface Opened {
+  readonly call: Call;
+  readonly only: ResourceType | undefined;
+  readonly id: string;
+  /** The client took the first message, of so many bytes. */
+  readonly onStarted: (firstBytes: number) => void;
+  readonly onOver: () => void;
+}
+
 class Connection {
   readonly #o: ConnectionsOptions;
   readonly #call: Call;
-  readonly #stream: Pick<XdsStream, 'receive' | 'pump' | 'touch' | 'wants' | 'status' | 'inspect' | 'close'>;
+  readonly #outlet: Outlet;
+  /** Monotonic ms at which it is old enough. */
+  readonly #oldAt: number;
+  readonly #stream: Pick<XdsStream, 'receive' | 'pump' | 'mark' | 'wants' | 'status' | 'inspect' | 'close'>;
   readonly #onOver: () => void;
+  readonly #onStarted: (firstBytes: number) => void;
+  /** Monotonic ms of its begin. */
+  readonly #since: number;
   #leave: () => void = () => undefined;
   #over = false;
   /** The only type of its messages; undefined on ADS. */
@@ -126,14 +244,26 @@ class Connection {
   constructor(
     options: ConnectionsOptions,
     protocol: Protocol<AnyRequest>,
-    { call, only, id }: { readonly call: Call; readonly only: ResourceType | undefined; readonly id: string },
-    onOver: () => void,
+    { call, only, id, onStarted, onOver }: Opened,
   ) {
     this.only = only;
     this.#o = options;
     this.#call = call;
     this.#onOver = onOver;
-    const { log, clock } = options;
+    this.#onStarted = onStarted;
+    this.#since = options.clock.monotonic();
+    const { log, clock, limits } = options;
+    // After the GOAWAY, which comes within 10 % of the age, and before the end of its grace.
+    const age = limits.maxConnectionAgeMs;
+    this.#oldAt = age === 0 ? Infinity : clock.monotonic() + age * (1.15 + Math.random() / 10);
+    this.#outlet = new Outlet(
+      call,
+      () => clock.monotonic(),
+      () => {
+        onStarted(this.#outlet.firstBytes);
+        this.pump();
+      },
+    );
     this.#stream = new XdsStream({
       id,
       protocol,
@@ -147,7 +277,8 @@ class Connection {
       metrics: options.metrics,
       gate: () => options.gate(),
       join: (node) => this.#join(node, protocol.name),
-      send: (bytes) => void call.write(bytes),
+      send: (bytes) => this.#outlet.send(bytes),
+      free: () => this.#outlet.free,
       onRefused: (node, type, error, resources) =>
         log.warn({ node: node.id, type, resources, error }, 'xDS client refused a response'),
       onOverdue: (node, step) =>
@@ -166,9 +297,29 @@ class Connection {
     call.on('close', () => this.#forget());
   }
 
-  touch(changes: Changes): void {
+  /** True when something changed for it, which the next pump() sends. */
+  mark(changes: Changes): boolean {
     const own = this.view?.changed(changes);
-    if (own && own.size > 0) this.#guard(() => this.#stream.touch(own));
+    if (!own || own.size === 0) return false;
+    this.#guard(() => this.#stream.mark(own));
+    return true;
+  }
+
+  sweep(): void {
+    const { clock, limits, log, metrics } = this.#o;
+    // One that says nothing, or takes nothing, must not keep others out.
+    if (clock.monotonic() - this.#since >= START_MS) this.#onStarted(0);
+    if (this.#outlet.stalledMs >= limits.slowReaderMs) {
+      metrics.xds.slowReaders.inc();
+      log.warn(
+        { node: this.status()?.node, bytes: this.#outlet.unsent },
+        'xDS client takes nothing; cut off',
+      );
+      this.#forget();
+      this.#outlet.cut();
+    } else if (clock.monotonic() >= this.#oldAt) {
+      this.end(status.UNAVAILABLE, 'old enough: come again, to whoever has room');
+    }
   }
 
   pump(): void {

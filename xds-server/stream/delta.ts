@@ -6,8 +6,8 @@ import type { DeltaRequest } from '../wire/request.ts';
 import { inTurns, takeTrial, takesAway, visibleNames } from './subscription.ts';
 import type { Allowance, Content, Subscription } from './subscription.ts';
 
-/** A response is cut when it passes this; the rest follows after its ACK. Some clients take 4 MiB at most. */
-export const MAX_RESPONSE_BYTES = 3 * 1024 * 1024;
+/** A response is cut when it passes this; the rest follows after its ACK. Some clients take 4 MiB at most (F2). */
+export const MAX_RESPONSE_BYTES = 2 * 1024 * 1024;
 
 /** @param first true for the first request of this type on the stream. */
 export function subscribeDelta(sub: Subscription, request: DeltaRequest, first: boolean, view: View): void {

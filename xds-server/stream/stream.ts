@@ -38,6 +38,8 @@ export interface StreamOptions<R extends AnyRequest> {
   /** The view of the node's group; called once, with the first message. */
   join(node: ClientNode): View;
   send(bytes: Buffer): void;
+  /** The client took what was sent last. Until then nothing is made; pump() tells when. Default: always. */
+  free?(): boolean;
   /** A refused response, for the log. @param resources those at fault; none while that is not known yet. */
   onRefused(node: ClientNode, type: ResourceType, error: string, resources: readonly string[]): void;
   /** A step went ahead without the ACKs it should have had, for the log. */
@@ -85,11 +87,16 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
 
   /** What changed for the client's group; sent as the plan allows. */
   touch(changes: ChangeSet): void {
+    this.mark(changes);
+    this.pump();
+  }
+
+  /** The same, to be sent at the next pump(). */
+  mark(changes: ChangeSet): void {
     for (const [type, names] of changes) {
       const sub = this.#subs.get(type);
       if (sub) for (const name of names) sub.touch(name);
     }
-    this.pump();
   }
 
   /** Sends everything that may be sent now. Called after anything that could allow more. */
@@ -101,6 +108,7 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
       for (const request of this.#early.splice(0)) this.#apply(request, client.view);
     }
     if (gate === 'open') for (const sub of this.#subs.values()) sub.release();
+    if (!this.#free()) return;
     if (!this.#waiting()) return this.#rest(); // most calls are for an ACK, with nothing new since
     const now = this.#o.clock.monotonic();
     this.#forgetWaits(now, client.view);
@@ -236,9 +244,14 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
     }
   }
 
+  #free(): boolean {
+    return this.#o.free?.() ?? true;
+  }
+
   /** True when a step has something to send and either may send it or has waited too long (O12). */
   #maySend(step: Step, type: ResourceType, now: number, may: () => boolean): boolean {
     const sub = this.#subs.get(type);
+    if (!this.#free()) return false;
     if (!sub || sub.inFlight || !sub.pending) {
       this.#blocked.clear(step);
       return false;

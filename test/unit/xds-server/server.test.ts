@@ -283,7 +283,8 @@ describe('operation', () => {
     client.send('cds');
     await client.expectResponse('cds');
     client.send('lds');
-    await eventually(() => clock.pending === 1, { everyMs: 5 });
+    // The limit of the step, and the one timer of all streams.
+    await eventually(() => clock.pending === 2, { everyMs: 5 });
     clock.advance(5_000);
     await client.take('lds');
   });

@@ -57,6 +57,8 @@ export class World {
 export class Driver {
   readonly stream: XdsStream;
   readonly overdue: string[] = [];
+  /** The client has not taken the last message. */
+  busy = false;
   readonly #variant: Variant;
   readonly #inbox: Received[] = [];
   #node: object | undefined;
@@ -74,6 +76,7 @@ export class Driver {
       gate: () => world.gate,
       join: ({ group }) => (this.#view = world.groups.join(group).view),
       send: (bytes) => void this.#inbox.push(decodeResponse(variant, bytes)),
+      free: () => !this.busy,
       onRefused: () => undefined,
       onOverdue: (_node, step) => void this.overdue.push(step),
     });
