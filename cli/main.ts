@@ -61,7 +61,7 @@ withNode(program.command('proxy'))
 
 withNode(program.command('bootstrap'))
   .description('print the bootstrap that joins a data plane to the control plane')
-  .argument('<kind>', 'envoy')
+  .argument('<kind>', 'envoy or grpc')
   .requiredOption('--service <name>', 'the service the application offers, such as orders or orders.shop')
   .option('--port <port>', "the application's port on loopback; without it, outbound traffic only")
   .option('--xds <host:port>', 'the control plane', '127.0.0.1:15010')

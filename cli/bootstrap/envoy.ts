@@ -1,7 +1,7 @@
 // The bootstrap that joins an Envoy to the control plane: delta ADS, our node metadata, keepalive on the
 // xDS connection, and tags that keep the statistics of clusters with dots in their names usable. Pure.
-import { parseListenAddress } from '../../config/schema.ts';
-import { usage } from '../usage.ts';
+import { localityOf, xdsAddress } from './node.ts';
+import type { NodeLocality } from './node.ts';
 
 export interface BootstrapOptions {
   /** Canonical service name. */
@@ -17,7 +17,7 @@ export interface BootstrapOptions {
   readonly appPort?: number | undefined;
   /** Services reached by TCP on an address of their own. */
   readonly upstreams?: readonly { readonly service: string; readonly listen: string }[];
-  readonly locality: { readonly region: string; readonly zone: string; readonly subZone: string };
+  readonly locality: NodeLocality;
 }
 
 export const XDS_CLUSTER = 'isthmus_xds';
@@ -65,13 +65,8 @@ export function envoyBootstrap(options: BootstrapOptions): Readonly<Record<strin
 }
 
 function nodeOf(options: BootstrapOptions) {
-  const { region, zone, subZone } = options.locality;
-  const locality = {
-    ...(region && { region }),
-    ...(zone && { zone }),
-    ...(subZone && { sub_zone: subZone }),
-  };
   const { service, outbound, inbound, appPort, upstreams = [] } = options;
+  const locality = localityOf(options.locality);
   return {
     id: options.nodeId,
     cluster: service,
@@ -89,8 +84,7 @@ function nodeOf(options: BootstrapOptions) {
 }
 
 function xdsCluster(xds: string) {
-  const at = parseListenAddress(xds);
-  if (!at || at.host === '' || at.port === 0) throw usage(`--xds: expected HOST:PORT, got "${xds}"`);
+  const at = xdsAddress(xds);
   const isAddress = /^[\d.]+$/.test(at.host) || at.host.includes(':');
   return {
     name: XDS_CLUSTER,

@@ -1,6 +1,8 @@
-// `isthmus bootstrap envoy`: prints the bootstrap, ready for `envoy -c`.
+// `isthmus bootstrap envoy|grpc`: prints the bootstrap, ready for `envoy -c`, or for the file that
+// GRPC_XDS_BOOTSTRAP names.
 import { stringify } from 'yaml';
 import { envoyBootstrap } from '../bootstrap/envoy.ts';
+import { grpcBootstrap } from '../bootstrap/grpc.ts';
 import { write } from '../output.ts';
 import {
   addressFlag,
@@ -27,7 +29,8 @@ export interface BootstrapFlags {
 }
 
 export function bootstrap(kind: string, flags: BootstrapFlags): void {
-  if (kind !== 'envoy') throw usage(`bootstrap: expected envoy, got "${kind}"`);
+  if (kind === 'grpc') return bootstrapGrpc(flags);
+  if (kind !== 'envoy') throw usage(`bootstrap: expected envoy or grpc, got "${kind}"`);
   const service = serviceFlag(flags.service);
   const { inbound, outbound, port } = flags;
   if (inbound !== undefined && port === undefined) {
@@ -47,4 +50,18 @@ export function bootstrap(kind: string, flags: BootstrapFlags): void {
   // Envoy reads YAML 1.1, in which a zone called `no` or a node called `y` is a boolean unless quoted.
   const text = stringify(data, { version: '1.1', aliasDuplicateObjects: false, lineWidth: 0 });
   write(`# Envoy bootstrap for ${service}, made by isthmus. Start: envoy -c FILE\n${text}`);
+}
+
+function bootstrapGrpc(flags: BootstrapFlags): void {
+  for (const name of ['port', 'outbound', 'inbound'] as const) {
+    if (flags[name] !== undefined) throw usage(`--${name}: a gRPC client needs no listener of ours`);
+  }
+  const service = serviceFlag(flags.service);
+  const data = grpcBootstrap({
+    service,
+    nodeId: flags.nodeId ?? defaultNodeId(service),
+    xds: addressFlag('--xds', flags.xds),
+    locality: { region: flags.region, zone: flags.zone, subZone: flags.subZone },
+  });
+  write(`${JSON.stringify(data, null, 2)}\n`);
 }

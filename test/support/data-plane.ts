@@ -6,7 +6,10 @@ import { eventually } from './eventually.ts';
 import { freePort } from './free-port.ts';
 import { isthmusSync, startIsthmus } from './isthmus.ts';
 
-export type DataPlaneKind = 'envoy' | 'proxy';
+export type DataPlaneKind = EnvoyKind | 'proxy';
+
+/** The newest Envoy, and an older one. */
+export type EnvoyKind = 'envoy' | 'envoy-1.36';
 
 export interface DataPlane {
   readonly kind: DataPlaneKind;
@@ -33,13 +36,12 @@ export async function startDataPlane(
   start: StartPeer,
   options: DataPlaneOptions,
 ): Promise<DataPlane> {
-  const plane = kind === 'envoy' ? await startEnvoy(start, options) : await startProxy(options);
-  return plane;
+  return kind === 'proxy' ? startProxy(options) : startEnvoy(kind, start, options);
 }
 
-async function startEnvoy(start: StartPeer, options: DataPlaneOptions): Promise<DataPlane> {
-  const nodeId = `envoy-${options.service}`;
-  const envoy = await start('envoy', {
+async function startEnvoy(kind: EnvoyKind, start: StartPeer, options: DataPlaneOptions): Promise<DataPlane> {
+  const nodeId = `${kind}-${options.service}`;
+  const envoy = await start(kind, {
     files: {
       'envoy.yaml': (place) =>
         isthmusSync(
@@ -62,7 +64,7 @@ async function startEnvoy(start: StartPeer, options: DataPlaneOptions): Promise<
     },
   });
   return {
-    kind: 'envoy',
+    kind,
     nodeId,
     port: envoy.ports['outbound'] ?? 0,
     upstreamPort: options.upstream === undefined ? 0 : (envoy.ports['upstream'] ?? 0),

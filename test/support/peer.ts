@@ -52,6 +52,8 @@ export interface PeerTypes {
   eureka: Peer;
   rnacos: Peer;
   envoy: Peer;
+  'envoy-1.36': Peer;
+  grpcio: Peer;
   nats: Peer;
   'nats-cluster': Peer;
 }

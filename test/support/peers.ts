@@ -1,6 +1,6 @@
 // The one table of true servers that tests run against, and the survey of what can be started here. Later
 // issues add rows. Starting them is start-peer.ts's work; nothing here starts anything.
-import { accessSync, constants, existsSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
@@ -45,6 +45,8 @@ export type PeerName =
   | 'zookeeper'
   | 'kubernetes'
   | 'envoy'
+  | 'envoy-1.36'
+  | 'grpcio'
   | 'eureka'
   | 'rnacos'
   | 'nats'
@@ -82,6 +84,27 @@ function natsServer(name: string, routes?: readonly string[]) {
       ].join('\n'),
     }),
     args: (p: Place) => ['-c', `${p.dir}/nats.conf`],
+  } as const;
+}
+
+/** The test gives envoy.yaml as a file, with its admin listener on port('admin'). */
+function envoyServer(image: string, binary: string) {
+  return {
+    image,
+    binary,
+    ports: { admin: 9901, outbound: 15_001, inbound: 15_006, upstream: 15_101 },
+    scheme: 'http',
+    health: { path: '/ready', ready: (body: string) => body.trim() === 'LIVE' },
+    network: 'host',
+    args: (p: Place) => [
+      '-c',
+      `${p.dir}/envoy.yaml`,
+      '--use-dynamic-base-id',
+      '--concurrency',
+      '1',
+      '-l',
+      'warning',
+    ],
   } as const;
 }
 
@@ -228,23 +251,18 @@ export const servers = {
     }),
     args: (p) => ['-e', `${p.dir}/rnacos.env`],
   },
-  envoy: {
-    image: 'envoyproxy/envoy:v1.40.0',
-    binary: 'envoy',
-    ports: { admin: 9901, outbound: 15001, inbound: 15006, upstream: 15101 },
+  envoy: envoyServer('envoyproxy/envoy:v1.40.0', 'envoy'),
+  'envoy-1.36': envoyServer('isthmus-test/envoy:1.36.4', 'envoy-1.36'),
+  // A client on gRPC's C core that tells over HTTP what it got; the test gives bootstrap.json and what to dial.
+  grpcio: {
+    image: 'isthmus-test/grpcio:1.85.1',
+    binary: 'grpcio-python',
+    ports: { http: 8080 },
     scheme: 'http',
-    health: { path: '/ready', ready: (body) => body.trim() === 'LIVE' },
+    health: { path: '/', ready: (body) => body.includes('answers') },
     network: 'host',
-    // The test gives envoy.yaml as a file, with its admin listener on port('admin').
-    args: (p) => [
-      '-c',
-      `${p.dir}/envoy.yaml`,
-      '--use-dynamic-base-id',
-      '--concurrency',
-      '1',
-      '-l',
-      'warning',
-    ],
+    files: () => ({ 'client.py': readFileSync(new URL('./grpc/client.py', import.meta.url), 'utf8') }),
+    args: (p) => [`${p.dir}/client.py`, String(p.port('http'))],
   },
 } as const satisfies Record<string, ServerRow>;
 
@@ -259,6 +277,8 @@ export const peers: Readonly<Record<PeerName, readonly ServerName[]>> = {
   eureka: ['eureka'],
   rnacos: ['rnacos'],
   envoy: ['envoy'],
+  'envoy-1.36': ['envoy-1.36'],
+  grpcio: ['grpcio'],
   nats: ['nats'],
   'nats-cluster': ['nats1', 'nats2', 'nats3'],
 };

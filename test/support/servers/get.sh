@@ -10,7 +10,7 @@ set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CACHE=${ISTHMUS_SERVERS:-${XDG_CACHE_HOME:-$HOME/.cache}/isthmus-servers}
 JOBS=${ISTHMUS_BUILD_JOBS:-2}
-NEEDED=(envoy nats zookeeper eureka etcd consul kube-apiserver kube-controller-manager) # cheap ones first
+NEEDED=(envoy envoy-1.36 grpcio nats zookeeper eureka etcd consul kube-apiserver kube-controller-manager) # cheap ones first
 ON_DEMAND=(rnacos gcp lg xdslg promsd)
 
 say() { printf '[servers] %s\n' "$*"; }

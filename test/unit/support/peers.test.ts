@@ -11,6 +11,8 @@ const found: Survey = {
   rnacos: { mode: 'process' },
   kubernetes: { mode: 'skip', reason: 'no binary etcd' },
   envoy: { mode: 'container' },
+  'envoy-1.36': { mode: 'process' },
+  grpcio: { mode: 'process' },
   nats: { mode: 'process' },
   'nats-cluster': { mode: 'process' },
 };

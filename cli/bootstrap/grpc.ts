@@ -1,0 +1,34 @@
+// The bootstrap that joins a proxyless gRPC client to the control plane: the JSON file that the environment
+// variable GRPC_XDS_BOOTSTRAP names (gRFC A27). Pure.
+import { localityOf, xdsAddress } from './node.ts';
+import type { NodeLocality } from './node.ts';
+
+export interface GrpcBootstrapOptions {
+  /** Canonical name of the service that the client is part of. */
+  readonly service: string;
+  readonly nodeId: string;
+  /** HOST:PORT of the control plane. */
+  readonly xds: string;
+  readonly locality: NodeLocality;
+}
+
+/** Plain data, to be printed as JSON. */
+export function grpcBootstrap(options: GrpcBootstrapOptions): Readonly<Record<string, unknown>> {
+  const { host, port } = xdsAddress(options.xds);
+  return {
+    xds_servers: [
+      {
+        server_uri: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
+        channel_creds: [{ type: 'insecure' }],
+        server_features: ['xds_v3'],
+      },
+    ],
+    node: {
+      id: options.nodeId,
+      cluster: options.service,
+      // Even when nothing is said: @grpc/grpc-js-xds refuses a bootstrap without the field.
+      locality: localityOf(options.locality),
+      metadata: { isthmus: { service: options.service } },
+    },
+  };
+}

@@ -1,0 +1,50 @@
+// The same as client.py on @grpc/grpc-js and its xDS plugin, in a process of its own, since the bootstrap is
+// read from the environment:   node --import tsx node-client.ts PORT TARGET CALLS_PER_SECOND
+import { createServer } from 'node:http';
+import { Client, credentials, status } from '@grpc/grpc-js';
+import { register } from '@grpc/grpc-js-xds';
+
+const [port = '', target = '', rate = ''] = process.argv.slice(2);
+const answers: Record<string, number> = {};
+const failures: string[] = [];
+const same = (bytes: Buffer): Buffer => bytes;
+
+register();
+const client = new Client(target, credentials.createInsecure());
+
+function call(): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const options = { deadline: Date.now() + 10_000 };
+    client.makeUnaryRequest(
+      '/isthmus.test.Who/Ask',
+      same,
+      same,
+      Buffer.alloc(0),
+      options,
+      (error, answer) => {
+        if (error) reject(new Error(`${status[error.code]}: ${error.details}`));
+        else resolve(answer?.toString() ?? '');
+      },
+    );
+  });
+}
+
+async function callForEver(): Promise<void> {
+  for (;;) {
+    const begin = performance.now();
+    try {
+      const name = await call();
+      answers[name] = (answers[name] ?? 0) + 1;
+    } catch (thrown) {
+      failures.push(`${new Date().toISOString()} ${String(thrown)}`);
+    }
+    const rest = 1000 / Number(rate) - (performance.now() - begin);
+    await new Promise((resolve) => setTimeout(resolve, Math.max(0, rest)));
+  }
+}
+
+createServer((_, response) => response.end(JSON.stringify({ answers, failures }))).listen(
+  Number(port),
+  '127.0.0.1',
+);
+await callForEver();
