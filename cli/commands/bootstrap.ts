@@ -53,7 +53,7 @@ export function bootstrap(kind: string, flags: BootstrapFlags): void {
 }
 
 function bootstrapGrpc(flags: BootstrapFlags): void {
-  for (const name of ['port', 'outbound', 'inbound'] as const) {
+  for (const name of ['port', 'outbound', 'inbound', 'upstream'] as const) {
     if (flags[name] !== undefined) throw usage(`--${name}: a gRPC client needs no listener of ours`);
   }
   const service = serviceFlag(flags.service);

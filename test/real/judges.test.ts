@@ -72,7 +72,9 @@ describePeers(['envoy', 'envoy-1.36', 'grpcio'], 'every client at once', (start)
     await offer({ web: ['a', 'b'], rpc: ['a', 'b'], users: ['a'], 'users-rpc': ['a'] });
     for (const number of [1, 2]) {
       const own = await mkdtemp(join(folder, `${number}-`));
-      const source = { name: 'vms', kind: 'file', path: join(folder, 'vms.json') };
+      // Whatever the file says is believed at once: what is tested here is what clients make of it.
+      const believed = { guard: { shadow: true }, damping: { enabled: false } };
+      const source = { name: 'vms', kind: 'file', path: join(folder, 'vms.json'), ...believed };
       const replica = await startControlPlane(own, [source]);
       replicas.push(replica);
       stops.push(() => replica.stop());

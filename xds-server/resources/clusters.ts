@@ -72,17 +72,21 @@ function clusterFor(rules: ServiceRules, http2: boolean): Cluster {
 }
 
 /**
+ * Percent of usable hosts below which calls go to everybody; undefined: the data plane's own.
+ *
  * With two sides, a dead one must lose its share, and under `identity: strict` an impostor must never get any:
  * panic, which sends to everybody once few are healthy, is off for both, whatever else is asked for.
  */
-function loadBalancing({ policy, identity, panicThreshold }: ServiceRules): Partial<Cluster> {
-  const sides = hasSides(policy);
-  const threshold = sides || identity === 'strict' ? 0 : panicThreshold;
+export const panicThresholdOf = ({ policy, identity, panicThreshold }: ServiceRules): number | undefined =>
+  hasSides(policy) || identity === 'strict' ? 0 : panicThreshold;
+
+function loadBalancing(rules: ServiceRules): Partial<Cluster> {
+  const threshold = panicThresholdOf(rules);
   if (threshold === undefined) return {};
   return {
     common_lb_config: {
       healthy_panic_threshold: { value: threshold },
-      ...(sides ? { locality_weighted_lb_config: {} } : {}),
+      ...(hasSides(rules.policy) ? { locality_weighted_lb_config: {} } : {}),
     },
   };
 }

@@ -22,7 +22,7 @@ export function buildEndpoints(name: string, port: MergedPort, policy: MergePoli
  * An address that is no IP makes Envoy refuse the whole response, other services' assignments included.
  * Adapters resolve host names; this is the last fence.
  */
-const isSendable = (endpoint: MergedEndpoint): boolean =>
+export const isSendable = (endpoint: MergedEndpoint): boolean =>
   isIP(endpoint.address) !== 0 &&
   !endpoint.address.includes('%') &&
   Number.isInteger(endpoint.port) &&
