@@ -1,7 +1,9 @@
 // The catalogue as proxyless gRPC reads it (gRFC A27): a Listener for every name that a client dials, and a
 // route configuration, a cluster and its endpoints for every cluster. Nothing is built before a client asks for
-// it by name; then it is kept, encoded once, until its service changes. What a client may still use is never
-// taken from it: a cluster that is gone stays until nobody is subscribed to it (rule O13 in docs/xds.md).
+// it by name; then it is kept, encoded once, until its service changes. What a client holds is never taken from
+// it: a target that is gone stays, with a cluster that has no endpoints, until nobody is subscribed to it (rule
+// O13 in docs/xds.md). A client may not even notice a listener that comes back as it was (@grpc/grpc-js-xds
+// 1.14 compares it with the one it lost), but all of them notice endpoints.
 import type { MergedService } from '../../../model/merge/types.ts';
 import type { ChangeSet, Dialect, DialectSource, Wanted } from '../../dialect.ts';
 import type { EncodedResource } from '../../resource.ts';
@@ -10,7 +12,7 @@ import type { ResourceType } from '../../types.ts';
 import { clustersOf } from '../cluster-names.ts';
 import type { NamedCluster } from '../cluster-names.ts';
 import { buildGrpcCluster } from './cluster.ts';
-import { buildGrpcEndpoints } from './endpoints.ts';
+import { buildGrpcEndpoints, emptyAssignment } from './endpoints.ts';
 import { buildGrpcListener } from './listener.ts';
 import { MissedNames } from './missed.ts';
 import { hostOf, resolveTarget } from './names.ts';
@@ -19,7 +21,7 @@ import { buildGrpcRoutes } from './routes.ts';
 const CLUSTER_TYPES = ['cds', 'eds', 'rds'] as const;
 type ClusterType = (typeof CLUSTER_TYPES)[number];
 
-/** Clusters that are gone and kept before it is worth to ask who still wants them. */
+/** What is gone and kept before it is worth to ask who still wants them. */
 const RETIRED_SLACK = 16;
 
 export class GrpcDialect implements Dialect {
@@ -36,6 +38,8 @@ export class GrpcDialect implements Dialect {
   readonly #missedClusters = new MissedNames();
   /** Clusters that are gone and still offered. */
   readonly #retired = new Set<string>();
+  /** Targets that lead nowhere any more and are still offered. */
+  readonly #orphans = new Set<string>();
   #keptLast = 0;
   #changes = new Map<ResourceType, Set<string>>();
 
@@ -80,12 +84,30 @@ export class GrpcDialect implements Dialect {
       for (const name of this.#source.namesOf(service)) {
         for (const missed of this.#missedTargets.take(hostOf(name))) names.add(missed);
       }
-      for (const name of names) {
-        const before = this.#built.get('lds')?.get(name);
-        this.#forgetListener(name);
-        if (this.#listener(name)?.version !== before?.version) addTo(this.#changes, 'lds', name);
-      }
+      for (const name of names) this.#resolveAgain(name);
     }
+  }
+
+  #resolveAgain(name: string): void {
+    const before = this.#built.get('lds')?.get(name);
+    const now = this.#listener(name);
+    if (now) {
+      this.#orphans.delete(name);
+      if (now.version !== before?.version) addTo(this.#changes, 'lds', name);
+    } else if (before) {
+      this.#orphans.add(name);
+      for (const cluster of before.dependents) if (this.#retired.has(cluster)) this.#empty(cluster);
+    }
+  }
+
+  /** What still leads to a cluster that is gone fails at once. */
+  #empty(cluster: string): void {
+    const eds = this.#built.get('eds');
+    const before = eds?.get(cluster);
+    const none = emptyAssignment(cluster);
+    if (!before || before.version === none.version) return;
+    eds?.set(cluster, none);
+    addTo(this.#changes, 'eds', cluster);
   }
 
   takeChanges(): ChangeSet {
@@ -94,15 +116,20 @@ export class GrpcDialect implements Dialect {
     return changes;
   }
 
-  /** Gives up clusters that are gone and that nobody wants any more. Cheap unless there are many new ones. */
+  /** Gives up what is gone and nobody wants any more. Cheap unless there is much of it that is new. */
   release(wanted: Wanted): void {
-    if (this.#retired.size <= 2 * this.#keptLast + RETIRED_SLACK) return;
+    if (this.#retired.size + this.#orphans.size <= 2 * this.#keptLast + RETIRED_SLACK) return;
+    for (const name of this.#orphans) {
+      if (wanted('lds', name)) continue;
+      this.#orphans.delete(name);
+      this.#built.get('lds')?.delete(name);
+    }
     for (const cluster of this.#retired) {
       if (CLUSTER_TYPES.some((type) => wanted(type, cluster))) continue;
       this.#retired.delete(cluster);
       for (const type of CLUSTER_TYPES) this.#built.get(type)?.delete(cluster);
     }
-    this.#keptLast = this.#retired.size;
+    this.#keptLast = this.#retired.size + this.#orphans.size;
   }
 
   /** Clusters of a service that are not in `keep` are gone; what was built of them stays as it is. */
@@ -117,22 +144,17 @@ export class GrpcDialect implements Dialect {
   /** Built anew, and kept under the service that it leads to. */
   #listener(name: string): EncodedResource | undefined {
     if (this.#missedTargets.has(hostOf(name), name)) return undefined;
+    const service = this.#serviceOf.get(name);
+    if (service !== undefined) removeFrom(this.#listeners, service, name);
     const target = resolveTarget(name, this.#source);
     if (!target) {
+      this.#serviceOf.delete(name);
       this.#missedTargets.add(hostOf(name), name);
       return undefined;
     }
     addTo(this.#listeners, target.service, name);
     this.#serviceOf.set(name, target.service);
     return this.#keep(buildGrpcListener(name, target.cluster));
-  }
-
-  #forgetListener(name: string): void {
-    const service = this.#serviceOf.get(name);
-    if (service === undefined) return;
-    this.#serviceOf.delete(name);
-    removeFrom(this.#listeners, service, name);
-    this.#built.get('lds')?.delete(name);
   }
 
   #ofCluster(type: ClusterType, name: string): EncodedResource | undefined {

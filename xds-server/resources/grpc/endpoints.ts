@@ -35,6 +35,9 @@ export function buildGrpcEndpoints(
   return own.version === envoys?.version ? envoys : own;
 }
 
+export const emptyAssignment = (name: string): EncodedResource =>
+  encodedResource('eds', name, (to) => writeAssignment(to, name, [], () => 1), { empty: true });
+
 /** Of those that share an address and a port, which different networks may: the first healthy one, or the first. */
 function unique(endpoints: readonly MergedEndpoint[]): readonly MergedEndpoint[] {
   const chosen = new Map<string, MergedEndpoint>();

@@ -87,7 +87,10 @@ describe('names', () => {
     const client = world.sotw(GRPC);
     client.send('lds', { names: ['orders:50051'] }).take('lds', { names: ['orders:50051'] });
     world.update(numbered);
-    expect(client.next('lds').names).toEqual([]);
+    client.silent();
+    const kept = world.catalogue.grpc.get('lds', 'orders:50051');
+    expect(kept).toBeDefined();
+    expect(world.catalogue.grpc.get('lds', 'orders:50052')).toBeUndefined();
   });
 });
 
@@ -143,7 +146,8 @@ describe('changes', () => {
     const world = new World(orders);
     const client = connected(world);
     world.update(service('users.default', '10.0.0.9:80'));
-    expect(client.take('lds', { names: ['orders'] }).names).toEqual([]);
+    const eds = client.take('eds', { names: [ORDERS] });
+    expect(eds.resources.get(ORDERS)).toEqual({ cluster_name: ORDERS });
     client.silent();
     const newcomer = world.sotw({ ...GRPC, id: 'grpc-2' });
     newcomer.send('cds', { names: [ORDERS] });
@@ -154,9 +158,32 @@ describe('changes', () => {
     world.update(...many);
     for (const { service: name } of many) expect(grpc.get('cds', name)).toBeDefined();
     world.update();
-    grpc.release((type, name) => type === 'eds' && name === ORDERS);
+    grpc.release((type, name) => (type === 'eds' && name === ORDERS) || name === 'orders');
     expect(grpc.get('cds', 's1.default')).toBeUndefined();
     expect(grpc.get('cds', ORDERS)).toBeDefined();
+    expect(grpc.get('lds', 'orders')).toBeDefined();
+  });
+
+  it('O13: a service that comes back is seen by its endpoints', () => {
+    const world = new World(orders);
+    const client = connected(world);
+    world.update();
+    client.take('eds', { names: [ORDERS] });
+    client.silent();
+    world.update(service(ORDERS, '10.0.0.7:80'));
+    const eds = client.take('eds', { names: [ORDERS] });
+    expect(JSON.stringify(eds.resources.get(ORDERS))).toContain('10.0.0.7');
+    client.silent();
+  });
+
+  it('an alias that moves away leaves the old cluster its endpoints until the listener has moved', () => {
+    const alias = (name: string, at: string) =>
+      fromSources(['a', group(name, { aliases: ['shop'], endpoints: [at] })]);
+    const world = new World(alias('a.default', '10.0.0.1:80'));
+    const client = connected(world, 'shop', 'a.default');
+    world.update(alias('b.default', '10.0.0.2:80'));
+    expect(client.take('lds', { names: ['shop'] }).names).toEqual(['shop']);
+    expect(world.catalogue.grpc.get('eds', 'a.default')?.empty).toBe(false);
   });
 });
 
