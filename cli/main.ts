@@ -10,6 +10,7 @@ import type { HistoryOptions } from './commands/history.ts';
 import type { LoadOptions } from './commands/load.ts';
 import type { ProxyFlags } from './commands/proxy.ts';
 import type { Format } from './output.ts';
+import type { Section } from './proxy-config/rows.ts';
 import { version } from './version.ts';
 
 interface ServeFlags {
@@ -111,6 +112,16 @@ asking(program.command('proxy-status').argument('[node]', 'only this one, with v
   .action(async (node: string | undefined, flags: GetOptions) => {
     await (await import('./commands/proxy-status.ts')).proxyStatus(node, flags);
   });
+
+const proxyConfig = program
+  .command('proxy-config')
+  .description('what one connected proxy was told, and how far it has taken it');
+for (const section of ['clusters', 'endpoints', 'listeners', 'routes'] satisfies Section[]) {
+  asking(proxyConfig.command(section).argument('<node>', 'as proxy-status names it')).action(
+    async (node: string, flags: GetOptions) =>
+      (await import('./commands/proxy-config.ts')).proxyConfig(section, node, flags),
+  );
+}
 
 const endpoint = program
   .command('endpoint')

@@ -2,6 +2,7 @@ import { parse } from 'yaml';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { CLUSTER_NAME_REGEX, envoyBootstrap } from '../../../cli/bootstrap/envoy.ts';
 import type { BootstrapOptions } from '../../../cli/bootstrap/envoy.ts';
+import { grpcBootstrap } from '../../../cli/bootstrap/grpc.ts';
 import { bootstrap } from '../../../cli/commands/bootstrap.ts';
 import type { BootstrapFlags } from '../../../cli/commands/bootstrap.ts';
 
@@ -163,5 +164,44 @@ describe('isthmus bootstrap envoy', () => {
     [{ upstream: ['db=localhost:5432'] }, '--upstream: expected an IP address'],
   ])('%j is wrong usage', (flags, message) => {
     expect(() => printed(flags)).toThrow(message);
+  });
+});
+
+describe('the gRPC bootstrap', () => {
+  const options = {
+    service: 'orders.default',
+    nodeId: 'n1',
+    xds: '10.0.0.1:15010',
+    locality: { region: '', zone: 'a', subZone: '' },
+  };
+
+  it('names the server, the node and its service', () => {
+    expect(grpcBootstrap(options)).toEqual({
+      xds_servers: [
+        { server_uri: '10.0.0.1:15010', channel_creds: [{ type: 'insecure' }], server_features: ['xds_v3'] },
+      ],
+      node: {
+        id: 'n1',
+        cluster: 'orders.default',
+        locality: { zone: 'a' },
+        metadata: { isthmus: { service: 'orders.default' } },
+      },
+    });
+  });
+
+  it('has a locality even when nothing is said of it, for grpc-js wants one; IPv6 in brackets', () => {
+    const locality = { region: '', zone: '', subZone: '' };
+    expect(grpcBootstrap({ ...options, locality, xds: '[::1]:15010' })).toMatchObject({
+      xds_servers: [{ server_uri: '[::1]:15010' }],
+      node: { locality: {} },
+    });
+  });
+
+  it.each([
+    [{ port: '8080' }, '--port'],
+    [{ outbound: '127.0.0.1:15001' }, '--outbound'],
+    [{ xds: 'nowhere' }, '--xds'],
+  ])('%j is wrong usage', (flags, message) => {
+    expect(() => bootstrap('grpc', { ...FLAGS, ...flags })).toThrow(message);
   });
 });
