@@ -42,7 +42,7 @@ interface Instance {
 interface Client {
   readonly name: string;
   readonly load: Load;
-  refresh(): Promise<void>;
+  readonly refresh: () => Promise<void>;
 }
 
 describePeers(['envoy', 'envoy-1.36', 'grpcio'], 'every client at once', (start) => {
