@@ -75,7 +75,14 @@ class NatsBus implements Bus {
     this.#buckets.set(name, opening);
     try {
       const kv = await opening;
-      return new NatsBucket(kv, { demand: () => this.#demand(), link: () => this.#link.signal });
+      return new NatsBucket(kv, {
+        demand: () => this.#demand(),
+        link: () => this.#link.signal,
+        // It may be gone from the broker, which then makes it anew.
+        onFault: () => {
+          if (this.#buckets.get(name) === opening) this.#buckets.delete(name);
+        },
+      });
     } catch (thrown) {
       this.#buckets.delete(name);
       throw thrown;
@@ -141,7 +148,11 @@ class NatsBus implements Bus {
       const step = await Promise.race([statuses.next(), closed]);
       if (!step || step.done === true) break;
       if (step.value.type === 'disconnect') this.#link.abort(this.#disconnected());
-      if (step.value.type === 'reconnect') this.#link = new AbortController();
+      if (step.value.type === 'reconnect') {
+        // The broker may have lost what it had: a bucket is opened again, or made.
+        this.#buckets.clear();
+        this.#link = new AbortController();
+      }
     }
     this.#link.abort(this.#disconnected());
     signal.removeEventListener('abort', close);
@@ -155,6 +166,8 @@ interface Link {
   demand(): unknown;
   /** Aborts when the connection of the moment is lost. */
   link(): AbortSignal;
+  /** Called when the broker did not do what it was asked for. */
+  onFault(): void;
 }
 
 class NatsBucket implements Bucket {
@@ -168,13 +181,24 @@ class NatsBucket implements Bucket {
 
   async write(key: string, value: Uint8Array, expected: number): Promise<number | undefined> {
     this.#link.demand();
-    return orBeaten(this.#kv.put(key, value, { previousSeq: expected }));
+    return this.#orBeaten(this.#kv.put(key, value, { previousSeq: expected }));
   }
 
   async remove(key: string, expected: number): Promise<boolean> {
     this.#link.demand();
     const done = this.#kv.delete(key, { previousSeq: expected }).then(() => true);
-    return (await orBeaten(done)) ?? false;
+    return (await this.#orBeaten(done)) ?? false;
+  }
+
+  /** undefined when another writer was faster. */
+  async #orBeaten<T>(work: Promise<T>): Promise<T | undefined> {
+    try {
+      return await work;
+    } catch (thrown) {
+      if (isWrongRevision(thrown)) return undefined;
+      this.#link.onFault();
+      throw thrown;
+    }
   }
 
   async *watch(pattern: string, signal: AbortSignal): AsyncGenerator<BusEntry | 'current'> {
@@ -247,16 +271,6 @@ class InitialEntries {
 
 function entryOf({ key, revision, created, value, operation }: KvEntry): BusEntry {
   return { key, revision, at: created.getTime(), value: operation === 'PUT' ? value : undefined };
-}
-
-/** undefined when another writer was faster. */
-async function orBeaten<T>(work: Promise<T>): Promise<T | undefined> {
-  try {
-    return await work;
-  } catch (thrown) {
-    if (isWrongRevision(thrown)) return undefined;
-    throw thrown;
-  }
 }
 
 function isWrongRevision(thrown: unknown): boolean {
