@@ -1,6 +1,6 @@
-// Writes ClusterLoadAssignments, of which there is one for each change, by hand: an endpoint costs some 50 ns,
-// less than it would take to find bytes of it that were kept. The bytes are those that protobufjs makes of the
-// same message (assignment.test.ts).
+// Writes ClusterLoadAssignments, of which there is one for each change, by hand: an endpoint costs a tenth of what
+// it costs through protobufjs, and the bytes are the same (assignment.test.ts). Bytes of single endpoints are not
+// kept: finding and copying them would save little of a microsecond, and keeping them takes 150 B each.
 import type { Endpoint, Health, Labels, Locality } from '../../model/endpoint.ts';
 import type { BackwardWriter } from './backward-writer.ts';
 

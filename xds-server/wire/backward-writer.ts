@@ -62,7 +62,16 @@ export class BackwardWriter {
 
   /** Makes what was written since `mark` the message that a field holds. */
   close(field: number, mark: number): void {
-    this.#varint(this.length - mark);
+    const buffer = this.#buffer;
+    const size = buffer.length - this.#at - mark;
+    const at = this.#at - 2;
+    if (size < 128 && field < 16 && at >= 0) {
+      buffer[at + 1] = size;
+      buffer[at] = field * 8 + 2;
+      this.#at = at;
+      return;
+    }
+    this.#varint(size);
     this.#varint(field * 8 + 2);
   }
 
@@ -89,12 +98,12 @@ export class BackwardWriter {
   }
 
   #varint(value: number): void {
-    this.#room(8);
-    if (value < 128) {
+    if (value < 128 && this.#at > 0) {
       this.#at -= 1;
       this.#buffer[this.#at] = value;
       return;
     }
+    this.#room(8);
     let size = 1;
     for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) size += 1;
     this.#at -= size;
