@@ -1,4 +1,4 @@
-// Items in the order of their keys, in chunks of a few hundred: an item that comes, changes or goes costs one chunk,
+// Items in the order of their keys, in chunks of some hundred: an item that comes, changes or goes costs one chunk,
 // whatever the number of all, and the order is never made anew. What was handed out as chunks() stays as it was.
 
 interface Keyed {
@@ -6,7 +6,7 @@ interface Keyed {
 }
 
 /** A chunk that grows beyond it is cut in half. */
-const MAX_CHUNK = 512;
+const MAX_CHUNK = 256;
 
 export type Chunks<T> = readonly (readonly T[])[];
 

@@ -129,12 +129,8 @@ export function buildOutboundRoutes(
 
 /** RouteConfiguration: name 1, virtual_hosts 2; the last one is `*`, where there is a header to look for. */
 function assemble(parts: Chunks<RouteFragment>, sizes: RouteSizes): Piece {
-  const hosts = copied(parts, sizes.hosts, ({ bytes, entriesAt }, into, at) =>
-    bytes.copy(into, at, 0, entriesAt),
-  );
-  const map = copied(parts, sizes.entries, ({ bytes, entriesAt }, into, at) =>
-    bytes.copy(into, at, entriesAt),
-  );
+  const hosts = joinedParts(parts, sizes.hosts, 'hosts');
+  const map = joinedParts(parts, sizes.entries, 'entries');
   const name = pieceOf(textField(1, OUTBOUND_ROUTES));
   if (map.length === 0) return rope([name, hosts]);
   const any = [pieceOf(textField(1, '*')), pieceOf(textField(2, '*'))];
@@ -142,17 +138,35 @@ function assemble(parts: Chunks<RouteFragment>, sizes: RouteSizes): Piece {
   return rope([name, hosts, fieldOf(2, rope([...any, fieldOf(21, headerMatcher(SERVICE_HEADERS, map))]))]);
 }
 
-/** @param copy says how many bytes it put there. */
-function copied(
-  parts: Chunks<RouteFragment>,
-  length: number,
-  copy: (part: RouteFragment, into: Buffer, at: number) => number,
-): Piece {
+interface Joined {
+  readonly hosts: Buffer;
+  readonly entries: Buffer;
+}
+
+/** Of chunks that were sent before: from one sending to the next most of them are the same. */
+const joined = new WeakMap<readonly RouteFragment[], Joined>();
+
+function joinedOf(chunk: readonly RouteFragment[]): Joined {
+  const known = joined.get(chunk);
+  if (known) return known;
+  const made = {
+    hosts: Buffer.concat(chunk.map(({ bytes, entriesAt }) => bytes.subarray(0, entriesAt))),
+    entries: Buffer.concat(chunk.map(({ bytes, entriesAt }) => bytes.subarray(entriesAt))),
+  };
+  joined.set(chunk, made);
+  return made;
+}
+
+function joinedParts(parts: Chunks<RouteFragment>, length: number, which: keyof Joined): Piece {
   return {
     length,
     put(into, at) {
       let end = at;
-      for (const chunk of parts) for (const part of chunk) end += copy(part, into, end);
+      for (const chunk of parts) {
+        const bytes = joinedOf(chunk)[which];
+        into.set(bytes, end);
+        end += bytes.length;
+      }
     },
   };
 }

@@ -29,7 +29,7 @@ it('holds what a map would, in the order of the keys, and gives back what was th
         }
       }
       expect(flat(sorted)).toEqual([...model.values()].sort((a, b) => (a.key < b.key ? -1 : 1)));
-      expect(sorted.chunks().every((chunk) => chunk.length > 0 && chunk.length <= 512)).toBe(true);
+      expect(sorted.chunks().every((chunk) => chunk.length > 0 && chunk.length <= 256)).toBe(true);
     }),
     { numRuns: 15 },
   );
