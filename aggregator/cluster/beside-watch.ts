@@ -1,9 +1,14 @@
 // Work that goes on beside the watch of a bucket: it begins when all that was there has been taken, and both end
 // together.
 import { childController } from '../../lib/abort.ts';
+import type { Clock } from '../../lib/clock.ts';
 import type { Bucket, BusEntry } from './bus.ts';
+import { watchAlive } from './watch-alive.ts';
 
 export interface WatchHooks {
+  readonly clock: Clock;
+  /** It has stalled when it brings nothing for so long. */
+  readonly silentMs: number;
   /** @param isLive false while it is something that was there before. */
   onEntry(entry: BusEntry, isLive: boolean): void;
   /** When all that was there has been taken; the watch is over when this is. */
@@ -24,7 +29,7 @@ export async function besideTheWatch(
   });
   let isCurrent = false;
   const watch = async () => {
-    for await (const entry of bucket.watch(pattern, controller.signal)) {
+    for await (const entry of watchAlive(bucket, pattern, hooks, controller.signal)) {
       if (entry !== 'current') {
         hooks.onEntry(entry, isCurrent);
         continue;

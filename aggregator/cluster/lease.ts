@@ -8,6 +8,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { describeError } from '../../lib/errors.ts';
 import type { Bucket, BusEntry } from './bus.ts';
 import { escapeKey } from './bus.ts';
+import { watchAlive } from './watch-alive.ts';
 
 /**
  * `holder`: this replica watches the source and publishes. `follower`: another one does. `alone`: the broker
@@ -98,7 +99,9 @@ async function takePart(
 ): Promise<void> {
   const { controller, release } = childController(signal);
   const seen = new SeenLease(o.clock);
-  const watching = seen.follow(bucket.watch(escapeKey(o.source), controller.signal));
+  const watching = seen.follow(
+    watchAlive(bucket, escapeKey(o.source), { clock: o.clock, silentMs: o.leaseMs * 3 }, controller.signal),
+  );
   let competing: Promise<void> | undefined;
   try {
     await Promise.race([seen.current, watching]);

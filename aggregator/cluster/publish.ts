@@ -6,6 +6,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { sleep } from '../../lib/clock.ts';
 import type { Bucket } from './bus.ts';
 import type { SharedCatalogue } from './catalogue.ts';
+import type { Knowledge } from './knowledge.ts';
 import { hashOf, partKey, shardKey, sourceKey, writeGone, writeShard, writeSource } from './records.ts';
 import type { SourceRecord, Written } from './records.ts';
 import type { SharedSource } from './shared.ts';
@@ -15,6 +16,9 @@ export interface PublishOptions {
   readonly bucket: Bucket;
   readonly shared: SharedSource;
   readonly token: number;
+  readonly replica: string;
+  /** Told when all that this replica heard is written. */
+  readonly knowledge: Knowledge;
   readonly maxValueBytes: number;
   readonly clock: Clock;
   /** The source's own record is written again this often, so that others see that it is cared for. */
@@ -99,7 +103,9 @@ function sourceRecord(o: PublishOptions, since: number | undefined): SourceRecor
     token: o.token,
     ...(since === undefined ? {} : { since }),
     kind: o.catalogue.kind,
+    holder: o.replica,
     listed: isListed(o),
+    ...(o.knowledge.wasListed ? { wasListed: true } : {}),
     ...(state?.staleSince === undefined ? {} : { darkSince: state.staleSince }),
     ...(state?.lastSuccess === undefined ? {} : { lastSuccess: state.lastSuccess }),
     cause: state?.cause ?? '',
@@ -132,11 +138,14 @@ async function write(o: PublishOptions, work: Work, announced: number, signal: A
 
 /** False when another replica has announced a newer token. */
 async function writeSourceRecord(o: PublishOptions, announced: number): Promise<boolean> {
+  const { heard } = o.knowledge;
   const value = writeSource(sourceRecord(o, announced));
   const key = sourceKey(o.catalogue.source);
   const revision = await o.bucket.write(key, value, o.shared.sourceRevision);
-  if (revision !== undefined) o.shared.take({ key, revision, value });
-  return revision !== undefined;
+  if (revision === undefined) return false;
+  o.shared.take({ key, revision, value });
+  o.knowledge.shared(heard);
+  return true;
 }
 
 async function writeService(o: PublishOptions, service: string, work: Work): Promise<'done' | 'lost'> {

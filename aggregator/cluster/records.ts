@@ -16,8 +16,12 @@ export interface SourceRecord {
    */
   readonly since?: number;
   readonly kind: string;
-  /** False until the holder's own watch has listed the source. */
+  /** The replica that wrote it. */
+  readonly holder?: string;
+  /** The holder's own watch has listed the source, and it answers. */
   readonly listed: boolean;
+  /** The holder's own watch has listed the source at some time, though it may be dark now. */
+  readonly wasListed?: boolean;
   /** Milliseconds since the epoch by the holder's clock; absent while it answers. */
   readonly darkSince?: number;
   readonly lastSuccess?: number;

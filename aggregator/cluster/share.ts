@@ -8,6 +8,7 @@ import { Latest } from '../../lib/latest.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { Bucket } from './bus.ts';
 import type { AdoptedState, SharedCatalogue } from './catalogue.ts';
+import { Knowledge } from './knowledge.ts';
 import { keepLease } from './lease.ts';
 import type { Role } from './lease.ts';
 import { besideTheWatch } from './beside-watch.ts';
@@ -75,6 +76,7 @@ class Watching {
   readonly #o: ShareOptions;
   readonly #signal: AbortSignal;
   #running: Task | undefined;
+  readonly knowledge = new Knowledge();
 
   constructor(o: ShareOptions, signal: AbortSignal) {
     this.#o = o;
@@ -86,7 +88,19 @@ class Watching {
   }
 
   start(): void {
-    this.#running ??= run((signal) => this.#o.watch(signal), this.#signal);
+    this.#running ??= run((signal) => this.#watch(signal), this.#signal);
+  }
+
+  async #watch(signal: AbortSignal): Promise<void> {
+    const { catalogue } = this.#o;
+    const unsubscribe = catalogue.subscribe(() => {
+      if (catalogue.state()?.state === 'live') this.knowledge.hear();
+    });
+    try {
+      await this.#o.watch(signal);
+    } finally {
+      unsubscribe();
+    }
   }
 
   async stop(): Promise<void> {
@@ -106,7 +120,7 @@ function start(o: ShareOptions, role: Role, watching: Watching, signal: AbortSig
     case 'follower':
       return run(async (over) => {
         await watching.stop();
-        await again(o, (s) => followOnce(o, s), over);
+        await again(o, (s) => followOnce(o, role.holder, watching, s), over);
       }, signal);
   }
 }
@@ -141,6 +155,11 @@ async function again(
   }
 }
 
+const REFRESH_MS = 5_000;
+
+/** A holder writes the source's record every so often. */
+const aliveness = ({ clock, refreshMs = REFRESH_MS }: ShareOptions) => ({ clock, silentMs: refreshMs * 4 });
+
 /** Publishes what this replica decides, as long as it holds the lease. */
 async function holdOnce(
   o: ShareOptions,
@@ -152,14 +171,19 @@ async function holdOnce(
   const shared = new SharedSource(o.catalogue.source);
   let recheck: (service: string) => void = () => undefined;
   await besideTheWatch(bucket, allOf(shared.source), signal, {
+    ...aliveness(o),
     onEntry: (entry, isLive) => {
       shared.take(entry);
       const service = isLive ? shared.foreign(entry, token) : undefined;
       if (service !== undefined) recheck(service);
     },
     async onCurrent(over) {
-      // A replica that has watched nothing yet starts from what the holder before it knew.
-      if (!watching.isOn) adoptAll(o.catalogue, shared, o.clock.now());
+      // A replica that has watched nothing yet starts from what the holder before it knew, if that knew anything.
+      const knowsNothing = o.catalogue.state()?.lastSuccess === undefined;
+      if (!watching.isOn && (knowsNothing || shared.record?.lastSuccess !== undefined)) {
+        adoptAll(o.catalogue, shared, o.clock.now());
+        if (shared.record) watching.knowledge.shared();
+      }
       watching.start();
       await publish(
         {
@@ -167,9 +191,11 @@ async function holdOnce(
           bucket,
           shared,
           token,
+          replica: o.replica,
+          knowledge: watching.knowledge,
           maxValueBytes: o.maxValueBytes(),
           clock: o.clock,
-          refreshMs: o.refreshMs ?? 5_000,
+          refreshMs: o.refreshMs ?? REFRESH_MS,
           onStart: (fn) => {
             recheck = fn;
           },
@@ -181,18 +207,31 @@ async function holdOnce(
 }
 
 /** Adopts what the holder publishes. */
-async function followOnce(o: ShareOptions, signal: AbortSignal): Promise<void> {
+async function followOnce(
+  o: ShareOptions,
+  holder: string,
+  watching: Watching,
+  signal: AbortSignal,
+): Promise<void> {
   const { catalogue, clock } = o;
   const shared = new SharedSource(catalogue.source);
   let adopted = false;
   const adoptFirst = () => {
-    // What this replica saw by itself is as good as what another one saw, until that one has a full list.
-    const knowsNothing = catalogue.state()?.lastSuccess === undefined;
-    if (shared.record?.listed !== true && !knowsNothing) return;
+    if (!shared.record) return;
+    const lastSuccess = catalogue.state()?.lastSuccess;
+    // What a holder before this one said of the source may be long ago: this one will speak in a moment.
+    const isOld = shared.record.holder !== undefined && shared.record.holder !== holder;
+    if (isOld && lastSuccess !== undefined) return;
+    if (!watching.knowledge.yieldsTo(shared.record, lastSuccess === undefined)) {
+      // Its shards stay; that nobody hears the source now is true of them, too.
+      return catalogue.adoptState({ ...stateOf(shared.record, clock.now()), lastSuccess });
+    }
     adoptAll(catalogue, shared, clock.now());
-    adopted = shared.record !== undefined;
+    adopted = true;
+    watching.knowledge.shared();
   };
   await besideTheWatch(await o.shards(), allOf(shared.source), signal, {
+    ...aliveness(o),
     onEntry(entry, isLive) {
       const update = shared.take(entry);
       if (!update || !isLive) return;

@@ -22,7 +22,9 @@ export interface ShareTableOptions<V> {
 
 /** A key that is written for its time stamp only; rows have keys of several parts. */
 const TICK = 'time';
-const TICK_MS = 60_000;
+const TICK_MS = 5_000;
+/** Every replica ticks. */
+const SILENT_MS = 3 * TICK_MS;
 const RETRY_MS = 500;
 /** Writes under way at once. */
 const IN_FLIGHT = 32;
@@ -48,6 +50,8 @@ async function shareOnce<V>(o: ShareTableOptions<V>, signal: AbortSignal): Promi
   const { controller, release } = childController(signal);
   try {
     await besideTheWatch(bucket, '>', controller.signal, {
+      clock: o.clock,
+      silentMs: SILENT_MS,
       onEntry: (entry, isLive) => link.heard(entry, isLive),
       onCurrent: (over) => link.run(over),
     });

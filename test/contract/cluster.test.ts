@@ -166,6 +166,52 @@ for (const { name, peers, copies } of setups) {
       for (const { catalogue } of replicas) expect(catalogue.fewest).toBe(2);
     });
 
+    test('a source is dark while NATS comes and goes: all have what one of them decides', async () => {
+      await installation(3);
+      // Nobody but the holder hears of this by itself: from here on all have what it has.
+      registry.set(shard('orders.default', 2));
+      await agreed();
+      registry.isDark = true;
+      const same = (weight: number) =>
+        eventually(() => {
+          expect(replicas.filter(({ role }) => role?.role === 'holder')).toHaveLength(1);
+          for (const { catalogue } of replicas) {
+            expect(catalogue.state().state).toBe('stale');
+            expect(catalogue.shards()).toEqual(replicas[0]?.catalogue.shards());
+            expect(catalogue.shards().get('orders.default')?.group.endpoints[0]?.weight).toBe(weight);
+          }
+          return true;
+        }, WITHIN);
+      await same(2);
+      for (const server of servers) await nats.kill(server);
+      await eventually(() => replicas.every(({ role }) => role?.role === 'alone'), WITHIN);
+      for (const server of servers) await nats.restart(server);
+      await eventually(() => holder() !== undefined && registry.watchers === 1, WITHIN);
+      // What its keeper decides while the source is dark, such as the end of a hold.
+      holder()?.catalogue.set('orders.default', shard('orders.default', 42));
+      await same(42);
+      registry.isDark = false;
+      await agreed();
+      for (const { catalogue } of replicas) expect(catalogue.fewest).toBe(3);
+    });
+
+    test('what a replica listed by itself stays until the holder has a list, though that one was first', async () => {
+      await installation(2);
+      for (const server of servers) await nats.kill(server);
+      await eventually(() => registry.watchers === 2, WITHIN);
+      registry.set(shard('new.default', 1));
+      const [first, second] = replicas as [Replica, Replica];
+      registry.isDark = true;
+      // One of them did not see it before the source went dark.
+      first.catalogue.set('new.default', undefined);
+      for (const server of servers) await nats.restart(server);
+      await eventually(() => holder() !== undefined && registry.watchers === 1, WITHIN);
+      expect(second.catalogue.shards().has('new.default')).toBe(true);
+      registry.isDark = false;
+      await agreed();
+      expect(second.catalogue.fewest).toBe(3);
+    });
+
     test('NATS frozen: the same', async () => {
       await installation(2);
       for (const server of servers) await nats.pause(server);
