@@ -1,18 +1,19 @@
 // Why an answer is what it is, in Envoy's words: response flags (%RESPONSE_FLAGS%) and the bodies of the
-// answers that a proxy gives by itself. A set of flags is a number, one bit each, in the order Envoy prints.
+// answers that a proxy gives by itself. A set of flags is a number, one bit each, printed in the
+// order in which they come up, as Envoy does.
 
 const NAMES = [
+  'DI',
+  'URX',
+  'UO',
   'UH',
   'UT',
   'UF',
   'UC',
-  'UO',
   'NR',
-  'DI',
   'FI',
   'RL',
   'DC',
-  'URX',
   'SI',
   'DT',
   'UPE',
@@ -88,8 +89,8 @@ export interface ResetAnswer {
   readonly text: string;
 }
 
-/** @param detail of a connection failure: the system's error code. */
-export function resetAnswer(reason: ResetReason, detail: string): ResetAnswer {
+/** @param detail of a connection failure: the system's error code. @param retried it was not the first try. */
+export function resetAnswer(reason: ResetReason, detail: string, retried: boolean): ResetAnswer {
   const { status, flag, text } = RESETS[reason];
   if (reason === 'timeout') return { status, flag, text: TIMEOUT_TEXT };
   const more =
@@ -101,6 +102,6 @@ export function resetAnswer(reason: ResetReason, detail: string): ResetAnswer {
   return {
     status,
     flag,
-    text: `upstream connect error or disconnect/reset before headers. reset reason: ${text}${more}`,
+    text: `upstream connect error or disconnect/reset before headers. ${retried ? 'retried and the latest ' : ''}reset reason: ${text}${more}`,
   };
 }

@@ -93,8 +93,10 @@ export interface HttpRules {
   readonly bufferBytes: number;
   /** Sends x-envoy-upstream-service-time and x-envoy-expected-rq-timeout-ms. */
   readonly envoyHeaders: boolean;
-  /** A deadline that the caller's data plane sent is the timeout. */
+  /** A deadline that the caller's data plane sent is the timeout, if its address is one to trust. */
   readonly heedDeadline: boolean;
+  /** Absent: nobody is. */
+  readonly trusts?: (address: string) => boolean;
 }
 
 /** Where a connection may go. */

@@ -86,6 +86,7 @@ const COUNTERS: readonly (readonly [name: string, index: number])[] = [
   ['upstream_rq_retry_limit_exceeded', K.retryLimit],
   ['upstream_rq_retry_overflow', K.retryOverflow],
   ['upstream_rq_pending_overflow', K.pendingOverflow],
+  ['upstream_rq_active_overflow', K.maxRequests],
   ['upstream_rq_timeout', K.timeout],
   ['upstream_rq_per_try_timeout', K.perTryTimeout],
   ['upstream_rq_refreshed', K.refreshed],

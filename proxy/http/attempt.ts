@@ -70,7 +70,7 @@ export class Attempt implements Waiter {
       this.#connection = idle;
       return this.#attach();
     }
-    if (!breaker.canWait()) return this.#overflow();
+    if (!breaker.canWait()) return this.#overflow(K.pendingOverflow);
     this.#pending = true;
     breaker.pending += 1;
     if (host.canConnect(breaker)) return this.#connect(host, breaker);
@@ -169,7 +169,7 @@ export class Attempt implements Waiter {
     if (!breaker.canRequest()) {
       const connection = this.#connection;
       this.#connection = undefined;
-      this.#overflow();
+      this.#overflow(K.maxRequests);
       return connection?.giveBack();
     }
     breaker.requests += 1;
@@ -179,8 +179,8 @@ export class Attempt implements Waiter {
     this.#owner.onReady();
   }
 
-  #overflow(): void {
-    if (this.#cluster) bump(this.#cluster.counters, K.pendingOverflow);
+  #overflow(counter: number): void {
+    if (this.#cluster) bump(this.#cluster.counters, counter);
     this.#leave();
     this.#owner.onReset('overflow', '');
   }

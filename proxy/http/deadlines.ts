@@ -23,9 +23,9 @@ export class Deadlines {
   /** What the upstream is told as x-envoy-expected-rq-timeout-ms; 0: nothing. */
   toldMs = 0;
 
-  fill(route: Route, http: HttpRules, head: RequestHead): void {
+  fill(route: Route, http: HttpRules, head: RequestHead, client: string): void {
     this.timeoutMs = route.timeoutMs;
-    if (http.heedDeadline) {
+    if (http.trusts && http.heedDeadline && http.trusts(client)) {
       const told = wholeMs(head.header('x-envoy-expected-rq-timeout-ms'));
       if (told >= 0) this.timeoutMs = told;
     }

@@ -1,6 +1,6 @@
 // Changes that a route makes to a head: fields added or taken away, another path or host. Compiled when xDS
 // changes; per request it marks fields and joins texts.
-import { flagText } from '../flags.ts';
+import { Flag, flagText } from '../flags.ts';
 import type { FieldIndex } from './fields.ts';
 import { Known } from './fields.ts';
 import type { EditFacts, HeadRewrite, HeaderAdd, HeaderEdits } from './edit-rules.ts';
@@ -8,7 +8,8 @@ import type { RequestHead } from './request-head.ts';
 
 /** Values by the name of the substitution, without the percent signs. */
 export const SUBSTITUTIONS: ReadonlyMap<string, (facts: EditFacts) => string> = new Map([
-  ['RESPONSE_FLAGS', (facts: EditFacts) => flagText(facts.flags)],
+  // Envoy knows that a stream lasted too long only behind the head of its answer.
+  ['RESPONSE_FLAGS', (facts: EditFacts) => flagText(facts.flags & ~Flag.DT)],
   ['UPSTREAM_CLUSTER', (facts: EditFacts) => facts.cluster],
   ['UPSTREAM_HOST', (facts: EditFacts) => facts.upstream],
   ['DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT', (facts: EditFacts) => facts.client],

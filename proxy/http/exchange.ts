@@ -96,7 +96,7 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
     const found = this.#client.routes.lookup(head);
     if (!found) return this.reply(404, notFoundText(head), Flag.NR, '');
     this.route = found.split ? chooseRoute(found.split, found) : found;
-    this.#deadlines.fill(this.route, this.#http, head);
+    this.#deadlines.fill(this.route, this.#http, head, this.client);
     this.#timers.arm(Due.duration, this.#deadlines.durationMs);
     if (!bodyDone) this.#timers.arm(Due.request, this.#http.requestMs);
     this.#stir();
@@ -146,7 +146,7 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
     }
     if (route.rewrite) applyRewrite(head, route.rewrite);
     if (route.requestEdits) head.newFields += applyEdits(head.fields, route.requestEdits, this);
-    dropTold(head, route, this.#http, this.#deadlines);
+    dropTold(head, route, this.#http);
     this.#head = forwardedRequest(head, this.#client.forwardedBy);
     this.#try();
     if (this.#active && this.#body.done) this.#onRequestDone();
@@ -245,7 +245,7 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
     this.#timers.disarm(Due.perTry);
     this.#timers.disarm(Due.perTryIdle);
     if (this.#retriesAfter(this.#retry.onReset(reason, this.#attempt.started))) return this.#scheduleRetry();
-    const { status, flag, text } = resetAnswer(reason, detail);
+    const { status, flag, text } = resetAnswer(reason, detail, this.#retry.retries > 0);
     this.reply(status, text, flag, reason === 'overflow' ? OVERLOADED : '');
   }
 

@@ -12,12 +12,14 @@ const COUNT = 'x-envoy-attempt-count';
 const EXPECTED = 'x-envoy-expected-rq-timeout-ms';
 const SERVICE_TIME = 'x-envoy-upstream-service-time';
 const REPLACED = [SERVICE_TIME];
+const DEADLINE = [EXPECTED];
 
 const tellsDeadline = (http: HttpRules, { toldMs }: Deadlines): boolean => http.envoyHeaders && toldMs > 0;
 
 /** Takes out what each try says anew. */
-export function dropTold(head: RequestHead, route: Route, http: HttpRules, deadlines: Deadlines): void {
-  if (tellsDeadline(http, deadlines)) head.fields.dropNamed([EXPECTED]);
+export function dropTold(head: RequestHead, route: Route, http: HttpRules): void {
+  // One from an address that is not to be trusted must not reach the next data plane, which may trust ours.
+  if (http.envoyHeaders) head.fields.dropNamed(DEADLINE);
   if (route.attemptCount?.request) head.fields.dropNamed([COUNT]);
 }
 

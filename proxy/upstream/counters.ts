@@ -19,12 +19,13 @@ export const K = {
   connectTimeout: 10,
   /** A connection more was wanted than the breaker allows. */
   connectionOverflow: 11,
-  /** Requests refused by a breaker. */
+  /** Requests refused because too many waited for a connection. */
   pendingOverflow: 12,
   /** Requests sent again on a fresh connection because an idle one had just been closed. */
   refreshed: 13,
   /** Copies sent here. */
   shadow: 14,
+  /** Requests refused because too many were under way. */
   maxRequests: 15,
 } as const;
 

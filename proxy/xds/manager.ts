@@ -1,5 +1,7 @@
 // HttpConnectionManager → where routes come from, and what the listener does about HTTP.
+import { addressBytes, contains } from '../../lib/cidr.ts';
 import type { HttpConnectionManager__Output } from '../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/HttpConnectionManager.ts';
+import type { _envoy_extensions_filters_network_http_connection_manager_v3_HttpConnectionManager_InternalAddressConfig__Output as InternalAddresses } from '../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/HttpConnectionManager.ts';
 import type { LocalReplyConfig__Output } from '../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/LocalReplyConfig.ts';
 import { DEFAULT_HTTP } from '../http/rules.ts';
 import type { HttpRules, RouteTable } from '../tables.ts';
@@ -37,6 +39,7 @@ const MANAGER = [
   'request_headers_timeout',
   'common_http_protocol_options',
   'local_reply_config',
+  'internal_address_config',
   ...UNREAD,
 ];
 
@@ -52,6 +55,7 @@ export function compileManager(message: HttpConnectionManager__Output, bufferByt
   const common = message.common_http_protocol_options ?? {};
   within('common_http_protocol_options', () => assertOnly(common, ['idle_timeout', 'max_stream_duration']));
   const headMs = message.request_headers_timeout;
+  const trusts = message.use_remote_address?.value && trustOf(message.internal_address_config);
   return {
     routes: routesOf(message),
     http: {
@@ -62,9 +66,31 @@ export function compileManager(message: HttpConnectionManager__Output, bufferByt
       ...(common.idle_timeout && { clientIdleMs: durationMs(common.idle_timeout, 0) }),
       ...(headMs && { headMs: durationMs(headMs, 0) }),
       bufferBytes,
+      ...(trusts && { trusts }),
     },
   };
 }
+
+/** Only with use_remote_address, as in Envoy: else the address is what the request says of itself. */
+function trustOf(message: InternalAddresses | undefined): ((address: string) => boolean) | undefined {
+  const ranges = (message?.cidr_ranges ?? []).map((range, i) => {
+    const bytes = addressBytes(range.address_prefix ?? '');
+    const prefix = range.prefix_len?.value ?? 0;
+    if (!bytes || prefix > bytes.length * 8) {
+      throw new FieldRefusal(`internal_address_config.cidr_ranges[${i}]`, 'no address range');
+    }
+    return { bytes: networkOf(bytes, prefix), prefix };
+  });
+  if (ranges.length === 0) return undefined;
+  return (address) => {
+    const bytes = addressBytes(address);
+    return bytes !== undefined && ranges.some((range) => contains(range, bytes));
+  };
+}
+
+/** Bits beyond the prefix do not count. */
+const networkOf = (bytes: readonly number[], prefix: number): number[] =>
+  bytes.map((byte, n) => byte & (0xff << (8 - Math.min(8, Math.max(0, prefix - 8 * n)))) & 0xff);
 
 /** A request without a route is answered with what it asked for, whatever the format says; nothing else is formatted. */
 function assertNoRouteOnly(message: LocalReplyConfig__Output): void {

@@ -2,7 +2,7 @@
 // the same clusters, endpoints and routes. Hosts are small servers of this process that answer their name.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Pool } from 'undici';
+import { Client, Pool } from 'undici';
 import { encode, packAny } from '../../proto/codec.ts';
 import type { Cluster } from '../../proto/gen/types/envoy/config/cluster/v3/Cluster.ts';
 import type { ClusterLoadAssignment } from '../../proto/gen/types/envoy/config/endpoint/v3/ClusterLoadAssignment.ts';
@@ -10,6 +10,7 @@ import type { HttpConnectionManager } from '../../proto/gen/types/envoy/extensio
 import type { Listener } from '../../proto/gen/types/envoy/config/listener/v3/Listener.ts';
 import type { RouteAction } from '../../proto/gen/types/envoy/config/route/v3/RouteAction.ts';
 import type { RouteConfiguration } from '../../proto/gen/types/envoy/config/route/v3/RouteConfiguration.ts';
+import type { VirtualHost } from '../../proto/gen/types/envoy/config/route/v3/VirtualHost.ts';
 import { AdsServer } from './ads-server.ts';
 import { startDataPlane } from './data-plane.ts';
 import type { DataPlane, DataPlaneKind } from './data-plane.ts';
@@ -29,21 +30,43 @@ export interface ScriptedService {
   readonly name: string;
   readonly cluster?: Partial<Cluster>;
   readonly route?: Partial<RouteAction>;
+  readonly virtualHost?: Partial<VirtualHost>;
   readonly assignment: Omit<ClusterLoadAssignment, 'cluster_name'>;
 }
 
 export interface ScriptedPlane {
   readonly kind: DataPlaneKind;
+  readonly port: number;
   /** Who answers; `HTTP 503` and the like when nobody does. */
   ask(service: string, headers?: Readonly<Record<string, string>>): Promise<string>;
   /** `n` requests, eight at a time; how often each answer came. */
   count(service: string, n: number): Promise<ReadonlyMap<string, number>>;
+  /** One request, and all that a caller can see of its answer. */
+  probe(service: string, request?: Probe): Promise<Probed>;
+  /** Its counters by name. */
+  stats(): Promise<ReadonlyMap<string, number>>;
+}
+
+export interface Probe {
+  readonly method?: 'GET' | 'POST';
+  readonly path?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Buffer;
+}
+
+export interface Probed {
+  /** 0: the connection was cut. */
+  readonly status: number;
+  /** Response flags, `-` without any. */
+  readonly flags: string;
+  readonly body: string;
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 export interface ScriptedPlanes {
   readonly planes: readonly ScriptedPlane[];
   /** Gives both planes the services, and resolves when both have them. Replaces what was there. */
-  set(services: readonly ScriptedService[]): Promise<void>;
+  set(services: readonly ScriptedService[], manager?: Partial<HttpConnectionManager>): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -89,8 +112,8 @@ export async function startScriptedPlanes(start: StartPeer): Promise<ScriptedPla
   const both = await Promise.all([startOne('envoy', start), startOne('proxy', start)]);
   return {
     planes: both.map(({ scripted }) => scripted),
-    async set(services) {
-      await Promise.all(both.map((one) => one.set(services)));
+    async set(services, manager = {}) {
+      await Promise.all(both.map((one) => one.set(services, manager)));
     },
     async stop() {
       await Promise.all(both.map((one) => one.stop()));
@@ -111,16 +134,22 @@ async function startOne(kind: DataPlaneKind, start: StartPeer) {
     return answer.statusCode === 200 ? text : `HTTP ${answer.statusCode}`;
   };
   return {
-    scripted: { kind, ask, count: (service: string, n: number) => countOf(() => ask(service), n) },
-    async set(services: readonly ScriptedService[]) {
-      publish(ads, plane, services);
+    scripted: {
+      kind,
+      port: plane.port,
+      ask,
+      count: (service: string, n: number) => countOf(() => ask(service), n),
+      probe: (service: string, request: Probe = {}) => probeBy(plane.port, service, request),
+      stats: () => plane.stats(),
+    },
+    async set(services: readonly ScriptedService[], manager: Partial<HttpConnectionManager>) {
+      publish(ads, plane, services, manager);
       await eventually(
         async () => {
           const refusal = ads.requests.find(({ error_detail: detail }) => detail)?.error_detail?.message;
           if (refusal !== undefined) throw new Error(`refused: ${refusal}`);
           if (!ads.settled) return false;
-          const answers = await Promise.all(services.map(({ name }) => ask(name)));
-          return answers.every((answer) => answer !== 'HTTP 404');
+          return (await Promise.all(services.map(({ name }) => isRouted(plane.port, name)))).every(Boolean);
         },
         { withinMs: 60_000, what: `the script on ${kind}` },
       );
@@ -147,7 +176,45 @@ async function countOf(ask: () => Promise<string>, n: number): Promise<ReadonlyM
   return counts;
 }
 
-function publish(ads: AdsServer, plane: DataPlane, services: readonly ScriptedService[]): void {
+/** What a route adds to each answer, so that a caller sees why it is what it is. */
+const FLAGS_HEADER = 'x-flags';
+/** Asked for only to see whether a route is there; no upstream hears of it. */
+const ROUTED_PATH = '/is-routed';
+
+async function probeBy(port: number, service: string, probe: Probe): Promise<Probed> {
+  const { method = 'GET', path = '/', headers = {}, body = null } = probe;
+  const client = new Client(`http://127.0.0.1:${port}`);
+  try {
+    const answer = await client.request({ path, method, headers: { ...headers, host: service }, body });
+    const text = await answer.body.text();
+    const plain = Object.entries(answer.headers).map(([name, value]): [string, string] => [
+      name,
+      String(value),
+    ]);
+    const seen = Object.fromEntries(plain);
+    return {
+      status: answer.statusCode,
+      flags: seen[FLAGS_HEADER] ?? '',
+      body: text.trimEnd(),
+      headers: seen,
+    };
+  } catch {
+    return { status: 0, flags: '', body: '', headers: {} };
+  } finally {
+    await client.destroy();
+  }
+}
+
+async function isRouted(port: number, service: string): Promise<boolean> {
+  return (await probeBy(port, service, { path: ROUTED_PATH })).status === 299;
+}
+
+function publish(
+  ads: AdsServer,
+  plane: DataPlane,
+  services: readonly ScriptedService[],
+  manager: Partial<HttpConnectionManager>,
+): void {
   const byName = <T extends object>(type: string, items: readonly (readonly [string, T])[]) =>
     ads.setResources(type, new Map(items.map(([name, item]) => [name, encode(type, item)])));
   byName(
@@ -159,7 +226,7 @@ function publish(ads: AdsServer, plane: DataPlane, services: readonly ScriptedSe
     services.map(({ name, cluster }) => [name, clusterOf(name, cluster)]),
   );
   byName(RDS, [['scripted', routesOf(services)]]);
-  byName(LDS, [['scripted', listenerOf(plane.port)]]);
+  byName(LDS, [['scripted', listenerOf(plane.port, manager)]]);
 }
 
 const clusterOf = (name: string, more: Partial<Cluster> = {}): Cluster => ({
@@ -172,18 +239,29 @@ const clusterOf = (name: string, more: Partial<Cluster> = {}): Cluster => ({
 
 const routesOf = (services: readonly ScriptedService[]): RouteConfiguration => ({
   name: 'scripted',
-  virtual_hosts: services.map(({ name, route }) => ({
+  response_headers_to_add: [
+    {
+      header: { key: FLAGS_HEADER, value: '%RESPONSE_FLAGS%' },
+      append_action: 'OVERWRITE_IF_EXISTS_OR_ADD',
+    },
+  ],
+  virtual_hosts: services.map(({ name, route, virtualHost }) => ({
     name,
     domains: [name],
-    routes: [{ match: { prefix: '/' }, route: { cluster: name, ...route } }],
+    routes: [
+      { match: { path: ROUTED_PATH }, direct_response: { status: 299 } },
+      { match: { prefix: '/' }, route: { cluster: name, ...route } },
+    ],
+    ...virtualHost,
   })),
 });
 
-function listenerOf(port: number): Listener {
+function listenerOf(port: number, more: Partial<HttpConnectionManager>): Listener {
   const manager: HttpConnectionManager = {
     stat_prefix: 'scripted',
     rds: { config_source: ADS, route_config_name: 'scripted' },
     http_filters: [{ name: 'envoy.filters.http.router', typed_config: packAny(ROUTER, {}) }],
+    ...more,
   };
   return {
     name: 'scripted',
