@@ -4,6 +4,8 @@ import { z } from 'zod';
 import { parseCidr } from '../lib/cidr.ts';
 import { DEFAULT_RULES } from '../model/rules.ts';
 import type { MergePolicy, ServiceRules } from '../model/rules.ts';
+import { trafficFrom } from './traffic.ts';
+import type { TrafficFields } from './traffic.ts';
 
 const FORMS = 'union, isolate, {prefer: [SOURCE, …]} or {weighted: {SOURCE: SHARE, …}}';
 
@@ -95,7 +97,11 @@ export const ruleFields = {
 export type RuleFields = z.infer<z.ZodObject<typeof ruleFields>>;
 
 /** Ranges add up; of everything else, what is given counts. */
-export function rulesFrom(fields: RuleFields, base: ServiceRules = DEFAULT_RULES): ServiceRules {
+export function rulesFrom(
+  fields: RuleFields & TrafficFields,
+  base: ServiceRules = DEFAULT_RULES,
+): ServiceRules {
+  const traffic = trafficFrom(fields);
   const panicThreshold = fields.panicThreshold ?? base.panicThreshold;
   return {
     policy: fields.policy ?? base.policy,
@@ -103,6 +109,7 @@ export function rulesFrom(fields: RuleFields, base: ServiceRules = DEFAULT_RULES
     pin: fields.pin ?? base.pin,
     sharedAddresses: [...base.sharedAddresses, ...(fields.sharedAddresses ?? [])],
     ...(panicThreshold === undefined ? {} : { panicThreshold }),
+    ...(traffic && { traffic }),
   };
 }
 

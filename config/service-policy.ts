@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { DEFAULT_NAMESPACE, serviceName } from '../model/names.ts';
 import { ruleFields } from './policy.ts';
+import { trafficFields } from './traffic.ts';
 
 export const API_VERSION = 'isthmus.dev/v1alpha1';
 
@@ -21,6 +22,7 @@ export const servicePolicy = z.strictObject({
     /** With its namespace after the last dot, or without: the resource's namespace then, else `default`. */
     service: z.string().min(1),
     ...ruleFields,
+    ...trafficFields,
   }),
 });
 

@@ -1,6 +1,7 @@
 // What is configured and decided for a service beyond what its sources say: how its sources are merged, and
 // what operators changed by hand. Plain data.
 import type { Labels } from './endpoint.ts';
+import type { TrafficRules } from './traffic.ts';
 
 /**
  * How the sources of a service become one (docs/merge.md, rule 2). `union`: one pool. `prefer`: the first source
@@ -25,6 +26,8 @@ export interface ServiceRules {
   readonly pin: boolean;
   /** Address ranges (CIDR) in which several services may share an address and port. */
   readonly sharedAddresses: readonly string[];
+  /** How callers treat it; undefined: as data planes do by default. */
+  readonly traffic?: TrafficRules | undefined;
 }
 
 export const DEFAULT_RULES: ServiceRules = {

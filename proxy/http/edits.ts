@@ -8,8 +8,8 @@ import type { RequestHead } from './request-head.ts';
 
 /** Values by the name of the substitution, without the percent signs. */
 export const SUBSTITUTIONS: ReadonlyMap<string, (facts: EditFacts) => string> = new Map([
-  // Envoy knows that a stream lasted too long only behind the head of its answer.
-  ['RESPONSE_FLAGS', (facts: EditFacts) => flagText(facts.flags & ~Flag.DT)],
+  // Envoy sets these two only behind the head of its answer.
+  ['RESPONSE_FLAGS', (facts: EditFacts) => flagText(facts.flags & ~(Flag.DT | Flag.RL))],
   ['UPSTREAM_CLUSTER', (facts: EditFacts) => facts.cluster],
   ['UPSTREAM_HOST', (facts: EditFacts) => facts.upstream],
   ['DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT', (facts: EditFacts) => facts.client],

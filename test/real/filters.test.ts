@@ -25,13 +25,13 @@ const limit = (more: LocalRateLimit): LocalRateLimit => ({
   token_bucket: { max_tokens: 3, tokens_per_fill: { value: 3 }, fill_interval: { seconds: 3_600 } },
   ...more,
 });
-const limited = (name: string, message: LocalRateLimit): Pick<ScriptedService, 'name' | 'virtualHost'> => ({
+const limited = (name: string, message: LocalRateLimit): Pick<ScriptedService, 'name' | 'onRoute'> => ({
   name,
-  virtualHost: { typed_per_filter_config: { limit: packAny(RATE_LIMIT, message) } },
+  onRoute: { typed_per_filter_config: { limit: packAny(RATE_LIMIT, message) } },
 });
-const faulty = (name: string, message: HTTPFault): Pick<ScriptedService, 'name' | 'virtualHost'> => ({
+const faulty = (name: string, message: HTTPFault): Pick<ScriptedService, 'name' | 'onRoute'> => ({
   name,
-  virtualHost: { typed_per_filter_config: { fault: packAny(FAULT, message) } },
+  onRoute: { typed_per_filter_config: { fault: packAny(FAULT, message) } },
 });
 const HUNDRED = { numerator: 100 };
 
@@ -147,8 +147,8 @@ describePeers(['envoy'], 'the same filters and routes on Envoy and on the proxy'
     for (const plane of planes.planes) {
       hosts.behave(answer(200));
       for (const [service, last] of [
-        ['three', '429 RL local_rate_limited'],
-        ['own-status', '503 RL local_rate_limited'],
+        ['three', '429 - local_rate_limited'],
+        ['own-status', '503 - local_rate_limited'],
         ['not-enforced', '200 - 200'],
         ['not-enabled', '200 - 200'],
       ]) {

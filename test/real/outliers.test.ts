@@ -172,6 +172,17 @@ describePeers(['envoy'], 'the same outlier detection on Envoy and on the proxy',
     await hosts?.stop();
   });
 
+  /** The workers of a data plane hear of an ejection one after the other. */
+  const askedAre = (plane: ScriptedPlane, service: string, expected: number) =>
+    eventually(
+      async () => {
+        hosts.behave(answer(200));
+        for (let i = 0; i < 12; i += 1) await plane.probe(service);
+        return hosts.counts().filter((count) => count > 0).length === expected;
+      },
+      { withinMs: 15_000, what: `${expected} hosts asked on ${plane.kind}` },
+    );
+
   const behave = (bad: Behaviour): void => {
     hosts.behave(answer(200));
     for (const host of hosts.hosts.slice(0, 2)) host.behave(bad);
@@ -194,11 +205,9 @@ describePeers(['envoy'], 'the same outlier detection on Envoy and on the proxy',
             `${name} on ${plane.kind}: ${await ejectedIn(plane, name)} ejected, expected ${ejected}`,
           );
         });
-        hosts.behave(answer(200));
-        const before = hosts.counts();
-        for (let i = 0; i < 12; i += 1) await plane.probe(name);
-        const asked = hosts.counts().filter((count, i) => count > (before[i] ?? 0)).length;
-        if (asked !== HOSTS - ejected) wrong.push(`${name} on ${plane.kind}: ${asked} hosts were asked`);
+        await askedAre(plane, name, HOSTS - ejected).catch(() => {
+          wrong.push(`${name} on ${plane.kind}: not ${HOSTS - ejected} hosts are asked`);
+        });
       }
     }
     expect(wrong).toEqual([]);
@@ -215,19 +224,15 @@ describePeers(['envoy'], 'the same outlier detection on Envoy and on the proxy',
       hosts.behave(answer(200));
       const isBack = async () => (await ejectedIn(plane, 'returns')) === 0;
       await eventually(isBack, { withinMs: 20_000, what: `nobody ejected on ${plane.kind}` });
-      hosts.behave(answer(200));
-      for (let i = 0; i < 12; i += 1) await plane.probe('returns');
-      expect(
-        hosts.counts().filter((count) => count > 0),
-        plane.kind,
-      ).toHaveLength(HOSTS);
+      await askedAre(plane, 'returns', HOSTS);
     }
   }, 120_000);
 
   it('answer that there is nobody when all are out', async () => {
     for (const plane of planes.planes) {
       hosts.behave(answer(500));
-      for (let i = 0; i < 2; i += 1) await plane.probe('all-out');
+      const isOut = async () => (await plane.probe('all-out')).status === 503;
+      await eventually(isOut, { withinMs: 20_000, what: `all ejected on ${plane.kind}` });
       const { status, flags, body } = await plane.probe('all-out');
       expect({ status, flags, body }, plane.kind).toEqual({
         status: 503,

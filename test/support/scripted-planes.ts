@@ -10,6 +10,7 @@ import type { HttpConnectionManager } from '../../proto/gen/types/envoy/extensio
 import type { Listener } from '../../proto/gen/types/envoy/config/listener/v3/Listener.ts';
 import type { RouteAction } from '../../proto/gen/types/envoy/config/route/v3/RouteAction.ts';
 import type { RouteConfiguration } from '../../proto/gen/types/envoy/config/route/v3/RouteConfiguration.ts';
+import type { Route } from '../../proto/gen/types/envoy/config/route/v3/Route.ts';
 import type { VirtualHost } from '../../proto/gen/types/envoy/config/route/v3/VirtualHost.ts';
 import { AdsServer } from './ads-server.ts';
 import { startDataPlane } from './data-plane.ts';
@@ -30,6 +31,8 @@ export interface ScriptedService {
   readonly name: string;
   readonly cluster?: Partial<Cluster>;
   readonly route?: Partial<RouteAction>;
+  /** More of the route to its cluster. */
+  readonly onRoute?: Partial<Route>;
   readonly virtualHost?: Partial<VirtualHost>;
   readonly assignment: Omit<ClusterLoadAssignment, 'cluster_name'>;
 }
@@ -245,12 +248,12 @@ const routesOf = (services: readonly ScriptedService[]): RouteConfiguration => (
       append_action: 'OVERWRITE_IF_EXISTS_OR_ADD',
     },
   ],
-  virtual_hosts: services.map(({ name, route, virtualHost }) => ({
+  virtual_hosts: services.map(({ name, route, onRoute, virtualHost }) => ({
     name,
     domains: [name],
     routes: [
       { match: { path: ROUTED_PATH }, direct_response: { status: 299 } },
-      { match: { prefix: '/' }, route: { cluster: name, ...route } },
+      { match: { prefix: '/' }, route: { cluster: name, ...route }, ...onRoute },
     ],
     ...virtualHost,
   })),

@@ -7,6 +7,7 @@ import { toError } from '../../lib/errors.ts';
 import { mergeShards } from '../../model/merge.ts';
 import type { MergedService } from '../../model/merge/types.ts';
 import type { FederationSnapshot, ServiceShards } from '../../model/snapshot.ts';
+import type { TrafficRules } from '../../model/traffic.ts';
 import type { Changes, Dialect, DialectSource } from '../dialect.ts';
 import type { EncodedResource } from '../resource.ts';
 import { ResourceTable } from '../resource-table.ts';
@@ -39,6 +40,8 @@ export class Catalogue implements DialectSource {
   readonly #built = new Map<string, Built>();
   readonly #authorities = new Authorities();
   readonly #routes = new RouteTable();
+  /** Of services that have some: how callers treat them. */
+  readonly #traffic = new Map<string, TrafficRules>();
   /** The routes are others than those that clients are told of. */
   #reroute = false;
   /** Clusters that no route names any more, once clients are told of the routes. */
@@ -197,9 +200,15 @@ export class Catalogue implements DialectSource {
 
   /** Clusters of all services concerned are there: no route leads to nowhere. */
   #rename(service: string, merged: MergedService | undefined, routed: Set<string>): void {
-    for (const touched of this.#authorities.update(service, merged)) {
-      routed.add(touched);
-      if (this.#routes.set(touched, this.#authorities.of(touched))) this.#reroute = true;
+    const traffic = merged?.rules.traffic;
+    const treated = traffic !== this.#traffic.get(service);
+    if (traffic) this.#traffic.set(service, traffic);
+    else this.#traffic.delete(service);
+    const renamed = this.#authorities.update(service, merged);
+    for (const touched of renamed) routed.add(touched);
+    for (const touched of treated ? new Set([...renamed, service]) : renamed) {
+      const leads = this.#authorities.of(touched);
+      if (this.#routes.set(touched, leads, this.#traffic.get(touched))) this.#reroute = true;
     }
   }
 }

@@ -2,18 +2,17 @@
 import { hasSides } from '../../model/merge/localities.ts';
 import type { MergedPort } from '../../model/merge/types.ts';
 import type { ServiceRules } from '../../model/rules.ts';
-import { encode, packAny } from '../../proto/codec.ts';
+import { encode } from '../../proto/codec.ts';
 import type { Cluster } from '../../proto/gen/types/envoy/config/cluster/v3/Cluster.ts';
-import type { HttpProtocolOptions } from '../../proto/gen/types/envoy/extensions/upstreams/http/v3/HttpProtocolOptions.ts';
 import { encodedResource } from '../resource.ts';
 import type { EncodedResource } from '../resource.ts';
 import { MESSAGE_NAME } from '../types.ts';
 import { assertValid, encodeValid } from '../validate/index.ts';
 import type { BackwardWriter } from '../wire/backward-writer.ts';
 import { socketAddress } from './endpoints.ts';
+import { clusterTraffic } from './policy.ts';
 
 const CONNECT_TIMEOUT_S = 5;
-const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 /** Envoy's own limits (1024, 3 retries) are for hand-written configs; here endpoints limit themselves. */
 export const NO_LIMIT = { value: 4_294_967_295 };
 
@@ -52,22 +51,10 @@ function clusterFor(rules: ServiceRules, http2: boolean): Cluster {
   return {
     type: 'EDS',
     eds_cluster_config: { eds_config: ADS_SOURCE },
-    connect_timeout: { seconds: CONNECT_TIMEOUT_S },
-    lb_policy: 'ROUND_ROBIN',
     // The registry is the authority on membership: a host it removes goes, whatever active checks say.
     ignore_health_on_host_removal: true,
-    circuit_breakers: {
-      thresholds: [
-        {
-          max_connections: NO_LIMIT,
-          max_pending_requests: NO_LIMIT,
-          max_requests: NO_LIMIT,
-          max_retries: NO_LIMIT,
-        },
-      ],
-    },
+    ...clusterTraffic(rules.traffic, http2),
     ...loadBalancing(rules),
-    ...(http2 ? { typed_extension_protocol_options: { [HTTP_OPTIONS]: http2Only() } } : {}),
   };
 }
 
@@ -116,8 +103,3 @@ export const inboundClusterName = (appPort: number): string => `inbound:${appPor
 
 const isHttp2 = (protocol: string): boolean =>
   protocol === 'http2' || protocol === 'grpc' || protocol === 'h2c';
-
-function http2Only() {
-  const options: HttpProtocolOptions = { explicit_http_config: { http2_protocol_options: {} } };
-  return packAny(HTTP_OPTIONS, options);
-}

@@ -12,7 +12,8 @@ import { MESSAGE_NAME } from '../types.ts';
 import { encodeValid } from '../validate/index.ts';
 import { ADS_SOURCE, inboundClusterName } from './clusters.ts';
 import { socketAddress } from './endpoints.ts';
-import { OUTBOUND_ROUTES, retryPolicy } from './routes.ts';
+import { connectRetries } from './policy.ts';
+import { OUTBOUND_ROUTES, SERVICE_HEADER } from './routes.ts';
 
 const HCM = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 const ROUTER = 'envoy.extensions.filters.http.router.v3.Router';
@@ -81,7 +82,13 @@ export function buildInboundListener(at: ListenAt, appPort: number): EncodedReso
           routes: [
             {
               match: { prefix: '/' },
-              route: { cluster: inboundClusterName(appPort), timeout: {}, retry_policy: retryPolicy(1) },
+              // The app need not know what it is called in here.
+              request_headers_to_remove: [SERVICE_HEADER],
+              route: {
+                cluster: inboundClusterName(appPort),
+                timeout: {},
+                retry_policy: connectRetries(1),
+              },
             },
           ],
         },

@@ -2,6 +2,7 @@
 // comes, changes or goes costs its own part: the whole is versioned by its parts, and put together when it is sent.
 import { SortedChunks } from '../../lib/sorted-chunks.ts';
 import { contentHash } from '../../lib/hash.ts';
+import type { TrafficRules } from '../../model/traffic.ts';
 import type { EncodedResource } from '../resource.ts';
 import { SetVersion } from '../set-version.ts';
 import type { ClusterAuthorities } from './authorities.ts';
@@ -20,8 +21,8 @@ export class RouteTable {
   #sizes: RouteSizes = { hosts: 0, entries: 0 };
 
   /** What leads to the clusters of a service, by cluster; nothing: it is gone. False when that is as it was. */
-  set(service: string, clusters: readonly ClusterAuthorities[]): boolean {
-    const part = clusters.length === 0 ? undefined : partOf(service, clusters);
+  set(service: string, clusters: readonly ClusterAuthorities[], traffic: TrafficRules | undefined): boolean {
+    const part = clusters.length === 0 ? undefined : partOf(service, clusters, traffic);
     const before = part ? this.#parts.set(part) : this.#parts.delete(service);
     if (before) {
       this.#version.remove(before);
@@ -40,8 +41,12 @@ export class RouteTable {
   }
 }
 
-function partOf(service: string, clusters: readonly ClusterAuthorities[]): Part {
-  const fragment = buildRouteFragment(clusters);
+function partOf(
+  service: string,
+  clusters: readonly ClusterAuthorities[],
+  traffic: TrafficRules | undefined,
+): Part {
+  const fragment = buildRouteFragment(clusters, service, traffic);
   return { key: service, version: contentHash(fragment.bytes), ...fragment };
 }
 

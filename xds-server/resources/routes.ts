@@ -2,11 +2,10 @@
 // `*`, which looks the header `service` (then `servicename`) up in constant time. Each service's part is
 // encoded once and spliced, so a changed alias re-encodes that service only.
 import { contentHash } from '../../lib/hash.ts';
+import type { TrafficRules } from '../../model/traffic.ts';
 import type { Chunks } from '../../lib/sorted-chunks.ts';
 import { encode, packAny, typeUrl } from '../../proto/codec.ts';
-import type { RetryPolicy } from '../../proto/gen/types/envoy/config/route/v3/RetryPolicy.ts';
 import type { Route } from '../../proto/gen/types/envoy/config/route/v3/Route.ts';
-import type { RouteAction } from '../../proto/gen/types/envoy/config/route/v3/RouteAction.ts';
 import { composedResource } from '../resource.ts';
 import type { EncodedResource } from '../resource.ts';
 import { SetVersion } from '../set-version.ts';
@@ -17,6 +16,7 @@ import { bytesOf, fieldOf, pieceOf, rope } from '../wire/rope.ts';
 import type { Piece } from '../wire/rope.ts';
 import { textField } from '../wire/writer.ts';
 import type { ClusterAuthorities } from './authorities.ts';
+import { routeAction } from './policy.ts';
 
 export const OUTBOUND_ROUTES = 'outbound';
 
@@ -24,7 +24,6 @@ const ROUTE = 'envoy.config.route.v3.Route';
 const ACTION = 'envoy.config.route.v3.RouteAction';
 const EXTENSION = 'xds.core.v3.TypedExtensionConfig';
 const HEADER_INPUT = 'envoy.type.matcher.v3.HttpRequestHeaderMatchInput';
-const PREVIOUS_HOSTS = 'envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate';
 
 /** The headers by which a caller may name a service, the first one that is known wins. */
 const SERVICE_HEADERS = ['service', 'servicename'] as const;
@@ -40,24 +39,37 @@ export interface RouteFragment {
   readonly entriesAt: number;
 }
 
-/** @param clusters of one service. Domains and header values are unique over all services. */
-export function buildRouteFragment(clusters: readonly ClusterAuthorities[]): RouteFragment {
+/**
+ * @param clusters of one service. Domains and header values are unique over all services.
+ * @param service its canonical name, which each request carries.
+ */
+export function buildRouteFragment(
+  clusters: readonly ClusterAuthorities[],
+  service: string,
+  traffic: TrafficRules | undefined,
+): RouteFragment {
   const to = backwards();
+  const leads: Leads = { service, template: templateOf(traffic) };
   for (const { cluster, headers } of clusters.toReversed()) {
-    for (const header of headers.toReversed()) writeHeaderEntry(to, cluster, header);
+    for (const header of headers.toReversed()) writeHeaderEntry(to, leads, cluster, header);
   }
   const entries = to.length;
   for (const { cluster, domains } of clusters.toReversed()) {
-    if (domains.length > 0) writeVirtualHost(to, cluster, domains);
+    if (domains.length > 0) writeVirtualHost(to, leads, cluster, domains);
   }
   const bytes = to.copy();
   return { bytes, entriesAt: bytes.length - entries };
 }
 
 /** VirtualHost: name 1, domains 2, routes 3. */
-function writeVirtualHost(to: BackwardWriter, cluster: string, domains: readonly string[]): void {
+function writeVirtualHost(
+  to: BackwardWriter,
+  leads: Leads,
+  cluster: string,
+  domains: readonly string[],
+): void {
   const end = to.length;
-  writeRoute(to, cluster);
+  writeRoute(to, leads, cluster);
   to.close(3, end);
   for (const domain of domains.toReversed()) to.text(2, domain);
   to.text(1, cluster);
@@ -65,9 +77,9 @@ function writeVirtualHost(to: BackwardWriter, cluster: string, domains: readonly
 }
 
 /** MatchMap.map's entry: key 1, value 2 (OnMatch { action 2: TypedExtensionConfig { name 1, typed_config 2 } }). */
-function writeHeaderEntry(to: BackwardWriter, cluster: string, header: string): void {
+function writeHeaderEntry(to: BackwardWriter, leads: Leads, cluster: string, header: string): void {
   const end = to.length;
-  writeRoute(to, cluster);
+  writeRoute(to, leads, cluster);
   to.close(2, end);
   to.text(1, typeUrl(ROUTE));
   to.close(2, end);
@@ -78,14 +90,29 @@ function writeHeaderEntry(to: BackwardWriter, cluster: string, header: string): 
   to.close(1, end);
 }
 
-/** Route: match 1, route 2 { cluster 1 }. Only the cluster differs from service to service. */
-function writeRoute(to: BackwardWriter, cluster: string): void {
-  const { match, action } = routeTemplate();
+/** What all routes of a service have in common. */
+interface Leads {
+  readonly service: string;
+  readonly template: RouteTemplate;
+}
+
+/**
+ * Route: match 1, route 2 { cluster 1 }, request_headers_to_add 9 { header 1 { key 1, value 2 }, append_action 3 }.
+ * Whatever the caller said it was asking for, the request carries the name of the service it is sent to.
+ */
+function writeRoute(to: BackwardWriter, { service, template }: Leads, cluster: string): void {
   const end = to.length;
-  to.raw(action);
+  to.uint(3, OVERWRITE);
+  const option = to.length;
+  to.text(2, service);
+  to.text(1, SERVICE_HEADER);
+  to.close(1, option);
+  to.close(9, end);
+  const action = to.length;
+  to.raw(template.action);
   to.text(1, cluster);
-  to.close(2, end);
-  to.raw(match);
+  to.close(2, action);
+  to.raw(template.match);
 }
 
 interface RouteTemplate {
@@ -96,15 +123,23 @@ interface RouteTemplate {
 }
 
 const ANYTHING: Route = { match: { prefix: '/' } };
+/** Names the service in every request; compared by its sidecar, which takes it out again. */
+export const SERVICE_HEADER = 'x-isthmus-service';
+/** HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD. */
+const OVERWRITE = 2;
 
-let template: RouteTemplate | undefined;
+let plain: RouteTemplate | undefined;
+const templates = new WeakMap<TrafficRules, RouteTemplate>();
 
-function routeTemplate(): RouteTemplate {
-  if (!template) assertValid(ROUTE, { ...ANYTHING, route: { ...routeAction(), cluster: 'any' } }, 'template');
-  template ??= {
-    match: encode(ROUTE, ANYTHING),
-    action: encode(ACTION, routeAction()),
-  };
+/** The same for all services with the same rules, which share one object. */
+function templateOf(traffic: TrafficRules | undefined): RouteTemplate {
+  const known = traffic ? templates.get(traffic) : plain;
+  if (known) return known;
+  const route = routeAction(traffic);
+  assertValid(ROUTE, { ...ANYTHING, route: { ...route, cluster: 'any' } }, 'of these rules');
+  const template = { match: encode(ROUTE, ANYTHING), action: encode(ACTION, route) };
+  if (traffic) templates.set(traffic, template);
+  else plain = template;
   return template;
 }
 
@@ -193,22 +228,4 @@ function frameVersion(): SetVersion {
   const one = [[{ bytes: Buffer.from([0, 0]), entriesAt: 1 }]];
   frame.add({ version: contentHash(bytesOf(assemble(one, { hosts: 1, entries: 1 }))) });
   return frame;
-}
-
-/** Timeout 0 is "none": the caller's own deadline holds; Envoy's default of 15 s would cut streams. */
-const routeAction = (): RouteAction => ({ timeout: {}, retry_policy: retryPolicy(2) });
-
-/** Only failures after which the request cannot have been handled, each time on a host not tried yet. */
-export function retryPolicy(retries: number): RetryPolicy {
-  return {
-    retry_on: 'connect-failure,refused-stream,reset-before-request',
-    num_retries: { value: retries },
-    retry_host_predicate: [
-      {
-        name: 'envoy.retry_host_predicates.previous_hosts',
-        typed_config: { type_url: typeUrl(PREVIOUS_HOSTS), value: Buffer.alloc(0) },
-      },
-    ],
-    host_selection_retry_max_attempts: 5,
-  };
 }

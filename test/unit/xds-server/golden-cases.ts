@@ -169,6 +169,39 @@ export const GOLDEN_CASES: Readonly<Record<string, GoldenCase>> = {
   'policy-isolate': {
     services: [{ ...TWO_SOURCES, rules: { ...DEFAULT_RULES, policy: { kind: 'isolate' } } }],
   },
+  'policy-traffic': {
+    services: [
+      {
+        ...TWO_SOURCES,
+        rules: {
+          ...DEFAULT_RULES,
+          pin: true,
+          traffic: {
+            timeoutMs: 1_500,
+            retries: { attempts: 3, perTryMs: 250, on: ['5xx', 'reset'], statusCodes: [429] },
+            balancer: { ringHash: { header: 'X-User' } },
+            outlier: {
+              consecutive5xx: 4,
+              consecutiveGateway: 3,
+              intervalMs: 5_000,
+              baseEjectionMs: 15_000,
+              maxEjectionPercent: 50,
+            },
+            pool: {
+              connectTimeoutMs: 250,
+              idleMs: 60_000,
+              maxConnections: 100,
+              maxPending: 50,
+              maxRequests: 200,
+              maxRetries: 5,
+              maxRequestsPerConnection: 1_000,
+              keepAliveMs: 30_000,
+            },
+          },
+        },
+      },
+    ],
+  },
   'policy-pin': { services: [{ ...TWO_SOURCES, rules: { ...DEFAULT_RULES, pin: true } }] },
   'doubted-and-quarantined': {
     services: [

@@ -1,10 +1,12 @@
 // The outbound route configuration, put together from parts: the same bytes as the whole message in one go.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { TrafficRules } from '../../../model/traffic.ts';
 import { encode, packAny } from '../../../proto/codec.ts';
 import type { ClusterAuthorities } from '../../../xds-server/resources/authorities.ts';
 import { RouteTable } from '../../../xds-server/resources/route-table.ts';
-import { retryPolicy } from '../../../xds-server/resources/routes.ts';
+import { routeAction } from '../../../xds-server/resources/policy.ts';
+import { SERVICE_HEADER } from '../../../xds-server/resources/routes.ts';
 
 const ROUTES = 'envoy.config.route.v3.RouteConfiguration';
 
@@ -31,10 +33,27 @@ function clustersOf({ service, ports, named }: Step): ClusterAuthorities[] {
   });
 }
 
+const serviceOf = (cluster: string): string => cluster.replace(/:.*/, '');
+
+const TRAFFIC: TrafficRules = {
+  timeoutMs: 1_500,
+  retries: { attempts: 3, perTryMs: 250, on: ['5xx'], statusCodes: [429] },
+  balancer: { ringHash: { header: 'X-User' } },
+};
+/** Of one in three services. */
+const trafficOf = (service: string): TrafficRules | undefined =>
+  Number(/\d+/.exec(service)?.[0] ?? 1) % 3 === 0 ? TRAFFIC : undefined;
+
 function atOnce(clusters: readonly ClusterAuthorities[]): Buffer {
   const routeTo = (cluster: string) => ({
     match: { prefix: '/' },
-    route: { cluster, timeout: {}, retry_policy: retryPolicy(2) },
+    route: { cluster, ...routeAction(trafficOf(serviceOf(cluster))) },
+    request_headers_to_add: [
+      {
+        header: { key: SERVICE_HEADER, value: serviceOf(cluster) },
+        append_action: 'OVERWRITE_IF_EXISTS_OR_ADD',
+      },
+    ],
   });
   const map = Object.fromEntries(
     clusters.flatMap(({ cluster, headers }) =>
@@ -76,7 +95,7 @@ function atOnce(clusters: readonly ClusterAuthorities[]): Buffer {
 
 function tableOf(steps: readonly Step[]): RouteTable {
   const table = new RouteTable();
-  for (const each of steps) table.set(each.service, clustersOf(each));
+  for (const each of steps) table.set(each.service, clustersOf(each), trafficOf(each.service));
   return table;
 }
 
@@ -99,12 +118,14 @@ describe('the outbound routes', () => {
     const orders = { service: 'orders.default', ports: [''], named: true };
     const table = tableOf([orders]);
     const before = table.resource();
-    expect(table.set('orders.default', clustersOf(orders))).toBe(false);
+    expect(table.set('orders.default', clustersOf(orders), undefined)).toBe(false);
     expect(table.resource().version).toBe(before.version);
-    expect(table.set('orders.default', clustersOf({ ...orders, named: false }))).toBe(true);
+    expect(table.set('orders.default', clustersOf(orders), TRAFFIC)).toBe(true);
+    expect(table.resource().bytes.includes('x-user')).toBe(true);
+    expect(table.set('orders.default', clustersOf({ ...orders, named: false }), undefined)).toBe(true);
     expect(table.resource().version).not.toBe(before.version);
-    expect(table.set('orders.default', [])).toBe(true);
-    expect(table.set('orders.default', [])).toBe(false);
+    expect(table.set('orders.default', [], undefined)).toBe(true);
+    expect(table.set('orders.default', [], undefined)).toBe(false);
     expect(table.resource().version).toBe(new RouteTable().resource().version);
     expect(before.bytes.includes('orders.default')).toBe(true);
   });

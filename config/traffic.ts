@@ -1,0 +1,112 @@
+// How callers treat a service, as a ServicePolicy writes it: time, retries, balancer, ejection of bad hosts,
+// connections. What is not given stays as data planes do it by default. Times are milliseconds once read.
+import { z } from 'zod';
+import type { TrafficRules } from '../model/traffic.ts';
+import { parseDuration } from './duration.ts';
+
+const time = z.string().transform((text, context) => {
+  const ms = parseDuration(text);
+  if (ms !== undefined) return ms;
+  context.addIssue({ code: 'custom', message: 'a duration such as 250ms, 30s or 5m' });
+  return z.NEVER;
+});
+
+const positiveTime = time.refine((ms) => ms > 0, 'a duration above 0');
+const MAX_COUNT = 4_294_967_295;
+const count = z
+  .number()
+  .refine((value) => Number.isInteger(value) && value >= 0 && value <= MAX_COUNT, 'a whole number from 0 up');
+const percent = z
+  .number()
+  .refine((value) => Number.isInteger(value) && value >= 0 && value <= 100, '0 to 100');
+
+/** Values of Envoy's retry_on that make sense for a caller of a service. */
+const CONDITIONS = [
+  '5xx',
+  'gateway-error',
+  'reset',
+  'reset-before-request',
+  'connect-failure',
+  'retriable-4xx',
+  'refused-stream',
+] as const;
+
+const retries = z.strictObject({
+  /** Beyond the first try. */
+  attempts: count.refine((value) => value <= 100, 'at most 100').optional(),
+  perTryTimeout: positiveTime.optional(),
+  on: z.array(z.enum(CONDITIONS)).optional(),
+  /** Beside 421, which is always tried elsewhere. */
+  statusCodes: z
+    .array(z.number().refine((code) => Number.isInteger(code) && code >= 400 && code <= 599, '400 to 599'))
+    .optional(),
+});
+
+const balancer = z.union([
+  z.enum(['roundRobin', 'leastRequest', 'random']),
+  z.strictObject({
+    ringHash: z.strictObject({ header: z.string().regex(/^[A-Za-z0-9-]+$/, 'a header name') }),
+  }),
+]);
+
+const outlierDetection = z.strictObject({
+  consecutive5xx: count.optional(),
+  consecutiveGatewayErrors: count.optional(),
+  interval: positiveTime.optional(),
+  baseEjectionTime: positiveTime.optional(),
+  maxEjectionPercent: percent.optional(),
+});
+
+const pool = z.strictObject({
+  connectTimeout: positiveTime.optional(),
+  idleTimeout: time.optional(),
+  maxConnections: count.optional(),
+  maxPendingRequests: count.optional(),
+  maxRequests: count.optional(),
+  maxRetries: count.optional(),
+  maxRequestsPerConnection: count.optional(),
+  tcpKeepalive: positiveTime.optional(),
+});
+
+export const trafficFields = {
+  /** Of a whole request, retries included; 0 is none. */
+  timeout: time.optional(),
+  retries: retries.optional(),
+  balancer: balancer.optional(),
+  outlierDetection: outlierDetection.optional(),
+  pool: pool.optional(),
+};
+
+export type TrafficFields = z.infer<z.ZodObject<typeof trafficFields>>;
+
+/** undefined when nothing is given. */
+export function trafficFrom(fields: TrafficFields): TrafficRules | undefined {
+  const rules: TrafficRules = {
+    timeoutMs: fields.timeout,
+    retries: fields.retries && {
+      attempts: fields.retries.attempts,
+      perTryMs: fields.retries.perTryTimeout,
+      on: fields.retries.on,
+      statusCodes: fields.retries.statusCodes,
+    },
+    balancer: fields.balancer,
+    outlier: fields.outlierDetection && {
+      consecutive5xx: fields.outlierDetection.consecutive5xx,
+      consecutiveGateway: fields.outlierDetection.consecutiveGatewayErrors,
+      intervalMs: fields.outlierDetection.interval,
+      baseEjectionMs: fields.outlierDetection.baseEjectionTime,
+      maxEjectionPercent: fields.outlierDetection.maxEjectionPercent,
+    },
+    pool: fields.pool && {
+      connectTimeoutMs: fields.pool.connectTimeout,
+      idleMs: fields.pool.idleTimeout,
+      maxConnections: fields.pool.maxConnections,
+      maxPending: fields.pool.maxPendingRequests,
+      maxRequests: fields.pool.maxRequests,
+      maxRetries: fields.pool.maxRetries,
+      maxRequestsPerConnection: fields.pool.maxRequestsPerConnection,
+      keepAliveMs: fields.pool.tcpKeepalive,
+    },
+  };
+  return Object.values(rules).some((value) => value !== undefined) ? rules : undefined;
+}

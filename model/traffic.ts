@@ -1,0 +1,45 @@
+// How callers treat a service, beside how its sources are merged. Plain data; what is undefined stays as the
+// data planes do it by default. Times are milliseconds.
+
+export interface TrafficRules {
+  /** Of a whole request, retries included; 0 is none. */
+  readonly timeoutMs?: number | undefined;
+  readonly retries?: RetryRules | undefined;
+  readonly balancer?: 'roundRobin' | 'leastRequest' | 'random' | HashBalancer | undefined;
+  readonly outlier?: OutlierRules | undefined;
+  readonly pool?: PoolRules | undefined;
+}
+
+export interface RetryRules {
+  /** Beyond the first try. */
+  readonly attempts?: number | undefined;
+  readonly perTryMs?: number | undefined;
+  /** Envoy's words for retry_on. */
+  readonly on?: readonly string[] | undefined;
+  readonly statusCodes?: readonly number[] | undefined;
+}
+
+/** One value of the header stays on one host. */
+export interface HashBalancer {
+  readonly ringHash: { readonly header: string };
+}
+
+export interface OutlierRules {
+  readonly consecutive5xx?: number | undefined;
+  readonly consecutiveGateway?: number | undefined;
+  readonly intervalMs?: number | undefined;
+  readonly baseEjectionMs?: number | undefined;
+  readonly maxEjectionPercent?: number | undefined;
+}
+
+export interface PoolRules {
+  readonly connectTimeoutMs?: number | undefined;
+  /** 0: idle connections stay. */
+  readonly idleMs?: number | undefined;
+  readonly maxConnections?: number | undefined;
+  readonly maxPending?: number | undefined;
+  readonly maxRequests?: number | undefined;
+  readonly maxRetries?: number | undefined;
+  readonly maxRequestsPerConnection?: number | undefined;
+  readonly keepAliveMs?: number | undefined;
+}
