@@ -67,7 +67,7 @@ function placeText(endpoint: EndpointExplanationJson): string {
   const words = {
     reserve: 'traffic only when others cannot take it',
     failing: 'no traffic while others are healthy',
-    draining: 'connections stay, nothing new comes',
+    draining: 'requests under way end, nothing new comes',
   } as const;
   return `${words[verdict]}; ${at}, ${place}`;
 }

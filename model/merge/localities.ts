@@ -22,7 +22,13 @@ const OVERPROVISIONING = 1.4;
 /** True when a cluster has sides: its localities carry shares, and one side's failure must not be panic. */
 export const hasSides = (policy: MergePolicy): boolean => policy.kind === 'weighted';
 
-/** In one order, whatever the order of the endpoints' arrival: by priority, then by the locality's names. */
+/**
+ * Draining endpoints are not given to data planes: in panic these would send to them all the same, and nobody's
+ * intent may depend on how many others fail (docs/adr/0013).
+ */
+export const isOffered = ({ health }: Pick<MergedEndpoint, 'health'>): boolean => health !== 'draining';
+
+/** Of those that are offered. In one order, whatever the order of the endpoints' arrival: by priority, then by the locality's names. */
 export function localityGroups(
   endpoints: readonly MergedEndpoint[],
   policy: MergePolicy,
@@ -30,6 +36,7 @@ export function localityGroups(
   const drafts = new Drafts();
   const sides = hasSides(policy);
   for (const endpoint of endpoints) {
+    if (!isOffered(endpoint)) continue;
     const locality = sides ? sided(endpoint) : endpoint.locality;
     drafts.of(endpoint.priority, locality).endpoints.push(endpoint);
   }

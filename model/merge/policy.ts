@@ -2,6 +2,7 @@
 // and withholds what no caller may get. Doubted ones come last of all (rule 7), refuted ones not at all.
 import { isReady } from '../endpoint.ts';
 import type { MergePolicy } from '../rules.ts';
+import { isOffered } from './localities.ts';
 import type { MergedEndpoint, WithheldEndpoint } from './types.ts';
 import type { Judged } from './verdict.ts';
 
@@ -34,7 +35,9 @@ export function arrange(
   const served = placed.some(({ judged, place: { reserve } }) => !reserve && hasCapacity(judged));
   const priorities = new Map<number, number>();
   const taking = placed.filter(({ judged, place: { reserve } }) => !reason(judged, reserve, served));
-  const tiers = new Set(taking.map(({ judged, place: { tier } }) => tierOf(judged, tier)));
+  // A priority that nobody is offered in would be a gap.
+  const offered = taking.filter(({ judged }) => isOffered(judged.endpoint));
+  const tiers = new Set(offered.map(({ judged, place: { tier } }) => tierOf(judged, tier)));
   for (const tier of [...tiers].sort((a, b) => a - b)) priorities.set(tier, priorities.size);
   const endpoints: MergedEndpoint[] = [];
   const withheld: WithheldEndpoint[] = [];

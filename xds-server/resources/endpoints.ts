@@ -1,6 +1,6 @@
 // Where the endpoints of a cluster are: one ClusterLoadAssignment, a pure function of what was merged.
 import { isIP } from 'node:net';
-import { localityGroups } from '../../model/merge/localities.ts';
+import { isOffered, localityGroups } from '../../model/merge/localities.ts';
 import type { MergedEndpoint, MergedPort } from '../../model/merge/types.ts';
 import type { MergePolicy } from '../../model/rules.ts';
 import { encodedResource } from '../resource.ts';
@@ -19,10 +19,11 @@ export function buildEndpoints(name: string, port: MergedPort, policy: MergePoli
 }
 
 /**
- * An address that is no IP makes Envoy refuse the whole response, other services' assignments included.
- * Adapters resolve host names; this is the last fence.
+ * What drains is left out. An address that is no IP makes Envoy refuse the whole response, other services'
+ * assignments included. Adapters resolve host names; this is the last fence.
  */
 export const isSendable = (endpoint: MergedEndpoint): boolean =>
+  isOffered(endpoint) &&
   isIP(endpoint.address) !== 0 &&
   !endpoint.address.includes('%') &&
   Number.isInteger(endpoint.port) &&

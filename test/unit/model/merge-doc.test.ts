@@ -78,7 +78,7 @@ describe.each(EXAMPLES)('$name', ({ example }) => {
       const { share, ...expected } = example.callers[index] ?? { at: '' };
       expect(told(endpoint)).toMatchObject(expected);
       if (expected.factors) expect(told(endpoint).factors).toEqual(expected.factors);
-      if (share !== undefined) expect(shares.get(endpoint)).toBeCloseTo(share, 4);
+      if (share !== undefined) expect(shares.get(endpoint) ?? 0).toBeCloseTo(share, 4);
     });
     expect(merged.ports.flatMap((port) => port.withheld.map(endpointKey))).toEqual(example.withheld ?? []);
     const pinned = merged.pinned.map(({ source, ports }) => [

@@ -6,7 +6,7 @@ import { ShardStore } from '../../../aggregator/shards.ts';
 import { endpointKey, isReady } from '../../../model/endpoint.ts';
 import type { Health } from '../../../model/endpoint.ts';
 import { mergeShards } from '../../../model/merge.ts';
-import { hasSides, localityGroups, sharesOf } from '../../../model/merge/localities.ts';
+import { hasSides, isOffered, localityGroups, sharesOf } from '../../../model/merge/localities.ts';
 import type { MergedEndpoint } from '../../../model/merge/types.ts';
 import { DEFAULT_RULES } from '../../../model/rules.ts';
 import type { MergePolicy, ServiceRules } from '../../../model/rules.ts';
@@ -219,7 +219,8 @@ describe('a verdict', () => {
     check((of) => {
       const slice = sliceOf(of);
       for (const port of mergeShards(slice).ports) {
-        const sure = port.endpoints.filter(({ verdict }) => !verdict.doubted);
+        const offered = port.endpoints.filter(isOffered);
+        const sure = offered.filter(({ verdict }) => !verdict.doubted);
         const last = Math.max(-1, ...sure.map(({ priority }) => priority));
         for (const each of port.endpoints) {
           const marks = each.sources.map((name) => slice.shards.get(name)?.marks.get(endpointKey(each)));
@@ -227,7 +228,7 @@ describe('a verdict', () => {
           if (marks.some((mark, n) => !mark?.doubted && !of.lost?.includes(each.sources[n] ?? ''))) {
             expect(each.verdict.doubted).toBeUndefined();
           }
-          if (each.verdict.doubted && !lost) expect(each.priority).toBeGreaterThan(last);
+          if (each.verdict.doubted && !lost && isOffered(each)) expect(each.priority).toBeGreaterThan(last);
         }
       }
     });
@@ -264,7 +265,9 @@ describe('what data planes get', () => {
         const groups = localityGroups(port.endpoints, slice.rules.policy);
         const priorities = [...new Set(groups.map(({ priority }) => priority))];
         expect(priorities).toEqual(priorities.map((_, index) => index));
-        expect(groups.flatMap(({ endpoints }) => endpoints)).toHaveLength(port.endpoints.length);
+        const given = groups.flatMap(({ endpoints }) => endpoints);
+        expect(new Set(given)).toEqual(new Set(port.endpoints.filter((each) => each.health !== 'draining')));
+        expect(given).toHaveLength(new Set(given).size);
         const sides = hasSides(slice.rules.policy);
         for (const { weight = 1 } of groups) expect(Number.isInteger(weight) && weight >= 1).toBe(true);
         expect(groups.every(({ weight }) => (weight !== undefined) === sides)).toBe(true);
