@@ -111,7 +111,7 @@ describe('the catalogue in slices', () => {
           expect(catalogue.get(type as 'cds', name)?.version ?? '').toBe(last);
         }
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
   });
 
