@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { knownSources } from '../../../config/known-sources.ts';
 import { parseConfig } from '../../../config/load.ts';
+import { servicePolicy } from '../../../config/service-policy.ts';
 import { rulesFrom } from '../../../config/policy.ts';
 import { formatProblem } from '../../../config/problems.ts';
 import { holdsResources, loadResources, parseResources } from '../../../config/resources.ts';
@@ -186,5 +187,47 @@ describe('files of resources', () => {
     await eventually(() => identity() === 'strict');
     end.abort();
     await watching;
+  });
+});
+
+describe('how callers treat a service', () => {
+  const spec = (more: object) =>
+    servicePolicy.safeParse({
+      apiVersion: 'isthmus.dev/v1alpha1',
+      kind: 'ServicePolicy',
+      metadata: { name: 'orders' },
+      spec: { service: 'orders', ...more },
+    });
+
+  it('is read to plain numbers, and is absent when nothing is said', () => {
+    const { data } = spec({
+      timeout: '1.5s',
+      retries: { attempts: 3, on: ['5xx'] },
+      balancer: { ringHash: { header: 'x-user' } },
+      outlierDetection: {},
+      pool: { maxConnections: 10, idleTimeout: '0' },
+    });
+    expect(data && rulesFrom(data.spec).traffic).toMatchObject({
+      timeoutMs: 1_500,
+      retries: { attempts: 3, on: ['5xx'] },
+      balancer: { ringHash: { header: 'x-user' } },
+      outlier: {},
+      pool: { maxConnections: 10, idleMs: 0 },
+    });
+    const nothing = spec({}).data;
+    expect(nothing && 'traffic' in rulesFrom(nothing.spec)).toBe(false);
+  });
+
+  it.each([
+    { timeout: 'soon' },
+    { retries: { on: ['sometimes'] } },
+    { retries: { attempts: 1.5 } },
+    { retries: { statusCodes: [200] } },
+    { balancer: 'best' },
+    { outlierDetection: { maxEjectionPercent: 101 } },
+    { pool: { maxConections: 1 } },
+    { pool: { connectTimeout: '0' } },
+  ])('is refused as %o', (more) => {
+    expect(spec(more).success).toBe(false);
   });
 });
