@@ -1,4 +1,5 @@
-// Load reports of a true Envoy: what `isthmus get load` says equals what callers counted, per side of a service.
+// Load reports of a true Envoy, and of gRPC: what `isthmus get load` says equals what callers counted, per side of a
+// service.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +14,8 @@ import { startDataPlane } from '../support/data-plane.ts';
 import type { DataPlane } from '../support/data-plane.ts';
 import { describePeers } from '../support/describe-peer.ts';
 import { eventually } from '../support/eventually.ts';
+import { startGrpcBackend } from '../support/grpc/backend.ts';
+import { startGrpcCaller } from '../support/grpc/callers.ts';
 import { isthmus } from '../support/isthmus.ts';
 
 const WITHIN = { withinMs: 60_000 };
@@ -96,5 +99,44 @@ describePeers(['envoy'], 'load reports', (start) => {
       const items = await load('--window', '10m');
       return items.reduce((sum, row) => sum + row.successes, 0) >= 50;
     }, WITHIN);
+  });
+});
+
+describePeers([], 'load reports of a proxyless gRPC client', (start) => {
+  it('X8: tell its calls, by side, and no more than it made', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'isthmus-load-grpc-'));
+    const closers: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
+    try {
+      for (const source of ['old', 'new']) {
+        const backend = await startGrpcBackend(source);
+        closers.push(() => backend.stop());
+        const group = { targets: [`${backend.address}:${backend.port}`], labels: { service: 'orders' } };
+        await writeFile(join(folder, `${source}.json`), JSON.stringify([group]));
+      }
+      const sources = ['old', 'new'].map((name) => ({ name, kind: 'file', path: `./${name}.json` }));
+      const merge = { policy: { weighted: { old: 50, new: 50 } } };
+      const control = await startControlPlane(folder, sources, { merge }, { loadReportInterval: '1s' });
+      closers.push(() => control.stop());
+      const caller = await startGrpcCaller('grpc-js', start, {
+        target: 'xds:///orders',
+        nodeId: 'shop-1',
+        xdsPort: control.xdsPort,
+      });
+      closers.push(() => caller.stop());
+      const rows = await eventually(async () => {
+        const args = ['get', 'load', 'orders', '--by-node', '--window', '10m', '-o', 'json'];
+        const text = await isthmus(...args, '--server', control.adminUrl);
+        const { items } = JSON.parse(text) as { items: LoadJson[] };
+        return items.length === 2 && items.every(({ successes }) => successes > 50) && items;
+      }, WITHIN);
+      await caller.refresh();
+      for (const { side, node, errors, successes } of rows) {
+        expect([node, errors]).toEqual(['shop-1', 0]);
+        expect(successes).toBeLessThanOrEqual(caller.answers().get(side) ?? 0);
+      }
+      expect(rows.map(({ side }) => side).sort()).toEqual(['new', 'old']);
+    } finally {
+      for (const close of closers.reverse()) await close();
+    }
   });
 });

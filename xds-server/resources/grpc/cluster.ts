@@ -13,6 +13,8 @@ export function buildGrpcCluster(name: string): EncodedResource {
     type: 'EDS',
     eds_cluster_config: { eds_config: ADS_SOURCE },
     lb_policy: 'ROUND_ROBIN',
+    // Calls are reported to whom this came from (gRFC A27): without it a client reports none.
+    lrs_server: { self: {} },
     // Without it a gRPC client stops at 1,024 calls under way (gRFC A32).
     circuit_breakers: { thresholds: [{ max_requests: NO_LIMIT }] },
   };
