@@ -22,6 +22,7 @@ const { values } = parseArgs({
 /** A module of the built tree. */
 const built = (file) => import(pathToFileURL(join(values.dist, file)).href);
 const { NO_LOCALITY } = await built('model/endpoint.js');
+const { plainSlice } = await built('model/snapshot.js');
 const { systemClock } = await built('lib/clock.js');
 const { createLogger } = await built('telemetry/logger.js');
 const { createMetrics } = await built('telemetry/metrics.js');
@@ -50,7 +51,7 @@ function slice(i, first) {
       locality: { ...NO_LOCALITY, zone: 'a' },
     })),
   };
-  return { service, shards: new Map([['bench', group]]) };
+  return plainSlice(service, new Map([['bench', group]]));
 }
 
 const server = createXdsServer({
