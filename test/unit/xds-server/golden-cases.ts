@@ -5,6 +5,7 @@ import type { EndpointMark } from '../../../model/shard.ts';
 import type { ServiceShards } from '../../../model/snapshot.ts';
 import type { Json } from '../../../proto/json.ts';
 import { toJson } from '../../../proto/json.ts';
+import type { EncodedResource } from '../../../xds-server/resource.ts';
 import { Catalogue } from '../../../xds-server/resources/catalogue.ts';
 import { MESSAGE_NAME, PUSH_ORDER } from '../../../xds-server/types.ts';
 import { viewOf } from '../../../xds-server/view.ts';
@@ -268,19 +269,24 @@ export const GOLDEN_CASES: Readonly<Record<string, GoldenCase>> = {
 };
 
 /** Resources by type, each list sorted by name, in the JSON that Envoy reads. */
-export function goldenOf({ services, node = OUTBOUND_ONLY }: GoldenCase): Json {
+export function goldenOf(golden: GoldenCase): Json {
+  const resources = resourcesOf(golden);
+  return Object.fromEntries(
+    PUSH_ORDER.map((type) => [
+      type,
+      resources.filter((one) => one.type === type).map(({ bytes }) => toJson(MESSAGE_NAME[type], bytes)),
+    ]),
+  );
+}
+
+/** All that the node sees, by type and name. */
+export function resourcesOf({ services, node = OUTBOUND_ONLY }: GoldenCase): readonly EncodedResource[] {
   const catalogue = new Catalogue((name, error) => {
     throw new Error(`${name}: ${error.message}`);
   });
   catalogue.update(snapshot(services));
   const view = viewOf(catalogue, node);
-  return Object.fromEntries(
-    PUSH_ORDER.map((type) => [
-      type,
-      [...view.names(type)]
-        .sort()
-        .flatMap((name) => view.get(type, name) ?? [])
-        .map((resource) => toJson(MESSAGE_NAME[type], resource.bytes)),
-    ]),
+  return PUSH_ORDER.flatMap((type) =>
+    [...view.names(type)].sort().flatMap((name) => view.get(type, name) ?? []),
   );
 }
