@@ -30,7 +30,8 @@ export async function* findSources(
 export async function createDiscoverer(config: SourceConfig, deps: SourceDeps): Promise<Discoverer> {
   const discoverer = await createUnshaped(config, deps);
   deps.leftOut?.know(config.name, config);
-  const named = config.kind === 'dns' ? discoverer : resolved(discoverer, config.resolvers, deps);
+  const isResolved = config.kind === 'dns' || config.kind === 'sidecar';
+  const named = isResolved ? discoverer : resolved(discoverer, config.resolvers, deps);
   return shaped(named, config, deps.leftOut);
 }
 
@@ -52,5 +53,7 @@ async function createUnshaped(config: SourceConfig, deps: SourceDeps): Promise<D
       return (await import('./nacos/index.ts')).createNacosSource(config, deps);
     case 'dns':
       return (await import('./dns/index.ts')).createDnsSource(config, deps);
+    case 'sidecar':
+      return (await import('./sidecar/index.ts')).createSidecarSource(config, deps);
   }
 }

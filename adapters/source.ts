@@ -9,6 +9,7 @@ import type { Attempt } from '../lib/supervisor.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { LeftOutBook } from './left-out.ts';
+import type { SidecarBook } from './sidecar/book.ts';
 import { UpdateQueue } from './updates.ts';
 
 export interface SourceDeps {
@@ -17,6 +18,8 @@ export interface SourceDeps {
   readonly metrics: Metrics;
   /** Told of what the config of a source keeps out. */
   readonly leftOut?: LeftOutBook;
+  /** The sidecars that are connected. */
+  readonly sidecars?: SidecarBook;
 }
 
 /** Timings that tests shorten; see SuperviseOptions for units and defaults. */

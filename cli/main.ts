@@ -57,6 +57,13 @@ withNode(program.command('proxy'))
   .option('--inbound <host:port>', 'where others call the application (default: 0.0.0.0:15006)')
   .option('--upstream <service=host:port...>', 'services to reach over TCP, each on an address of its own')
   .option('--admin <host:port>', "the proxy's own health, metrics and config", '127.0.0.1:15000')
+  .option('--no-register', 'do not offer the application to others')
+  .option('--address <ip>', 'where others reach this machine (default: where the connection comes from)')
+  .option('--weight <number>', 'share of traffic beside other endpoints of the service (default: 1)')
+  .option('--label <name=value...>', 'labels of the endpoint, such as version=v2')
+  .option('--health-path <path>', 'what pings ask the application for (default: /)')
+  .option('--protocol <name>', "the application's protocol: http, http2, grpc or tcp")
+  .option('--token-file <file>', 'a join token, for a control plane on another machine')
   .option('--log-level <level>', 'debug, info, warn, error or silent', 'info')
   .action(async (flags: ProxyFlags) => (await import('./commands/proxy.ts')).proxy(flags));
 
@@ -70,6 +77,13 @@ withNode(program.command('bootstrap'))
   .option('--inbound <host:port>', 'where others call the application (default: 0.0.0.0:15006)')
   .option('--upstream <service=host:port...>', 'services to reach over TCP, each on an address of its own')
   .option('--admin-port <port>', "Envoy's admin port on 127.0.0.1", '15000')
+  .option('--no-register', 'do not offer the application to others')
+  .option('--address <ip>', 'where others reach this machine (default: where the connection comes from)')
+  .option('--weight <number>', 'share of traffic beside other endpoints of the service (default: 1)')
+  .option('--label <name=value...>', 'labels of the endpoint, such as version=v2')
+  .option('--health-path <path>', 'what pings ask the application for (default: /)')
+  .option('--protocol <name>', "the application's protocol: http, http2, grpc or tcp")
+  .option('--token-file <file>', 'a join token, for a control plane on another machine')
   .action(async (kind: string, flags: BootstrapFlags) => {
     (await import('./commands/bootstrap.ts')).bootstrap(kind, flags);
   });

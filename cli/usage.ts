@@ -1,8 +1,9 @@
 // Reading the values of flags; whatever is wrong with them ends the command with exit code 2.
+import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { parseListenAddress } from '../config/schema.ts';
-import { defineError } from '../lib/errors.ts';
+import { defineError, describeError } from '../lib/errors.ts';
 import type { IsthmusError } from '../lib/errors.ts';
 import { clusterOf, serviceName } from '../model/names.ts';
 
@@ -50,6 +51,66 @@ export function upstreamFlag(text: string): { readonly service: string; readonly
     throw usage(`--upstream: expected SERVICE=ADDRESS:PORT such as db=127.0.0.1:5432, got "${text}"`);
   }
   return { service: clusterOf(service), listen: listenFlag('--upstream', text.slice(at + 1)) };
+}
+
+/** As in `node.metadata.isthmus.register`. */
+interface NodeRegistration {
+  readonly address?: string;
+  readonly weight?: number;
+  readonly healthPath?: string;
+  readonly protocol?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+export interface RegisterFlags {
+  readonly port?: string;
+  /** false with --no-register. */
+  readonly register?: boolean;
+  readonly address?: string;
+  readonly weight?: string;
+  readonly label?: readonly string[];
+  readonly healthPath?: string;
+  readonly protocol?: string;
+}
+
+/** What a data plane says of the app beside it; undefined: it does not register. */
+export function registerFlags(flags: RegisterFlags): NodeRegistration | undefined {
+  const { address, weight, label = [], healthPath, protocol } = flags;
+  if (flags.port === undefined || flags.register === false) return undefined;
+  if (address !== undefined && isIP(address) === 0)
+    throw usage(`--address: expected an IP address, got "${address}"`);
+  if (healthPath !== undefined && !healthPath.startsWith('/')) {
+    throw usage(`--health-path: expected a path such as /health, got "${healthPath}"`);
+  }
+  return {
+    ...(address !== undefined && { address }),
+    ...(weight !== undefined && { weight: weightFlag(weight) }),
+    ...(healthPath !== undefined && { healthPath }),
+    ...(protocol !== undefined && { protocol }),
+    ...(label.length > 0 && { labels: Object.fromEntries(label.map(labelFlag)) }),
+  };
+}
+
+/** The token in it, without the line end. */
+export function tokenFile(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (thrown) {
+    throw usage(`--token-file: ${describeError(thrown)}`);
+  }
+}
+
+function weightFlag(text: string): number {
+  const weight = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (weight < 1 || weight > 65_535)
+    throw usage(`--weight: expected a number from 1 to 65535, got "${text}"`);
+  return weight;
+}
+
+function labelFlag(text: string): [string, string] {
+  const at = text.indexOf('=');
+  if (at < 1) throw usage(`--label: expected NAME=VALUE such as version=v2, got "${text}"`);
+  return [text.slice(0, at), text.slice(at + 1)];
 }
 
 /** Stable over restarts of one sidecar: the same node keeps its place in `proxy-status`. */

@@ -34,10 +34,13 @@ export async function checkSources(
   signal: AbortSignal,
 ): Promise<CheckedSource[]> {
   const checked = await Promise.all(
-    config.sources.map(async (source) => {
-      const meant = await sourcesOf(source, options, signal);
-      return Promise.all(meant.map((each) => checkSource(each, options, signal)));
-    }),
+    // Sidecars call us: there is nobody to ask.
+    config.sources
+      .filter(({ kind }) => kind !== 'sidecar')
+      .map(async (source) => {
+        const meant = await sourcesOf(source, options, signal);
+        return Promise.all(meant.map((each) => checkSource(each, options, signal)));
+      }),
   );
   return checked.flat();
 }

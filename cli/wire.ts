@@ -2,6 +2,7 @@
 // in which order it starts, and, in reverse, how it ends.
 import { LeftOutBook } from '../adapters/left-out.ts';
 import { createDiscoverer, findSources, isTemplate } from '../adapters/registry.ts';
+import { SidecarBook } from '../adapters/sidecar/book.ts';
 import type { SourceDeps } from '../adapters/source.ts';
 import { createAdmin } from '../admin/index.ts';
 import { readiness } from '../admin/ready.ts';
@@ -57,7 +58,8 @@ export async function startControlPlane(
     // 1. What needs no address: a config that cannot work fails here, before anything listens.
     const metrics = createMetrics({ processMetrics: true });
     const leftOut = new LeftOutBook();
-    const sourceDeps = { clock, log, metrics, leftOut };
+    const sidecars = new SidecarBook();
+    const sourceDeps = { clock, log, metrics, leftOut, sidecars };
     const fixed = config.sources.filter((source) => !isTemplate(source));
     const discoverers = await Promise.all(fixed.map((source) => createDiscoverer(source, sourceDeps)));
     // A template waits for itself until it has found what it stands for.
@@ -95,6 +97,7 @@ export async function startControlPlane(
       },
       healthChecks: checks.settings,
       onHealth: (report) => checks.hear(report),
+      onSidecar: (session) => sidecars.open(session),
     });
     closers.push(() => xds.close({ drainMs: deps.drainMs }));
     const ready = () => readiness(aggregator.current, [...expected.values()].flat());

@@ -140,6 +140,9 @@ function listOf(data: unknown): readonly unknown[] {
 function resolvePaths(config: Config, base: string): Config {
   const sources = config.sources.map((source) => {
     if (source.kind === 'file') return { ...source, path: resolve(base, source.path) };
+    if (source.kind === 'sidecar' && source.tokensFile !== '') {
+      return { ...source, tokensFile: resolve(base, source.tokensFile) };
+    }
     if (source.kind === 'kubernetes' && source.kubeconfig !== '') {
       return { ...source, kubeconfig: resolve(base, source.kubeconfig) };
     }

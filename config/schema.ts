@@ -278,6 +278,16 @@ export const dnsSource = z.strictObject({
   pollSeconds: z.number().min(1).max(3_600).default(30),
 });
 
+/** Data planes that say, with their first message, which service they stand beside. */
+export const sidecarSource = z.strictObject({
+  ...anySource,
+  kind: z.literal('sidecar'),
+  /** How long a sidecar whose stream broke stays listed, and how long all have to come back after a start. */
+  grace: duration('10s'),
+  /** Who may register from beyond loopback, see docs/sources/sidecar.md. Empty: nobody. */
+  tokensFile: z.string().default(''),
+});
+
 export const sourceSchema = z.discriminatedUnion('kind', [
   fileSource,
   consulSource,
@@ -287,6 +297,7 @@ export const sourceSchema = z.discriminatedUnion('kind', [
   eurekaSource,
   nacosSource,
   dnsSource,
+  sidecarSource,
 ]);
 
 /** host:port, or a URL as NATS's own tools take it. */
@@ -361,6 +372,7 @@ export type ZookeeperSource = z.infer<typeof zookeeperSource>;
 export type EurekaSource = z.infer<typeof eurekaSource>;
 export type NacosSource = z.infer<typeof nacosSource>;
 export type DnsSource = z.infer<typeof dnsSource>;
+export type SidecarSource = z.infer<typeof sidecarSource>;
 export type DnsName = DnsSource['names'][number];
 export type SourceConfig = z.infer<typeof sourceSchema>;
 export type ClusterConfig = NonNullable<z.infer<typeof cluster>>;

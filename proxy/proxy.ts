@@ -16,6 +16,8 @@ export interface ProxyOptions extends Omit<NodeIdentity, 'id'> {
   readonly nodeId: string;
   /** HOST:PORT of the control plane. */
   readonly xdsAddress: string;
+  /** Join token for registering from afar. Default: none. */
+  readonly token?: string;
   /** HOST:PORT, port 0 lets the system choose. Default 127.0.0.1:15000. */
   readonly adminListen?: string;
   readonly log: Logger;
@@ -59,6 +61,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     ...options.xds,
     node,
     address: xdsAddress,
+    ...(options.token !== undefined && { token: options.token }),
     log,
     clock,
     onTables(next) {

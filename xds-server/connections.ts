@@ -7,6 +7,7 @@ import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { Clock } from '../lib/clock.ts';
 import { describeError } from '../lib/errors.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
+import type { Departure, SidecarDoor } from '../model/sidecars.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { callStatus, statusOf } from './call-status.ts';
@@ -27,6 +28,9 @@ import type { ResourceType } from './types.ts';
 import type { View } from './view.ts';
 import type { ResponseWriter } from './wire/response.ts';
 
+/** Metadata of a call: what a sidecar shows to be let in. */
+const TOKEN = 'isthmus-token';
+
 export type Call = ServerDuplexStream<Buffer, Buffer>;
 
 export interface ConnectionsOptions {
@@ -37,6 +41,8 @@ export interface ConnectionsOptions {
   readonly writer: ResponseWriter;
   readonly limits: FlowLimits;
   gate(): Gate;
+  /** Told of data planes that stand beside a service. */
+  readonly onSidecar: SidecarDoor;
 }
 
 export class Connections {
@@ -234,6 +240,7 @@ class Connection {
   /** Monotonic ms of its begin. */
   readonly #since: number;
   #leave: () => void = () => undefined;
+  #depart: (how: Departure) => void = () => undefined;
   #over = false;
   /** The only type of its messages; undefined on ADS. */
   readonly only: ResourceType | undefined;
@@ -286,7 +293,7 @@ class Connection {
     });
     call.on('data', (bytes: Buffer) => this.#guard(() => this.#stream.receive(bytes)));
     call.on('end', () => {
-      this.#forget();
+      this.#forget('ended');
       call.end();
     });
     call.on('error', (error: Error) => {
@@ -362,15 +369,31 @@ class Connection {
     this.view = view;
     this.node = node.id;
     this.#leave = leave;
+    if (node.registration) {
+      const [token] = this.#call.metadata.get(TOKEN);
+      this.#depart = this.#o.onSidecar({
+        node: node.id,
+        peer: addressOf(this.#call.getPeer()),
+        token: typeof token === 'string' ? token : '',
+        registration: node.registration,
+      });
+    }
     this.#o.log.info({ node: node.id, kind: node.kind, protocol }, 'xDS client connected');
     return view;
   }
 
-  #forget(): void {
+  #forget(how: Departure = 'broken'): void {
     if (this.#over) return;
     this.#over = true;
     this.#onOver();
     this.#stream.close();
     this.#leave();
+    this.#depart(how);
   }
+}
+
+/** Without its port; an IPv4 address as such, also where it came in by a dual-stack socket. */
+function addressOf(peer: string): string {
+  const address = peer.slice(0, peer.lastIndexOf(':')).replace(/^\[|\]$/g, '');
+  return address.replace(/^::ffff:(?=\d+\.)/i, '');
 }

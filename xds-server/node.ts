@@ -1,14 +1,16 @@
 // Who a client says it is, read from the node of its first message, and which resources that entitles it to.
 import { isIP } from 'node:net';
 import { parseListenAddress } from '../config/schema.ts';
-import { defineError } from '../lib/errors.ts';
+import { defineError, describeError } from '../lib/errors.ts';
 import { clusterOf, serviceName } from '../model/names.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
+import type { Registration } from '../model/sidecars.ts';
 import { decode } from '../proto/codec.ts';
 import type { Node__Output } from '../proto/gen/types/envoy/config/core/v3/Node.ts';
 import type { Struct__Output } from '../proto/gen/types/google/protobuf/Struct.ts';
+import { registrationOf } from './registration.ts';
 import type { Upstream } from './resources/listeners.ts';
-import type { GroupKey } from './view.ts';
+import type { EnvoyGroup, GroupKey } from './view.ts';
 
 export interface ClientNode {
   readonly id: string;
@@ -17,6 +19,8 @@ export interface ClientNode {
   readonly kind: ProxyStatus['kind'];
   readonly version: string;
   readonly group: GroupKey;
+  /** It stands beside a service and wants to be called for it. */
+  readonly registration?: Registration;
 }
 
 export const NODE_INVALID = defineError('ISTHMUS_XDS_NODE_INVALID', (what: string) => `bad node: ${what}`, {
@@ -31,17 +35,43 @@ export function readNode(bytes: Uint8Array): ClientNode {
   const node = decodeNode(bytes);
   if (!node.id) throw NODE_INVALID('the first message has no node.id');
   const own = isthmusMetadata(node.metadata);
-  const service = own.get('service') ?? node.cluster ?? '';
+  const named = own.get('service') ?? node.cluster ?? '';
+  const service = named === '' || named.includes('.') ? named.toLowerCase() : serviceName(named);
+  const kind = kindOf(node);
+  const group: GroupKey =
+    kind === 'grpc' ? { dialect: 'grpc' } : envoyGroup(service, own, upstreamsOf(node.metadata));
+  const registration = readRegistration(node, service, group);
   return {
     id: node.id,
-    service: service === '' || service.includes('.') ? service.toLowerCase() : serviceName(service),
-    kind: kindOf(node),
+    service,
+    kind,
     version: versionOf(node),
-    group: kindOf(node) === 'grpc' ? { dialect: 'grpc' } : envoyGroup(own, upstreamsOf(node.metadata)),
+    group,
+    ...(registration && { registration }),
   };
 }
 
-function envoyGroup(own: ReadonlyMap<string, string>, upstreams: readonly Upstream[]): GroupKey {
+function readRegistration(node: Node__Output, service: string, group: GroupKey): Registration | undefined {
+  const inbound = group.dialect === 'envoy' ? group.inbound : undefined;
+  if (!inbound || service === '') return undefined;
+  const { region = '', zone = '', sub_zone: subZone = '' } = node.locality ?? {};
+  try {
+    return registrationOf(node.metadata, {
+      service,
+      port: inbound.port,
+      appPort: inbound.appPort,
+      locality: { region, zone, subZone },
+    });
+  } catch (thrown) {
+    throw NODE_INVALID.from(thrown, `metadata.isthmus.register.${describeError(thrown)}`);
+  }
+}
+
+function envoyGroup(
+  service: string,
+  own: ReadonlyMap<string, string>,
+  upstreams: readonly Upstream[],
+): EnvoyGroup {
   const appPort = own.get('appPort');
   return {
     dialect: 'envoy',
@@ -49,7 +79,11 @@ function envoyGroup(own: ReadonlyMap<string, string>, upstreams: readonly Upstre
     inbound:
       appPort === undefined
         ? undefined
-        : { ...listenAt('inbound', own.get('inbound') ?? DEFAULT_INBOUND), appPort: portOf(appPort) },
+        : {
+            ...listenAt('inbound', own.get('inbound') ?? DEFAULT_INBOUND),
+            appPort: portOf(appPort),
+            service,
+          },
     upstreams,
   };
 }

@@ -7,6 +7,7 @@ import type { Clock } from '../lib/clock.ts';
 import { defineError } from '../lib/errors.ts';
 import type { LoadReports } from '../model/load.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
+import type { SidecarDoor } from '../model/sidecars.ts';
 import type { FederationSnapshot } from '../model/snapshot.ts';
 import type { Json } from '../proto/json.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -49,6 +50,8 @@ export interface XdsServerOptions {
   readonly healthChecks?: Partial<CheckSettings> & { readonly checkers?: number };
   /** What data planes found of those endpoints: once per interval for each endpoint and checker. */
   readonly onHealth?: (report: HealthReport) => void;
+  /** Told of data planes that stand beside a service. Default: nobody is. */
+  readonly onSidecar?: SidecarDoor;
 }
 
 export interface XdsServer {
@@ -115,6 +118,7 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
     metrics,
     groups,
     limits,
+    onSidecar: options.onSidecar ?? (() => () => undefined),
     writer: new ResponseWriter(`isthmus/${hostname()}`),
     gate() {
       if (ready) return 'open';

@@ -4,7 +4,7 @@
 import type { ChangeSet, Changes, ResourceSet } from './dialect.ts';
 import { buildInboundCluster } from './resources/clusters.ts';
 import { buildInboundListener, buildOutboundListener, buildUpstreamListener } from './resources/listeners.ts';
-import type { ListenAt, Upstream } from './resources/listeners.ts';
+import type { Inbound, ListenAt, Upstream } from './resources/listeners.ts';
 import type { Catalogue } from './resources/catalogue.ts';
 import type { EncodedResource } from './resource.ts';
 import { SetVersion } from './set-version.ts';
@@ -13,11 +13,11 @@ import type { ResourceType } from './types.ts';
 /** Everything about a node that its resources depend on. */
 export type GroupKey = EnvoyGroup | { readonly dialect: 'grpc' };
 
-interface EnvoyGroup {
+export interface EnvoyGroup {
   readonly dialect: 'envoy';
   readonly outbound: ListenAt;
   /** undefined: the node takes no inbound traffic through us. */
-  readonly inbound: (ListenAt & { readonly appPort: number }) | undefined;
+  readonly inbound: Inbound | undefined;
   /** Addresses of its own for services that are not called by HTTP; by cluster, each once. */
   readonly upstreams: readonly Upstream[];
 }
@@ -68,7 +68,7 @@ class EnvoyView implements View {
     const listeners = [buildOutboundListener(key.outbound), ...key.upstreams.map(buildUpstreamListener)];
     const clusters: EncodedResource[] = [];
     if (key.inbound) {
-      listeners.push(buildInboundListener(key.inbound, key.inbound.appPort));
+      listeners.push(buildInboundListener(key.inbound));
       clusters.push(buildInboundCluster(key.inbound.appPort));
     }
     const byName = (resources: EncodedResource[]) => new Map(resources.map((r) => [r.name, r]));

@@ -6,10 +6,11 @@ import type { Clock } from '../../lib/clock.ts';
 import { takeTurns } from '../../lib/turns.ts';
 import type { Endpoint } from '../../model/endpoint.ts';
 import type { Pinger, Suspect, SuspectCause, Verdict } from '../../model/ping.ts';
+import { HEALTH_PATH_LABEL } from '../../model/sidecars.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
-import { ping } from './ping.ts';
-import type { PingTarget } from './ping.ts';
+import { ping } from '../ping.ts';
+import type { PingTarget } from '../ping.ts';
 import { mayPing } from './reach.ts';
 import { Tally, shareOf } from './tally.ts';
 
@@ -40,7 +41,6 @@ export interface ProberOptions {
 }
 
 /** An endpoint's own health path; anything that is no path is ignored. */
-const HEALTH_PATH = 'isthmus.dev/health-path';
 /** Few endpoints are not strewn over the whole interval: what is new among them shall not wait for it. */
 const MAX_GAP_MS = 50;
 /** Shorter pauses are taken together: timers cost more than pings. */
@@ -236,7 +236,7 @@ export function howToPing(protocol: string): PingTarget['how'] | undefined {
 }
 
 export function pathOf({ labels }: Endpoint, byDefault: string): string {
-  const own = labels[HEALTH_PATH] ?? '';
+  const own = labels[HEALTH_PATH_LABEL] ?? '';
   return /^\/[\x21-\x7e]{0,500}$/.test(own) ? own : byDefault;
 }
 

@@ -43,10 +43,10 @@ export function mayPing({ address, network }: Endpoint, { networks, isLocal }: R
 const isIn = (ranges: readonly Cidr[], bytes: readonly number[]): boolean =>
   ranges.some((range) => contains(range, bytes));
 
-/** True for files, and for a registry all of whose configured servers are on this machine's loopback. */
+/** True for files, for sidecars (whose addresses were judged when they registered), and for a registry all of whose configured servers are on this machine's loopback. */
 export function isOnLoopback(source: SourceConfig): boolean {
   const hosts = hostsOf(source);
-  return source.kind === 'file' || (hosts.length > 0 && hosts.every(isLoopbackHost));
+  return ['file', 'sidecar'].includes(source.kind) || (hosts.length > 0 && hosts.every(isLoopbackHost));
 }
 
 function hostsOf(source: SourceConfig): readonly string[] {
@@ -64,6 +64,7 @@ function hostsOf(source: SourceConfig): readonly string[] {
     case 'kubernetes':
     case 'dns':
     case 'file':
+    case 'sidecar':
       return [];
   }
 }

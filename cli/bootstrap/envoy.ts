@@ -17,6 +17,10 @@ export interface BootstrapOptions {
   readonly appPort?: number | undefined;
   /** Services reached by TCP on an address of their own. */
   readonly upstreams?: readonly { readonly service: string; readonly listen: string }[];
+  /** What it says of the app; undefined: it does not register. */
+  readonly register?: object | undefined;
+  /** Join token; undefined: none. */
+  readonly token?: string | undefined;
   readonly locality: NodeLocality;
 }
 
@@ -40,7 +44,14 @@ export function envoyBootstrap(options: BootstrapOptions): Readonly<Record<strin
         api_type: 'DELTA_GRPC',
         transport_api_version: 'V3',
         set_node_on_first_message_only: true,
-        grpc_services: [{ envoy_grpc: { cluster_name: XDS_CLUSTER } }],
+        grpc_services: [
+          {
+            envoy_grpc: { cluster_name: XDS_CLUSTER },
+            ...(options.token !== undefined && {
+              initial_metadata: [{ key: 'isthmus-token', value: options.token }],
+            }),
+          },
+        ],
       },
       cds_config: ads,
       lds_config: ads,
@@ -65,7 +76,7 @@ export function envoyBootstrap(options: BootstrapOptions): Readonly<Record<strin
 }
 
 function nodeOf(options: BootstrapOptions) {
-  const { service, outbound, inbound, appPort, upstreams = [] } = options;
+  const { service, outbound, inbound, appPort, upstreams = [], register } = options;
   const locality = localityOf(options.locality);
   return {
     id: options.nodeId,
@@ -78,6 +89,7 @@ function nodeOf(options: BootstrapOptions) {
         ...(inbound !== undefined && { inbound }),
         ...(appPort !== undefined && { appPort }),
         ...(upstreams.length > 0 && { upstreams }),
+        ...(register && { register }),
       },
     },
   };

@@ -9,12 +9,15 @@ import {
   defaultNodeId,
   listenFlag,
   portFlag,
+  registerFlags,
   serviceFlag,
+  tokenFile,
   upstreamFlag,
   usage,
 } from '../usage.ts';
+import type { RegisterFlags } from '../usage.ts';
 
-export interface BootstrapFlags {
+export interface BootstrapFlags extends RegisterFlags {
   readonly service: string;
   readonly nodeId?: string;
   readonly xds: string;
@@ -22,8 +25,8 @@ export interface BootstrapFlags {
   readonly outbound?: string;
   readonly inbound?: string;
   readonly upstream?: readonly string[];
-  readonly port?: string;
   readonly region: string;
+  readonly tokenFile?: string;
   readonly zone: string;
   readonly subZone: string;
 }
@@ -45,6 +48,8 @@ export function bootstrap(kind: string, flags: BootstrapFlags): void {
     inbound: inbound && listenFlag('--inbound', inbound),
     appPort: port === undefined ? undefined : portFlag('--port', port),
     upstreams: (flags.upstream ?? []).map(upstreamFlag),
+    register: registerFlags(flags),
+    token: flags.tokenFile === undefined ? undefined : tokenFile(flags.tokenFile),
     locality: { region: flags.region, zone: flags.zone, subZone: flags.subZone },
   });
   // Envoy reads YAML 1.1, in which a zone called `no` or a node called `y` is a boolean unless quoted.

@@ -38,6 +38,7 @@ const WHERE_TO_LOOK: Readonly<Record<SourceConfig['kind'], string>> = {
   nacos: 'Is anything registered? Then check `namespace`, `groups`, `clusters` and `include` of the source.',
   dns: 'Check `names` and `include` of the source.',
   file: 'Check `path`, `format` and `include` of the source.',
+  sidecar: 'Is a sidecar running with `--port`?',
 };
 
 export function checkLine(source: CheckedSource, pen: Pen): string {

@@ -11,10 +11,13 @@ import {
   defaultNodeId,
   listenFlag,
   portFlag,
+  registerFlags,
   serviceFlag,
+  tokenFile,
   upstreamFlag,
   usage,
 } from '../usage.ts';
+import type { RegisterFlags } from '../usage.ts';
 import { version } from '../version.ts';
 import { startProxy } from '../wire-proxy.ts';
 
@@ -22,9 +25,8 @@ import { startProxy } from '../wire-proxy.ts';
 const DRAIN_MS = 4_000;
 const STOP_MS = 8_000;
 
-export interface ProxyFlags {
+export interface ProxyFlags extends RegisterFlags {
   readonly service: string;
-  readonly port?: string;
   readonly xds: string;
   readonly outbound?: string;
   readonly inbound?: string;
@@ -35,6 +37,7 @@ export interface ProxyFlags {
   readonly zone: string;
   readonly subZone: string;
   readonly logLevel: string;
+  readonly tokenFile?: string;
 }
 
 export async function proxy(flags: ProxyFlags): Promise<void> {
@@ -43,6 +46,8 @@ export async function proxy(flags: ProxyFlags): Promise<void> {
   if (inbound !== undefined && port === undefined) {
     throw usage('--inbound needs --port: the port on loopback that the app listens on');
   }
+  const register = registerFlags(flags);
+  const token = flags.tokenFile === undefined ? undefined : tokenFile(flags.tokenFile);
   const log = createLogger(levelFlag(flags.logLevel), logDestination(process.stderr, process.env));
   const options = {
     service,
@@ -52,6 +57,8 @@ export async function proxy(flags: ProxyFlags): Promise<void> {
     ...(inbound !== undefined && { inbound: listenFlag('--inbound', inbound) }),
     ...(port !== undefined && { appPort: portFlag('--port', port) }),
     upstreams: (flags.upstream ?? []).map(upstreamFlag),
+    ...(register && { register }),
+    ...(token !== undefined && { token }),
     adminListen: addressFlag('--admin', flags.admin),
     locality: { region: flags.region, zone: flags.zone, subZone: flags.subZone },
   };

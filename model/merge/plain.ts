@@ -5,6 +5,7 @@ import { compareEndpoints } from '../endpoint.ts';
 import type { Endpoint } from '../endpoint.ts';
 import type { MergePolicy } from '../rules.ts';
 import type { Shard } from '../shard.ts';
+import { APP_PORT_LABEL } from '../sidecars.ts';
 import type { ServiceShards } from '../snapshot.ts';
 import { PortDrafts, finished, mergedPortName } from './port-drafts.ts';
 import type { HealthVerdict, MergedEndpoint, MergedService, Verdict } from './types.ts';
@@ -24,6 +25,7 @@ export function plainPorts(
   for (const [source, shard] of shards) if (!takeShard(drafts, source, shard)) return undefined;
   const ports = drafts.sorted();
   if (shards.size > 1) {
+    if (ports.some(({ found }) => found.some(isSidecar))) return undefined;
     for (const { found } of ports) if (!sortDistinct(found)) return undefined;
   }
   return {
@@ -86,6 +88,9 @@ function mergedOf(
     ? { address, port, portName, network, health, weight, labels, locality, sources, ...decided }
     : { address, hostname, port, portName, network, health, weight, labels, locality, sources, ...decided };
 }
+
+/** It may be the same instance as what another source lists at the app's port. */
+const isSidecar = ({ labels }: MergedEndpoint): boolean => labels[APP_PORT_LABEL] !== undefined;
 
 /** False when two of them have one address. */
 function sortDistinct(endpoints: MergedEndpoint[]): boolean {

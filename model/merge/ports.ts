@@ -4,9 +4,11 @@ import type { Endpoint } from '../endpoint.ts';
 import type { MergePolicy } from '../rules.ts';
 import type { EndpointMark, Shard } from '../shard.ts';
 import type { ServiceShards } from '../snapshot.ts';
+import { APP_PORT_LABEL } from '../sidecars.ts';
 import { arrange } from './policy.ts';
 import { PortDrafts, finished, mergedPortName } from './port-drafts.ts';
 import type { PortDraft } from './port-drafts.ts';
+import { joinInstances } from './same-instance.ts';
 import type { MergedPort, MergedService } from './types.ts';
 import { judge } from './verdict.ts';
 import type { Witness } from './witnesses.ts';
@@ -38,11 +40,13 @@ type Witnesses = Map<string, [Witness, ...Witness[]]>;
 
 function draftPorts(slice: ServiceShards): PortDrafts<Witnesses> {
   const drafts = new PortDrafts<Witnesses>(slice.shards, () => new Map());
+  let hasSidecars = false;
   for (const [source, shard] of slice.shards) {
     const { group } = shard;
     const nameOf = (name: string) => mergedPortName(name, source, group.primaryPort, drafts.primaryPort);
     for (const port of group.ports) drafts.add(nameOf(port.name), port);
     group.endpoints.forEach((endpoint, index) => {
+      if (endpoint.labels[APP_PORT_LABEL] !== undefined) hasSidecars = true;
       addWitness(drafts.of(nameOf(endpoint.portName)).found, endpoint, (key) => ({
         source,
         endpoint,
@@ -52,6 +56,10 @@ function draftPorts(slice: ServiceShards): PortDrafts<Witnesses> {
         lost: shard.lost === 'drain',
       }));
     });
+  }
+  if (hasSidecars) {
+    const order = [...slice.shards.keys()];
+    for (const { found } of drafts.sorted()) joinInstances(found, order);
   }
   return drafts;
 }

@@ -38,6 +38,8 @@ export interface AdsClientOptions {
   /** Wait before a new try, doubled up to maxBackoffMs, with jitter. Defaults 250 and 10,000 ms. */
   readonly backoffMs?: number;
   readonly maxBackoffMs?: number;
+  /** Shown to the control plane, which then lets the node register from afar. Default: ''. */
+  readonly token?: string;
 }
 
 export interface TypeStatus {
@@ -76,6 +78,7 @@ const DEFAULTS = {
   keepaliveTimeoutMs: 10_000,
   backoffMs: 250,
   maxBackoffMs: 10_000,
+  token: '',
 };
 
 /** A stream that lived so long was good: the next try starts without the earlier ones' wait. */

@@ -21,10 +21,21 @@ export interface NodeIdentity {
   readonly appPort?: number;
   /** Services reached by TCP on an address of their own: HOST:PORT. */
   readonly upstreams?: readonly { readonly service: string; readonly listen: string }[];
+  /** What it says of the app beside it; absent: it does not register. */
+  readonly register?: NodeRegistration;
+}
+
+export interface NodeRegistration {
+  /** IP address where others reach the proxy; absent: the one that its connection comes from. */
+  readonly address?: string;
+  readonly weight?: number;
+  readonly healthPath?: string;
+  readonly protocol?: string;
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 export function buildNode(identity: NodeIdentity): Node {
-  const { id, service, version, locality, outbound, inbound, appPort, upstreams = [] } = identity;
+  const { id, service, version, locality, outbound, inbound, appPort, upstreams = [], register } = identity;
   const isthmus: Record<string, string | number> = { service };
   if (outbound !== undefined) isthmus.outbound = outbound;
   if (inbound !== undefined) isthmus.inbound = inbound;
@@ -39,6 +50,7 @@ export function buildNode(identity: NodeIdentity): Node {
         structValue: struct({
           ...mapValues(isthmus, scalar),
           ...(upstreams.length > 0 && { upstreams: { listValue: { values: upstreams.map(record) } } }),
+          ...(register && { register: registerValue(register) }),
         }),
       },
     }),
@@ -52,6 +64,12 @@ const struct = (fields: Record<string, Value>): Struct => ({ fields });
 
 const scalar = (value: string | number): Value =>
   typeof value === 'number' ? { numberValue: value } : { stringValue: value };
+
+function registerValue({ labels, ...rest }: NodeRegistration): Value {
+  const fields = mapValues(rest, scalar);
+  if (labels) fields.labels = record(labels);
+  return { structValue: struct(fields) };
+}
 
 const record = (values: Readonly<Record<string, string>>): Value => ({
   structValue: struct(mapValues(values, scalar)),

@@ -1,7 +1,8 @@
 // One delta-ADS stream over its own connection, from connect to end. Bytes in, bytes out: it knows nothing
 // of resources. It never reconnects; the client decides when the next one starts.
-import { Client, credentials, status } from '@grpc/grpc-js';
+import { Client, Metadata, credentials, status } from '@grpc/grpc-js';
 import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
+import type { Clock } from '../../lib/clock.ts';
 import { defineError } from '../../lib/errors.ts';
 
 export const XDS_UNREACHABLE = defineError(
@@ -23,7 +24,13 @@ export interface StreamOptions {
   readonly keepaliveMs: number;
   /** … and end the stream when the answer takes longer than this. */
   readonly keepaliveTimeoutMs: number;
+  /** Shown to the control plane with each stream; '' for nothing. */
+  readonly token: string;
+  readonly clock: Clock;
 }
+
+/** How long the control plane gets to close a stream that we ended. */
+const LEAVE_MS = 500;
 
 export interface Session {
   /** Called once, when requests can be sent. */
@@ -57,7 +64,7 @@ export async function runStream(
   });
   try {
     await connect(client, options, signal);
-    if (!signal.aborted) await converse(client, session, signal);
+    if (!signal.aborted) await converse(client, options, session, signal);
   } finally {
     client.close();
   }
@@ -75,14 +82,27 @@ function connect(client: Client, options: StreamOptions, signal: AbortSignal): P
   });
 }
 
-function converse(client: Client, session: Session, signal: AbortSignal): Promise<void> {
+function converse(
+  client: Client,
+  options: StreamOptions,
+  session: Session,
+  signal: AbortSignal,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    const call: Call = client.makeBidiStreamRequest(METHOD, toBuffer, asIs);
+    const metadata = new Metadata();
+    if (options.token !== '') metadata.set('isthmus-token', options.token);
+    const call: Call = client.makeBidiStreamRequest(METHOD, toBuffer, asIs, metadata);
     let fault: Error | undefined;
-    const onAbort = () => call.cancel();
+    // Ended, not cancelled: so the control plane knows that we leave on purpose.
+    let forgetLeave: () => void = () => undefined;
+    const onAbort = () => {
+      call.end();
+      forgetLeave = options.clock.after(LEAVE_MS, () => call.cancel());
+    };
     signal.addEventListener('abort', onAbort, { once: true });
     const finish = (why: Error) => {
       signal.removeEventListener('abort', onAbort);
+      forgetLeave();
       if (signal.aborted) resolve();
       else reject(fault ?? why);
     };

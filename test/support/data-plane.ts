@@ -18,10 +18,14 @@ export interface DataPlane {
   readonly port: number;
   /** Where `upstream` is reached, on 127.0.0.1; 0 without one. */
   readonly upstreamPort: number;
+  /** Where others call its app, on 127.0.0.1; 0 without one. */
+  readonly inboundPort: number;
   /** Its counters by name (Envoy's names on Envoy). */
   stats(): Promise<ReadonlyMap<string, number>>;
   log(): string;
   stop(): Promise<void>;
+  /** SIGKILL. */
+  kill(): Promise<void>;
 }
 
 export interface DataPlaneOptions {
@@ -29,6 +33,14 @@ export interface DataPlaneOptions {
   readonly service: string;
   /** Reached over TCP on `upstreamPort`. */
   readonly upstream?: string;
+  /** An app on loopback beside it, which others call on `inboundPort`. */
+  readonly appPort?: number;
+  /** Default: made of kind and service. */
+  readonly nodeId?: string;
+  /** Where the bundled proxy takes calls for its app. Default: a free one; Envoy has its own. */
+  readonly inboundPort?: number;
+  /** Further flags of `isthmus proxy` and `isthmus bootstrap envoy`. */
+  readonly flags?: readonly string[];
 }
 
 export async function startDataPlane(
@@ -40,7 +52,7 @@ export async function startDataPlane(
 }
 
 async function startEnvoy(kind: EnvoyKind, start: StartPeer, options: DataPlaneOptions): Promise<DataPlane> {
-  const nodeId = `${kind}-${options.service}`;
+  const nodeId = options.nodeId ?? `${kind}-${options.service}`;
   const envoy = await start(kind, {
     files: {
       'envoy.yaml': (place) =>
@@ -60,6 +72,7 @@ async function startEnvoy(kind: EnvoyKind, start: StartPeer, options: DataPlaneO
           ...(options.upstream === undefined
             ? []
             : ['--upstream', `${options.upstream}=127.0.0.1:${place.port('upstream')}`]),
+          ...inboundFlags(options, place.port('inbound')),
         ),
     },
   });
@@ -68,6 +81,8 @@ async function startEnvoy(kind: EnvoyKind, start: StartPeer, options: DataPlaneO
     nodeId,
     port: envoy.ports['outbound'] ?? 0,
     upstreamPort: options.upstream === undefined ? 0 : (envoy.ports['upstream'] ?? 0),
+    inboundPort: options.appPort === undefined ? 0 : (envoy.ports['inbound'] ?? 0),
+    kill: () => envoy.kill(),
     stats: () => readStats(`${envoy.url}/stats`),
     log: () => envoy.log(),
     stop: () => envoy.stop(),
@@ -75,9 +90,10 @@ async function startEnvoy(kind: EnvoyKind, start: StartPeer, options: DataPlaneO
 }
 
 async function startProxy(options: DataPlaneOptions): Promise<DataPlane> {
-  const nodeId = `proxy-${options.service}`;
+  const nodeId = options.nodeId ?? `proxy-${options.service}`;
   const [port, admin] = [await freePort(), await freePort()];
   const upstreamPort = options.upstream === undefined ? 0 : await freePort();
+  const inboundPort = options.appPort === undefined ? 0 : (options.inboundPort ?? (await freePort()));
   const child = startIsthmus([
     'proxy',
     '--service',
@@ -93,6 +109,7 @@ async function startProxy(options: DataPlaneOptions): Promise<DataPlane> {
     ...(options.upstream === undefined
       ? []
       : ['--upstream', `${options.upstream}=127.0.0.1:${upstreamPort}`]),
+    ...inboundFlags(options, inboundPort),
   ]);
   const url = `http://127.0.0.1:${admin}`;
   const ready = async () => (await fetch(`${url}/ready`)).status === 200;
@@ -107,12 +124,21 @@ async function startProxy(options: DataPlaneOptions): Promise<DataPlane> {
     nodeId,
     port,
     upstreamPort,
+    inboundPort,
+    kill: async () => {
+      await child.end('SIGKILL');
+    },
     stats: () => readStats(`${url}/stats`),
     log: () => child.log(),
     stop: async () => {
       await child.end('SIGTERM');
     },
   };
+}
+
+function inboundFlags({ appPort, flags = [] }: DataPlaneOptions, inboundPort: number): readonly string[] {
+  if (appPort === undefined) return flags;
+  return ['--port', String(appPort), '--inbound', `127.0.0.1:${inboundPort}`, ...flags];
 }
 
 async function readStats(url: string): Promise<ReadonlyMap<string, number>> {

@@ -2,8 +2,10 @@
 // them comes from the node, so they do not change when services do: a changed listener drains its
 // connections, a changed route does not.
 import { packAny } from '../../proto/codec.ts';
+import type { HeaderValueOption } from '../../proto/gen/types/envoy/config/core/v3/HeaderValueOption.ts';
 import type { Filter } from '../../proto/gen/types/envoy/config/listener/v3/Filter.ts';
 import type { Listener } from '../../proto/gen/types/envoy/config/listener/v3/Listener.ts';
+import type { Route } from '../../proto/gen/types/envoy/config/route/v3/Route.ts';
 import type { HttpConnectionManager } from '../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/HttpConnectionManager.ts';
 import type { TcpProxy } from '../../proto/gen/types/envoy/extensions/filters/network/tcp_proxy/v3/TcpProxy.ts';
 import { encodedResource } from '../resource.ts';
@@ -15,6 +17,8 @@ import { socketAddress } from './endpoints.ts';
 import { connectRetries } from './policy.ts';
 import { OUTBOUND_ROUTES, SERVICE_HEADER } from './routes.ts';
 
+/** The name that an answer is given in; Envoy's own health checks compare it. */
+const ANSWERED_HEADER = 'x-envoy-upstream-healthchecked-cluster';
 const HCM = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 const ROUTER = 'envoy.extensions.filters.http.router.v3.Router';
 
@@ -70,33 +74,56 @@ export function buildOutboundListener(at: ListenAt): EncodedResource {
   return listener('outbound', 'OUTBOUND', at, httpFilter(manager), [OUTBOUND_ROUTES]);
 }
 
-export function buildInboundListener(at: ListenAt, appPort: number): EncodedResource {
+/** Where others call an app, and in whose name. */
+export interface Inbound extends ListenAt {
+  readonly appPort: number;
+  /** Canonical; '' when the node does not say: then nothing is compared. */
+  readonly service: string;
+}
+
+/**
+ * Callers name the service they mean. Another one than this: 421 before the app sees it, so that they go
+ * elsewhere. This one: the answer says so, which is what pings prove an address by. None: the app's answer.
+ */
+export function buildInboundListener(inbound: Inbound): EncodedResource {
   const manager: HttpConnectionManager = {
     ...managerBase('inbound'),
     route_config: {
       name: 'inbound',
-      virtual_hosts: [
-        {
-          name: 'inbound',
-          domains: ['*'],
-          routes: [
-            {
-              match: { prefix: '/' },
-              // The app need not know what it is called in here.
-              request_headers_to_remove: [SERVICE_HEADER],
-              route: {
-                cluster: inboundClusterName(appPort),
-                timeout: {},
-                retry_policy: connectRetries(1),
-              },
-            },
-          ],
-        },
-      ],
+      virtual_hosts: [{ name: 'inbound', domains: ['*'], routes: inboundRoutes(inbound) }],
     },
   };
-  return listener('inbound', 'INBOUND', at, httpFilter(manager), []);
+  return listener('inbound', 'INBOUND', inbound, httpFilter(manager), []);
 }
+
+function inboundRoutes({ appPort, service }: Inbound): Route[] {
+  const toApp = { cluster: inboundClusterName(appPort), timeout: {}, retry_policy: connectRetries(1) };
+  const anybody: Route = { match: { prefix: '/' }, route: toApp };
+  if (service === '') return [anybody];
+  const named = { name: SERVICE_HEADER, string_match: { exact: service } };
+  return [
+    {
+      match: { prefix: '/', headers: [{ ...named, invert_match: true }] },
+      direct_response: {
+        status: 421,
+        body: { inline_string: `this is ${service}, not the service that was asked for\n` },
+      },
+      response_headers_to_add: [answeredBy(service)],
+    },
+    {
+      match: { prefix: '/', headers: [named] },
+      route: toApp,
+      request_headers_to_remove: [SERVICE_HEADER],
+      response_headers_to_add: [answeredBy(service)],
+    },
+    anybody,
+  ];
+}
+
+const answeredBy = (service: string): HeaderValueOption => ({
+  header: { key: ANSWERED_HEADER, value: service },
+  append_action: 'OVERWRITE_IF_EXISTS_OR_ADD',
+});
 
 function managerBase(prefix: string): HttpConnectionManager {
   return {

@@ -184,3 +184,41 @@ describe('small rules', () => {
     expect(clusterName('orders.default', 'grpc', 'http')).toBe('orders.default:grpc');
   });
 });
+
+describe('a sidecar and the app behind it', () => {
+  const sidecar = (over: Partial<Endpoint> = {}) =>
+    endpoint('10.0.0.1', {
+      port: 15_006,
+      labels: { 'isthmus.dev/app-port': '8080' },
+      health: 'unknown',
+      ...over,
+    });
+  const app = endpoint('10.0.0.1', { port: 8_080, weight: 5, labels: { version: 'v1' } });
+  const endpoints = (of: Readonly<Record<string, EndpointGroup>>) =>
+    mergeShards(shards(of)).ports[0]?.endpoints ?? [];
+
+  it('are one endpoint at the port of the sidecar, with the attributes of the source that comes first', () => {
+    const joined = { address: '10.0.0.1', port: 15_006, sources: ['consul', 'sidecars'], weight: 5 };
+    expect(endpoints({ consul: group([app]), sidecars: group([sidecar()]) })).toMatchObject([
+      { ...joined, labels: { version: 'v1' }, health: 'healthy' },
+    ]);
+    const other = endpoints({ sidecars: group([sidecar()]), consul: group([app]) });
+    expect(other).toMatchObject([{ port: 15_006, sources: ['sidecars', 'consul'], weight: 1 }]);
+  });
+
+  it('are two where address or port differ; without a sidecar the app stands at its own port', () => {
+    const elsewhere = endpoint('10.0.0.2', { port: 8_080 });
+    const both = endpoints({ consul: group([app, elsewhere]), sidecars: group([sidecar()]) });
+    expect(both.map((e) => `${e.address}:${e.port}`)).toEqual(['10.0.0.1:15006', '10.0.0.2:8080']);
+    const otherPort = sidecar({ labels: { 'isthmus.dev/app-port': '9999' } });
+    expect(endpoints({ consul: group([app]), sidecars: group([otherPort]) })).toHaveLength(2);
+    expect(endpoints({ consul: group([app]) })).toMatchObject([{ port: 8_080 }]);
+  });
+
+  it('drain together: what a registry intends counts at the port of the sidecar', () => {
+    const draining = { ...app, health: 'draining' as const };
+    expect(endpoints({ consul: group([draining]), sidecars: group([sidecar()]) })).toMatchObject([
+      { port: 15_006, health: 'draining' },
+    ]);
+  });
+});

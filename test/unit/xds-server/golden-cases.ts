@@ -239,7 +239,7 @@ export const GOLDEN_CASES: Readonly<Record<string, GoldenCase>> = {
     node: {
       dialect: 'envoy',
       outbound: { host: '::1', port: 15_001 },
-      inbound: { host: '0.0.0.0', port: 15_006, appPort: 8_080 },
+      inbound: { host: '0.0.0.0', port: 15_006, appPort: 8_080, service: ORDERS },
       upstreams: [],
     },
   },

@@ -153,7 +153,7 @@ describe('what this server sends', () => {
       dialect: 'envoy',
       upstreams: [],
       outbound: { host: '127.0.0.1', port: 15_001 },
-      inbound: { host: '', port: 15_006, appPort: 80 },
+      inbound: { host: '', port: 15_006, appPort: 80, service: 'orders.default' },
     }).view;
     for (const type of ['cds', 'eds', 'lds', 'rds'] as const satisfies readonly ResourceType[]) {
       for (const name of view.names(type)) {

@@ -2,8 +2,8 @@
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { ping, verdictOf } from '../../../../adapters/probe/ping.ts';
-import type { PingTarget } from '../../../../adapters/probe/ping.ts';
+import { ping, verdictOf } from '../../../../adapters/ping.ts';
+import type { PingTarget } from '../../../../adapters/ping.ts';
 import { systemClock } from '../../../../lib/clock.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { startNamedApp } from '../../../support/named-app.ts';

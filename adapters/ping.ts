@@ -3,9 +3,9 @@
 import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
-import type { Clock } from '../../lib/clock.ts';
-import { toError } from '../../lib/errors.ts';
-import type { Verdict } from '../../model/ping.ts';
+import type { Clock } from '../lib/clock.ts';
+import { toError } from '../lib/errors.ts';
+import type { Verdict } from '../model/ping.ts';
 
 export interface PingTarget {
   /** IPv4 or IPv6, without brackets. */

@@ -1,0 +1,197 @@
+// Sidecars as a source: each data plane that registers is an endpoint of its service, from the moment its address
+// answered in that service's name until it drains or its stream has been gone for `grace`. After a start, what was
+// known before is held until sidecars had that long to come back.
+import type { SidecarSource } from '../../config/schema.ts';
+import { childController } from '../../lib/abort.ts';
+import { compareEndpoints, endpointKey } from '../../model/endpoint.ts';
+import type { Endpoint, EndpointGroup } from '../../model/endpoint.ts';
+import type { Discoverer, DiscoveryUpdate } from '../../model/discovery.ts';
+import { APP_PORT_LABEL, HEALTH_PATH_LABEL } from '../../model/sidecars.ts';
+import type { SidecarSession } from '../../model/sidecars.ts';
+import { ping } from '../ping.ts';
+import type { SourceDeps } from '../source.ts';
+import { UpdateQueue } from '../updates.ts';
+import { SidecarBook } from './book.ts';
+import { Instance } from './instance.ts';
+import type { Challenge, Listed } from './instance.ts';
+import { admit, readTokens } from './rights.ts';
+import type { JoinToken } from './rights.ts';
+
+const CHALLENGE_TIMEOUT_MS = 3_000;
+/** A sign of life; sidecars themselves are heard by their streams. */
+const ALIVE_EVERY_MS = 5_000;
+
+/** @param deps.sidecars who is connected; without it nobody ever is. */
+export function createSidecarSource(config: SidecarSource, deps: SourceDeps): Discoverer {
+  const book = deps.sidecars ?? new SidecarBook();
+  return {
+    source: config.name,
+    kind: config.kind,
+    discover: (signal) => discover(config, book, deps, signal),
+  };
+}
+
+async function* discover(
+  config: SidecarSource,
+  book: SidecarBook,
+  deps: SourceDeps,
+  parent: AbortSignal,
+): AsyncGenerator<DiscoveryUpdate> {
+  const { clock } = deps;
+  const { controller, release } = childController(parent);
+  const queue = new UpdateQueue({ clock, ms: 100 });
+  controller.signal.addEventListener('abort', () => queue.close(), { once: true });
+  if (controller.signal.aborted) queue.close();
+  const list = new SidecarList(config, deps, controller.signal);
+  const unfollow = book.follow(list);
+  let isSettled = false;
+  list.onChange = (service, intended) => {
+    if (isSettled) queue.put(updateOf(list, service, intended));
+  };
+  let cancel = clock.after(config.grace, () => {
+    isSettled = true;
+    queue.put({ type: 'sync', groups: list.groups() });
+    const beat = () => {
+      queue.put({ type: 'alive' });
+      cancel = clock.after(ALIVE_EVERY_MS, beat);
+    };
+    cancel = clock.after(ALIVE_EVERY_MS, beat);
+  });
+  try {
+    yield* queue;
+  } finally {
+    cancel();
+    unfollow();
+    controller.abort(new Error('discovery over'));
+    release();
+    list.close();
+  }
+}
+
+function updateOf(list: SidecarList, service: string, intended: boolean): DiscoveryUpdate {
+  const group = list.group(service);
+  const meant = intended ? { intended: true as const } : {};
+  return group ? { type: 'group', group, ...meant } : { type: 'gone', service, ...meant };
+}
+
+class SidecarList {
+  readonly #config: SidecarSource;
+  readonly #deps: SourceDeps;
+  readonly #signal: AbortSignal;
+  /** By node. */
+  readonly #instances = new Map<string, Instance>();
+  onChange: (service: string, intended: boolean) => void = () => undefined;
+
+  constructor(config: SidecarSource, deps: SourceDeps, signal: AbortSignal) {
+    this.#config = config;
+    this.#deps = deps;
+    this.#signal = signal;
+  }
+
+  joined(session: SidecarSession): void {
+    const known = this.#instances.get(session.node) ?? this.#start(session.node);
+    known.joined(session);
+  }
+
+  left(session: SidecarSession, how: 'ended' | 'broken'): void {
+    this.#instances.get(session.node)?.left(session, how);
+  }
+
+  groups(): readonly EndpointGroup[] {
+    const services = new Set([...this.#listed()].map(({ registration }) => registration.service));
+    return [...services].flatMap((service) => this.group(service) ?? []);
+  }
+
+  /** undefined: no sidecar offers it. */
+  group(service: string): EndpointGroup | undefined {
+    const own = [...this.#listed()].filter(({ registration }) => registration.service === service);
+    const [first] = own;
+    if (!first) return undefined;
+    // A sidecar that came back under another name stands beside its past for a time: the later one counts.
+    const endpoints = new Map(own.map((listed) => [endpointKey(addressOf(listed)), this.#endpoint(listed)]));
+    return {
+      service,
+      aliases: [],
+      ports: [{ name: '', port: 0, protocol: first.registration.protocol }],
+      primaryPort: '',
+      endpoints: [...endpoints.values()].sort(compareEndpoints),
+    };
+  }
+
+  close(): void {
+    for (const instance of this.#instances.values()) instance.close();
+  }
+
+  *#listed(): Generator<Listed> {
+    for (const { listed } of this.#instances.values()) if (listed) yield listed;
+  }
+
+  #start(node: string): Instance {
+    const { clock, log } = this.#deps;
+    const instance = new Instance(
+      {
+        clock,
+        graceMs: this.#config.grace,
+        admit: async (session) => {
+          const admission = admit(session, await this.#tokens());
+          if ('refused' in admission) throw new Error(admission.refused);
+          return admission.address;
+        },
+        challenge: this.#challenge,
+        onChange: (service, intended) => this.onChange(service, intended),
+        onRefused: (why) => log.warn({ source: this.#config.name, node, why }, 'sidecar is not registered'),
+        onOver: () => this.#instances.delete(node),
+      },
+      this.#signal,
+    );
+    this.#instances.set(node, instance);
+    return instance;
+  }
+
+  /** Read anew for each registration: they are few, and a token that was withdrawn must not let anybody in. */
+  async #tokens(): Promise<readonly JoinToken[]> {
+    return this.#config.tokensFile === '' ? [] : readTokens(this.#config.tokensFile);
+  }
+
+  readonly #challenge: Challenge = async (address, { service, port, healthPath }, signal) => {
+    const target = { address, port, how: 'http' as const, path: healthPath, service, aliases: [] };
+    const answer = await ping(target, CHALLENGE_TIMEOUT_MS, this.#deps.clock, signal);
+    const where = endpointKey(addressOf({ address, registration: { port } }));
+    switch (answer?.verdict.kind) {
+      case undefined:
+      case 'alive':
+        return '';
+      case 'answeredAs':
+        return `${where} answered as ${answer.verdict.service}`;
+      case 'unproven':
+        return `${where} did not answer in the name of ${service}`;
+      case 'refused':
+        return `${where} does not answer: ${answer.cause}`;
+    }
+  };
+
+  #endpoint({ address, registration }: Listed): Endpoint {
+    const { port, appPort, healthPath, labels, weight, locality } = registration;
+    const own = this.#config.locality;
+    return {
+      address,
+      port,
+      portName: '',
+      network: this.#config.network,
+      health: 'unknown',
+      weight,
+      labels: { ...labels, [APP_PORT_LABEL]: String(appPort), [HEALTH_PATH_LABEL]: healthPath },
+      locality: {
+        region: locality.region || own.region,
+        zone: locality.zone || own.zone,
+        subZone: locality.subZone || own.subZone,
+      },
+    };
+  }
+}
+
+const addressOf = ({ address, registration }: { address: string; registration: { port: number } }) => ({
+  network: '',
+  address,
+  port: registration.port,
+});

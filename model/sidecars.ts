@@ -1,0 +1,55 @@
+// What a sidecar says of the service beside it, and when it comes and goes. The xds-server hears it with the first
+// message of a stream; adapters/sidecar makes a source of it.
+import type { Labels, Locality } from './endpoint.ts';
+
+export interface Registration {
+  /** Canonical `name.namespace`. */
+  readonly service: string;
+  /** IP address where others reach the sidecar; '' is the one that its connection comes from. */
+  readonly address: string;
+  /** Where the sidecar takes calls for the service, 1…65535. */
+  readonly port: number;
+  /** The app's own port: a registry's endpoint at this address and port is the same instance. */
+  readonly appPort: number;
+  /** Begins with a slash. */
+  readonly healthPath: string;
+  /** '' when it does not say. */
+  readonly protocol: string;
+  readonly labels: Labels;
+  /** A whole number ≥ 1. */
+  readonly weight: number;
+  readonly locality: Locality;
+}
+
+export interface SidecarSession {
+  /** node.id: the same sidecar when it comes back. */
+  readonly node: string;
+  /** IP address that the connection comes from. */
+  readonly peer: string;
+  /** What it shows to be let in; '' for nothing. */
+  readonly token: string;
+  readonly registration: Registration;
+}
+
+/** `ended`: the sidecar said so itself, as it does when it drains. */
+export type Departure = 'ended' | 'broken';
+
+/** Told of each stream of a sidecar that registers; the returned function is called once, when it is over. */
+export type SidecarDoor = (session: SidecarSession) => (how: Departure) => void;
+
+/** On endpoints of sidecars: the app's port on the same address. */
+export const APP_PORT_LABEL = 'isthmus.dev/app-port';
+/** The path that pings ask for. */
+export const HEALTH_PATH_LABEL = 'isthmus.dev/health-path';
+
+/** Whether nothing that was claimed differs. */
+export function isSameRegistration(a: Registration, b: Registration): boolean {
+  const { labels: mine, ...rest } = a;
+  const { labels: theirs, ...others } = b;
+  const names = Object.keys(mine);
+  return (
+    JSON.stringify(rest) === JSON.stringify(others) &&
+    names.length === Object.keys(theirs).length &&
+    names.every((name) => mine[name] === theirs[name])
+  );
+}

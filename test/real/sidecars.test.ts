@@ -1,0 +1,156 @@
+// Sidecars that register the app beside them, an Envoy and the bundled proxy in turn: listed once they answered in
+// the name of their service, one endpoint with what a registry lists, gone when they drain, refusing calls that
+// are meant for somebody else.
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fetch } from 'undici';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { EndpointJson } from '../../admin/types.ts';
+import { startControlPlane } from '../support/control-plane.ts';
+import type { ControlPlaneProcess } from '../support/control-plane.ts';
+import { startDataPlane } from '../support/data-plane.ts';
+import type { DataPlane, DataPlaneKind } from '../support/data-plane.ts';
+import { describePeers } from '../support/describe-peer.ts';
+import type { StartPeer } from '../support/describe-peer.ts';
+import { eventually } from '../support/eventually.ts';
+
+const WITHIN = { withinMs: 60_000 };
+const ASKED = 'x-isthmus-service';
+const ANSWERED = 'x-envoy-upstream-healthchecked-cluster';
+
+for (const kind of ['envoy', 'proxy'] as const) {
+  const needed = kind === 'envoy' ? (['envoy'] as const) : [];
+  describePeers(needed, `a sidecar that is ${kind}`, (start) => scenario(kind, start));
+}
+
+/** Answers its name, and remembers the headers it got. */
+async function startApp(name: string) {
+  const heard: IncomingHttpHeaders[] = [];
+  const server = createServer((request, response) => {
+    heard.push(request.headers);
+    request.resume();
+    response.end(name);
+  });
+  server.keepAliveTimeout = 600_000;
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    heard,
+    port: (server.address() as AddressInfo).port,
+    async stop() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+function scenario(kind: DataPlaneKind, start: StartPeer): void {
+  let folder: string;
+  let control: ControlPlaneProcess;
+  let caller: DataPlane;
+  let sidecar: DataPlane;
+  let app: Awaited<ReturnType<typeof startApp>>;
+
+  const endpoints = async (): Promise<readonly EndpointJson[]> => {
+    const response = await fetch(`${control.adminUrl}/api/v1/services/orders.default/endpoints`);
+    return response.status === 200 ? ((await response.json()) as { items: EndpointJson[] }).items : [];
+  };
+  const list = async (targets: readonly string[]) => {
+    const file = join(folder, 'vms.json');
+    await writeFile(
+      `${file}.new`,
+      JSON.stringify([{ targets, labels: { service: 'orders', version: 'v1' } }]),
+    );
+    await rename(`${file}.new`, file);
+  };
+  const ask = async (port: number, headers: Readonly<Record<string, string>>) => {
+    const response = await fetch(`http://127.0.0.1:${port}/health`, { headers });
+    return { status: response.status, text: await response.text(), name: response.headers.get(ANSWERED) };
+  };
+  const startSidecar = () =>
+    startDataPlane(kind, start, {
+      xdsPort: control.xdsPort,
+      service: 'orders',
+      appPort: app.port,
+      nodeId: `${kind}-orders-1`,
+      flags: ['--weight', '20', '--label', 'version=v2', '--health-path', '/health'],
+    });
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'isthmus-sidecars-'));
+    app = await startApp('orders-1');
+    await list([]);
+    control = await startControlPlane(folder, [
+      { name: 'vms', kind: 'file', path: './vms.json' },
+      { name: 'sidecars', kind: 'sidecar', grace: '2s' },
+    ]);
+    caller = await startDataPlane('proxy', start, { xdsPort: control.xdsPort, service: 'web' });
+    sidecar = await startSidecar();
+  });
+  afterAll(async () => {
+    await sidecar?.stop();
+    await caller?.stop();
+    await control?.stop();
+    await app?.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  it('is an endpoint of its service, at its own port, with what it says of itself', async () => {
+    const [endpoint] = await eventually(async () => {
+      const all = await endpoints();
+      return all.length > 0 && all;
+    }, WITHIN);
+    expect(endpoint).toMatchObject({
+      address: '127.0.0.1',
+      port: sidecar.inboundPort,
+      state: 'live',
+      weight: 20,
+      sources: ['sidecars'],
+      labels: { version: 'v2', 'isthmus.dev/app-port': String(app.port) },
+    });
+    await eventually(async () => (await ask(caller.port, { service: 'orders' })).text === 'orders-1', WITHIN);
+  });
+
+  it('answers in the name of its service, and refuses another one before the app sees it', async () => {
+    const own = await ask(sidecar.inboundPort, { [ASKED]: 'orders.default' });
+    expect(own).toEqual({ status: 200, text: 'orders-1', name: 'orders.default' });
+    expect(app.heard.at(-1)?.[ASKED]).toBeUndefined();
+    const before = app.heard.length;
+    const other = await ask(sidecar.inboundPort, { [ASKED]: 'carts.default' });
+    expect(other).toMatchObject({ status: 421, name: 'orders.default' });
+    expect(app.heard).toHaveLength(before);
+    const nobody = await ask(sidecar.inboundPort, {});
+    expect(nobody).toEqual({ status: 200, text: 'orders-1', name: null });
+  });
+
+  it('is one endpoint with what a registry lists at the port of its app', async () => {
+    await list([`127.0.0.1:${app.port}`]);
+    const [endpoint, ...more] = await eventually(async () => {
+      const all = await endpoints();
+      return all[0]?.sources.length === 2 && all;
+    }, WITHIN);
+    expect(more).toEqual([]);
+    expect(endpoint).toMatchObject({ port: sidecar.inboundPort, sources: ['vms', 'sidecars'] });
+    expect(endpoint?.labels.version).toBe('v1');
+  });
+
+  it('leaves at once when it stops, and the app is called at its own port again', async () => {
+    await sidecar.stop();
+    await eventually(async () => {
+      const all = await endpoints();
+      return all.length === 1 && all[0]?.port === app.port && all[0].sources.join() === 'vms';
+    }, WITHIN);
+    await eventually(async () => (await ask(caller.port, { service: 'orders' })).text === 'orders-1', WITHIN);
+  });
+
+  it('comes back', async () => {
+    sidecar = await startSidecar();
+    await eventually(async () => {
+      const all = await endpoints();
+      return all.length === 1 && all[0]?.port === sidecar.inboundPort;
+    }, WITHIN);
+  });
+}

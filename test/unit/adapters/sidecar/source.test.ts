@@ -1,0 +1,153 @@
+// Sidecars as a source, against small servers that answer pings as a sidecar does, or as another one would.
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { SidecarBook } from '../../../../adapters/sidecar/book.ts';
+import { createSidecarSource } from '../../../../adapters/sidecar/index.ts';
+import { sidecarSource } from '../../../../config/schema.ts';
+import { systemClock } from '../../../../lib/clock.ts';
+import type { DiscoveryUpdate } from '../../../../model/discovery.ts';
+import type { Registration, SidecarSession } from '../../../../model/sidecars.ts';
+import { createLogger } from '../../../../telemetry/logger.ts';
+import { createMetrics } from '../../../../telemetry/metrics.ts';
+import { eventually } from '../../../support/eventually.ts';
+
+const closers: (() => Promise<void> | void)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+/** A sidecar of `service`, as the control plane configures it. @returns its port. */
+async function startSidecar(service: string): Promise<number> {
+  const server = createServer((request, response) => {
+    const asked = request.headers['x-isthmus-service'];
+    if (asked !== undefined) response.setHeader('x-envoy-upstream-healthchecked-cluster', service);
+    response.statusCode = asked === undefined || asked === service ? 200 : 421;
+    response.end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closers.push(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+function session(node: string, port: number, over: Partial<Registration> = {}): SidecarSession {
+  const registration: Registration = {
+    service: 'orders.default',
+    address: '',
+    port,
+    appPort: 8_080,
+    healthPath: '/health',
+    protocol: 'http',
+    labels: { version: 'v2' },
+    weight: 20,
+    locality: { region: 'eu', zone: 'a', subZone: '' },
+    ...over,
+  };
+  return { node, peer: '127.0.0.1', token: '', registration };
+}
+
+function start(grace = '200ms') {
+  const config = sidecarSource.parse({ name: 'sidecars', kind: 'sidecar', grace });
+  const book = new SidecarBook();
+  const deps = { clock: systemClock, log: createLogger('silent'), metrics: createMetrics(), sidecars: book };
+  const controller = new AbortController();
+  const updates: DiscoveryUpdate[] = [];
+  const run = (async () => {
+    for await (const update of createSidecarSource(config, deps).discover(controller.signal))
+      updates.push(update);
+  })();
+  closers.push(async () => {
+    controller.abort(new Error('test over'));
+    await run;
+  });
+  /** Endpoints of orders as the last update that spoke of them says; undefined: not offered. */
+  const orders = () => {
+    const last = updates.findLast((u) => u.type !== 'alive' && u.type !== 'stale');
+    if (last?.type === 'group') return last.group.endpoints;
+    return last?.type === 'sync'
+      ? last.groups.find((g) => g.service === 'orders.default')?.endpoints
+      : undefined;
+  };
+  return { book, updates, orders };
+}
+
+describe('sidecars as a source', () => {
+  it('waits for those that come back, then lists who answered in the name of its service', async () => {
+    const port = await startSidecar('orders.default');
+    const { book, updates, orders } = start();
+    book.open(session('a', port));
+    await eventually(() => orders()?.length === 1);
+    expect(updates[0]?.type).toBe('sync');
+    expect(orders()).toMatchObject([
+      {
+        address: '127.0.0.1',
+        port,
+        weight: 20,
+        health: 'unknown',
+        locality: { region: 'eu', zone: 'a', subZone: '' },
+        labels: {
+          version: 'v2',
+          'isthmus.dev/app-port': '8080',
+          'isthmus.dev/health-path': '/health',
+        },
+      },
+    ]);
+  });
+
+  it('does not list an address that belongs to another service, that is silent about it, or that is not there', async () => {
+    const other = await startSidecar('carts.default');
+    const plain = createServer((_request, response) => response.end('hello'));
+    await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve));
+    closers.push(() => {
+      plain.close();
+    });
+    const good = await startSidecar('orders.default');
+    const { book, updates, orders } = start();
+    book.open(session('other', other));
+    book.open(session('plain', (plain.address() as AddressInfo).port));
+    book.open(session('nobody', 1));
+    book.open(session('good', good));
+    await eventually(() => updates.length > 0 && (orders()?.length ?? 0) > 0);
+    expect(orders()?.map((e) => e.port)).toEqual([good]);
+  });
+
+  it('one that ends goes at once and on purpose; one that breaks off has its time of grace', async () => {
+    const ports = [await startSidecar('orders.default'), await startSidecar('orders.default')];
+    const { book, updates, orders } = start('500ms');
+    const [first, second] = ports.map((port, i) => book.open(session(`n${i}`, port)));
+    await eventually(() => orders()?.length === 2);
+    first?.('ended');
+    await eventually(() => orders()?.length === 1);
+    expect(updates.findLast((u) => u.type === 'group')).toMatchObject({ intended: true });
+    second?.('broken');
+    await eventually(() => updates.some((u) => u.type === 'gone'));
+    const gone = updates.find((u) => u.type === 'gone');
+    expect(gone).toEqual({ type: 'gone', service: 'orders.default' });
+  });
+
+  it('one that comes back in time was never away', async () => {
+    const port = await startSidecar('orders.default');
+    const { book, updates, orders } = start('300ms');
+    book.open(session('a', port))('broken');
+    book.open(session('a', port));
+    await eventually(() => (orders()?.length ?? 0) === 1);
+    const before = updates.filter((u) => u.type !== 'alive').length;
+    book.open(session('b', await startSidecar('orders.default')));
+    await eventually(() => (orders()?.length ?? 0) === 2);
+    expect(updates.filter((u) => u.type !== 'alive')).toHaveLength(before + 1);
+  });
+
+  it('takes new labels and weights of a sidecar that connects anew', async () => {
+    const port = await startSidecar('orders.default');
+    const { book, orders } = start();
+    const leave = book.open(session('a', port));
+    await eventually(() => orders()?.length === 1);
+    book.open(session('a', port, { weight: 5, labels: {} }));
+    leave('broken');
+    await eventually(() => orders()?.[0]?.weight === 5);
+    expect(orders()).toHaveLength(1);
+  });
+});

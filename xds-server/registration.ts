@@ -1,0 +1,66 @@
+// What a data plane says of the service beside it: `node.metadata.isthmus.register`. Whether it is believed is
+// decided where it becomes an endpoint (adapters/sidecar), not here.
+import { isIP } from 'node:net';
+import type { Locality } from '../model/endpoint.ts';
+import type { Registration } from '../model/sidecars.ts';
+import type { Struct__Output } from '../proto/gen/types/google/protobuf/Struct.ts';
+import type { Value__Output } from '../proto/gen/types/google/protobuf/Value.ts';
+
+type Fields = Readonly<Record<string, Value__Output>>;
+
+export interface Beside {
+  readonly service: string;
+  /** Where the inbound listener is. */
+  readonly port: number;
+  readonly appPort: number;
+  readonly locality: Locality;
+}
+
+const MAX_LABELS = 64;
+const MAX_TEXT = 512;
+
+/**
+ * undefined: it does not register.
+ * @throws Error naming the field under `metadata.isthmus.register` that makes no sense.
+ */
+export function registrationOf(
+  metadata: Struct__Output | undefined,
+  beside: Beside,
+): Registration | undefined {
+  const fields = metadata?.fields?.isthmus?.structValue?.fields?.register?.structValue?.fields;
+  if (!fields) return undefined;
+  const address = textOf(fields, 'address');
+  if (address !== '' && isIP(address) === 0) throw new Error(`address is "${address}", not an IP address`);
+  const healthPath = textOf(fields, 'healthPath') || '/';
+  if (!/^\/[\x21-\x7e]*$/.test(healthPath)) throw new Error(`healthPath is "${healthPath}", not a path`);
+  const weight = fields.weight?.numberValue ?? 1;
+  if (!Number.isInteger(weight) || weight < 1 || weight > 65_535) {
+    throw new Error(`weight is ${weight}, not a whole number from 1 to 65535`);
+  }
+  return {
+    ...beside,
+    address,
+    healthPath,
+    weight,
+    protocol: textOf(fields, 'protocol'),
+    labels: labelsOf(fields),
+  };
+}
+
+function textOf(fields: Fields, name: string): string {
+  const text = fields[name]?.stringValue ?? '';
+  if (text.length > MAX_TEXT) throw new Error(`${name} is longer than ${MAX_TEXT} characters`);
+  return text;
+}
+
+function labelsOf(fields: Fields): Readonly<Record<string, string>> {
+  const entries = Object.entries(fields.labels?.structValue?.fields ?? {});
+  if (entries.length > MAX_LABELS) throw new Error(`labels are more than ${MAX_LABELS}`);
+  return Object.fromEntries(
+    entries.map(([name, value]): [string, string] => {
+      const text = value.stringValue ?? '';
+      if (name.length + text.length > MAX_TEXT) throw new Error(`labels.${name.slice(0, 40)} is too long`);
+      return [name, text];
+    }),
+  );
+}
