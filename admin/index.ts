@@ -1,7 +1,7 @@
 // The admin listener: HTTP API, health, metrics and debug pages on one address, loopback by default.
 import { createAdaptorServer } from '@hono/node-server';
 import type { AddressInfo } from 'node:net';
-import { parseListenAddress } from '../config/schema.ts';
+import { parseListenAddress } from '../config/addresses.ts';
 import { describeError } from '../lib/errors.ts';
 import { adminApp } from './app.ts';
 import type { AdminDeps } from './app.ts';

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
-import { parseListenAddress } from '../config/schema.ts';
+import { parseListenAddress } from '../config/addresses.ts';
 import { defineError, describeError } from '../lib/errors.ts';
 import type { IsthmusError } from '../lib/errors.ts';
 import { clusterOf, serviceName } from '../model/names.ts';

@@ -1,6 +1,6 @@
 // Who a client says it is, read from the node of its first message, and which resources that entitles it to.
 import { isIP } from 'node:net';
-import { parseListenAddress } from '../config/schema.ts';
+import { parseListenAddress } from '../config/addresses.ts';
 import { defineError, describeError } from '../lib/errors.ts';
 import { clusterOf, serviceName } from '../model/names.ts';
 import type { ProxyStatus } from '../model/proxies.ts';

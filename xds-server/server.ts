@@ -2,7 +2,7 @@
 // bytes (no serialiser of its own), so a resource is encoded once whatever the number of clients.
 import { hostname } from 'node:os';
 import { Server, ServerCredentials, status } from '@grpc/grpc-js';
-import { parseListenAddress } from '../config/schema.ts';
+import { parseListenAddress } from '../config/addresses.ts';
 import type { Clock } from '../lib/clock.ts';
 import { defineError } from '../lib/errors.ts';
 import type { LoadReports } from '../model/load.ts';

@@ -2,7 +2,7 @@
 // services on its own machine, nor a cloud's metadata service. Pure.
 import { addressBytes, contains, parseCidr } from '../../lib/cidr.ts';
 import type { Cidr } from '../../lib/cidr.ts';
-import { parseListenAddress } from '../../config/schema.ts';
+import { parseListenAddress } from '../../config/addresses.ts';
 import type { SourceConfig } from '../../config/schema.ts';
 import type { Endpoint } from '../../model/endpoint.ts';
 

@@ -1,5 +1,5 @@
 // What every bootstrap says alike: where the control plane is, and where the data plane runs. Pure.
-import { parseListenAddress } from '../../config/schema.ts';
+import { parseListenAddress } from '../../config/addresses.ts';
 import { usage } from '../usage.ts';
 
 /** '' where nothing is said. */
