@@ -230,15 +230,34 @@ const check = (law: (world: World, happened: Step, run: () => Promise<void>) => 
 
 describe('whatever happens to the sources', () => {
   it('no fault empties a service while a source or a hold has an endpoint of it', async () => {
-    await check(async (world, { kind }, run) => {
-      const before = SERVICES.filter((service) => world.isVouchedFor(service));
-      await run();
-      const after = SERVICES.filter((service) => world.isVouchedFor(service));
-      // A list may take the last one out; nothing else may.
-      for (const service of kind === 'list' ? after : before) {
-        expect(world.served(service), service).toBeGreaterThan(0);
-      }
-    });
+    const order = fc.shuffledSubarray([...SOURCES], { minLength: SOURCES.length });
+    const ms = fc.constantFrom(10_000, 60_000, 1_740_000, 1_860_000, 3_600_000);
+    // In the end all of them are dark for long, one after the other.
+    const end = fc.tuple(order, fc.array(ms, { minLength: 3, maxLength: 3 })).map(([sources, waits]) =>
+      sources.flatMap((name, i): Step[] => [
+        { kind: 'dark', source: name },
+        { kind: 'wait', ms: waits[i] ?? 0 },
+      ]),
+    );
+    await fc.assert(
+      fc.asyncProperty(first, history, end, async (begin, steps, last) => {
+        const world = new World();
+        try {
+          await world.begin(begin);
+          for (const happened of [...steps, ...last, { kind: 'wait', ms: 3_600_000 } as const]) {
+            const before = SERVICES.filter((service) => world.isVouchedFor(service));
+            await world.run(happened);
+            const after = SERVICES.filter((service) => world.isVouchedFor(service));
+            // A list may take the last one out; nothing else may.
+            for (const service of happened.kind === 'list' ? after : before) {
+              expect(world.served(service), service).toBeGreaterThan(0);
+            }
+          }
+        } finally {
+          await world.end();
+        }
+      }),
+    );
   });
 
   it('going dark changes no byte of any resource', async () => {
