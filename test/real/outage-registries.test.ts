@@ -16,6 +16,7 @@ import { SOON, STEP_MS, startBackends, startOutageWorld, stepsIn } from '../supp
 import type { OutageWorld } from '../support/outage-world.ts';
 
 const MINUTE = 60_000;
+const OUTAGES = process.env['ISTHMUS_LONG'] === '1' ? 5 : 1;
 
 type Each<T> = Readonly<Record<RegistryName, T>>;
 /** A service that this registry alone knows, with one instance of the same name. */
@@ -147,65 +148,73 @@ function scenario(start: StartPeer): void {
     await world.answering('orders', ['all', 'both', 'alone']);
   });
 
-  step('all are killed at once, for ten minutes: not a byte changes', async () => {
-    await eventually(async () => (await orders())['both']?.sources.length === 2, SOON);
-    before = await world.resources();
-    observer.connect();
-    await eventually(() => observer.held('eds').size === FIVE.length + 1, SOON);
-    const { length } = observer.record;
-    await Promise.all(FIVE.map((name) => registries.kill(name)));
-    world.clock.run(5);
-    await world.allAre('stale', FIVE);
-    world.clock.run(1);
-    for (let minutes = 2; minutes <= 10; minutes += 2) {
-      await world.clock.advance(2 * MINUTE);
-      expect(await world.resources()).toBe(before);
-      await world.fine();
-    }
-    expect(observer.record.slice(length)).toEqual([]);
-    await world.answering('orders', ['all', 'both', 'alone']);
+  for (let outage = 1; outage <= OUTAGES; outage += 1) {
+    const round = OUTAGES === 1 ? '' : `, ${outage} of ${OUTAGES}`;
+    step(`all are killed at once, for ten minutes: not a byte changes${round}`, async () => {
+      await eventually(async () => (await orders())['both']?.sources.length === 2, SOON);
+      before = await world.resources();
+      observer.connect();
+      await eventually(() => observer.held('eds').size === FIVE.length + 1, SOON);
+      const { length } = observer.record;
+      await Promise.all(FIVE.map((name) => registries.kill(name)));
+      world.clock.run(5);
+      await world.allAre('stale', FIVE);
+      world.clock.run(1);
+      for (let minutes = 2; minutes <= 10; minutes += 2) {
+        await world.clock.advance(2 * MINUTE);
+        expect(await world.resources()).toBe(before);
+        await world.fine();
+      }
+      expect(observer.record.slice(length)).toEqual([]);
+      await world.answering('orders', ['all', 'both', 'alone']);
 
-    const said = await world.isthmus('get', 'sources');
-    for (const name of FIVE) {
-      const { state, staleSeconds, cause, held, doubted, endpoints } = await world.source(name);
-      expect({ name, state, held, doubted }).toEqual({ name, state: 'stale', held: endpoints, doubted: 0 });
-      expect(staleSeconds).toBeGreaterThanOrEqual(600);
-      expect(cause).not.toBe('');
-      expect(said).toContain(cause);
-    }
-    const explained = await world.isthmus('explain', 'orders', addressOf('all'));
-    for (const name of FIVE) {
-      const { cause } = await world.source(name);
-      expect(explained).toContain(cause);
-      expect(explained).toMatch(new RegExp(`^dark .* ${name} `, 'm'));
-    }
-    const past = await world.isthmus('history', 'orders', '-o', 'wide');
-    for (const name of FIVE) expect(linesAbout(past, name, 'does not answer')).not.toBe('');
-  });
+      const said = await world.isthmus('get', 'sources');
+      for (const name of FIVE) {
+        const { state, staleSeconds, cause, held, doubted, endpoints } = await world.source(name);
+        expect({ name, state, held, doubted }).toEqual({ name, state: 'stale', held: endpoints, doubted: 0 });
+        expect(staleSeconds).toBeGreaterThanOrEqual(600);
+        expect(cause).not.toBe('');
+        expect(said).toContain(cause);
+      }
+      const explained = await world.isthmus('explain', 'orders', addressOf('all'));
+      for (const name of FIVE) {
+        const { cause } = await world.source(name);
+        expect(explained).toContain(cause);
+        expect(explained).toMatch(new RegExp(`^dark .* ${name} `, 'm'));
+      }
+      const past = await world.isthmus('history', 'orders', '-o', 'wide');
+      for (const name of FIVE) expect(linesAbout(past, name, 'does not answer')).not.toBe('');
+    });
 
-  step('they stay dead for longer than they are trusted: the last ones stay, with an alarm', async () => {
-    await world.clock.advance(31 * MINUTE, 5_000);
-    for (const name of FIVE) expect(await world.source(name)).toMatchObject({ state: 'stale' });
-    for (const name of FIVE) {
-      const explained = await world.isthmus('explain', OWN[name], addressOf(OWN[name]));
-      expect(explained).toContain(`its hold is over; it stays as the last one of ${name} in this service`);
-    }
-    expect(Object.keys(await orders())).not.toEqual([]);
-    const past = await world.isthmus('history', 'sessions', '-o', 'wide');
-    expect(past).toContain('the hold is over, kept because they are the last');
-    expect(world.log()).toContain('"level":"error"');
-  });
+    step(
+      `they stay dead for longer than they are trusted: the last ones stay, with an alarm${round}`,
+      async () => {
+        await world.clock.advance(31 * MINUTE, 5_000);
+        for (const name of FIVE) expect(await world.source(name)).toMatchObject({ state: 'stale' });
+        for (const name of FIVE) {
+          const explained = await world.isthmus('explain', OWN[name], addressOf(OWN[name]));
+          expect(explained).toContain(
+            `its hold is over; it stays as the last one of ${name} in this service`,
+          );
+        }
+        expect(Object.keys(await orders())).not.toEqual([]);
+        const past = await world.isthmus('history', 'sessions', '-o', 'wide');
+        expect(past).toContain('the hold is over, kept because they are the last');
+        expect(world.log()).toContain('"level":"error"');
+      },
+    );
 
-  step('they come back: live again, and the bytes are those from before', async () => {
-    await Promise.all(FIVE.map((name) => registries.restart(name)));
-    await world.allAre('live', FIVE);
-    await eventually(async () => (await world.resources()) === before, SOON);
-    await world.answering('orders', ['all', 'both', 'alone']);
-    for (const name of FIVE)
-      expect(await world.source(name)).toMatchObject({ held: 0, doubted: 0, cause: '' });
-    const past = await world.isthmus('history', 'orders', '-o', 'wide');
-    for (const name of FIVE) expect(linesAbout(past, name, 'answers')).not.toBe('');
-  });
+    step(`they come back: live again, and the bytes are those from before${round}`, async () => {
+      await Promise.all(FIVE.map((name) => registries.restart(name)));
+      await world.allAre('live', FIVE);
+      await eventually(async () => (await world.resources()) === before, SOON);
+      await world.answering('orders', ['all', 'both', 'alone']);
+      for (const name of FIVE)
+        expect(await world.source(name)).toMatchObject({ held: 0, doubted: 0, cause: '' });
+      const past = await world.isthmus('history', 'orders', '-o', 'wide');
+      for (const name of FIVE) expect(linesAbout(past, name, 'answers')).not.toBe('');
+    });
+  }
 }
 
 /** The lines of a history about a source and an address, or with a text. */
