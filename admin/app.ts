@@ -32,6 +32,8 @@ import type { ResourceDesk } from './resources.ts';
 import type { OverrideDeps } from './overrides.ts';
 import { readinessText } from './ready.ts';
 import type { Readiness } from './ready.ts';
+import { DIFF_PATH, previewRoutes } from './preview.ts';
+import type { PreviewDeps } from './preview.ts';
 import { refuse } from './refuse.ts';
 import { endpointsJson, findService, proxyJson, serviceJson, servicesInOrder, sourceJson } from './views.ts';
 
@@ -41,7 +43,7 @@ export interface History {
   at(service: string, at: number): Promise<Past>;
 }
 
-export interface AdminDeps extends OverrideDeps {
+export interface AdminDeps extends OverrideDeps, PreviewDeps {
   readonly resources: ResourceDesk;
   /** undefined: no journal is kept. */
   readonly history?: History | undefined;
@@ -80,6 +82,7 @@ export function adminApp(deps: AdminDeps, listenHost: string): Hono {
   loadRoutes(app, deps);
   overrideRoutes(app, deps);
   resourceRoutes(app, deps);
+  previewRoutes(app, deps);
   debugRoutes(app, deps);
   app.notFound((c) => refuse(c, 404, ADMIN_NOT_FOUND(`page ${c.req.path}`)));
   app.onError((error, c) => {
@@ -96,6 +99,7 @@ const OVERRIDES = pathTest(OVERRIDE_PATH);
 const RESOURCES = pathTest(RESOURCE_PATH);
 
 function methodsAt(path: string): readonly string[] {
+  if (path === DIFF_PATH) return ['POST'];
   if (OVERRIDES.test(path)) return ['PUT', 'DELETE'];
   return RESOURCES.test(path) ? ['GET', 'HEAD', 'PUT', 'DELETE'] : ['GET', 'HEAD'];
 }

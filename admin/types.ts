@@ -311,6 +311,15 @@ export interface ResourceDeletedJson {
   readonly notes: readonly string[];
 }
 
+/** A resource that other rules would change. */
+export interface PreviewJson {
+  readonly type: string;
+  readonly name: string;
+  readonly change: 'added' | 'changed' | 'removed';
+  /** Connected clients that it concerns. */
+  readonly proxies: number;
+}
+
 export interface ErrorJson {
   readonly error: { readonly code: string; readonly message: string; readonly hint: string };
 }

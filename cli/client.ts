@@ -24,7 +24,7 @@ export interface AdminClient {
    * @param expected revision of what is there, null: nothing; undefined: whatever it is.
    */
   send<T>(
-    method: 'PUT' | 'DELETE',
+    method: 'PUT' | 'DELETE' | 'POST',
     path: string,
     body: unknown,
     token: string | undefined,

@@ -4,6 +4,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import type { DeleteFlags, FileFlags } from './commands/apply.ts';
 import type { BootstrapFlags } from './commands/bootstrap.ts';
+import type { DiffFlags } from './commands/diff.ts';
 import type { ChangeFlags, EndpointFlags } from './commands/endpoint.ts';
 import type { GetOptions, Kind } from './commands/get.ts';
 import type { HistoryOptions } from './commands/history.ts';
@@ -126,6 +127,13 @@ asking(program.command('proxy-status').argument('[node]', 'only this one, with v
   .action(async (node: string | undefined, flags: GetOptions) => {
     await (await import('./commands/proxy-status.ts')).proxyStatus(node, flags);
   });
+
+asking(
+  program
+    .command('diff')
+    .description('which xDS resources would change if the file were applied, and for how many proxies')
+    .requiredOption('-f, --file <path>', 'resources: a file, or a directory of them'),
+).action(async (flags: DiffFlags) => (await import('./commands/diff.ts')).diff(flags));
 
 const proxyConfig = program
   .command('proxy-config')

@@ -8,7 +8,7 @@ import type { ResourceChange, StoredResource } from '../aggregator/resources/sto
 import { knownSources } from '../config/known-sources.ts';
 import { rulesFrom } from '../config/policy.ts';
 import { RESOURCE_IN_FILE, RESOURCE_REFUSED } from '../config/problems.ts';
-import { loadResources, refText } from '../config/resources.ts';
+import { loadResources, parseResources, refText } from '../config/resources.ts';
 import type { ResourceContext, Resources } from '../config/resources.ts';
 import type { Config } from '../config/schema.ts';
 import { inFiles, mergeStored, problemsOf, serviceIn } from '../config/stored-resources.ts';
@@ -23,6 +23,11 @@ export interface FollowedResources {
   /** For the admin API. */
   readonly desk: ResourceDesk;
   readonly store: ResourceStore;
+  /**
+   * The rules of the services that these resources are about, were they applied.
+   * @throws ISTHMUS_RESOURCES_INVALID
+   */
+  rulesIn(documents: readonly unknown[]): Resources['rules'];
   /** Who says what a service's policy is, as it is now. */
   policyOrigin(service: string): string;
   /** After the signal aborted. */
@@ -95,6 +100,10 @@ export async function startResources(
   return {
     desk: deskOf(rules, store, context),
     store,
+    rulesIn(documents) {
+      const text = documents.map((document) => JSON.stringify(document)).join('\n---\n');
+      return parseResources([{ file: 'request', text }], context).rules;
+    },
     policyOrigin: (service) => rules.merged().policyOrigins.get(service) ?? fallback,
     async close() {
       soon.cancel();

@@ -146,6 +146,7 @@ export async function startControlPlane(
       ready,
       overrides,
       resources: resources.desk,
+      preview: (documents) => xds.preview(resources.rulesIn(documents)),
       mayWrite,
       explain: {
         notes: (source, service, key) => aggregator.notes(source, service, key),

@@ -7,6 +7,7 @@ import type { Clock } from '../lib/clock.ts';
 import { defineError } from '../lib/errors.ts';
 import type { LoadReports } from '../model/load.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
+import type { ServiceRules } from '../model/rules.ts';
 import type { SidecarDoor } from '../model/sidecars.ts';
 import type { FederationSnapshot } from '../model/snapshot.ts';
 import type { Json } from '../proto/json.ts';
@@ -27,6 +28,8 @@ import { HealthDiscovery } from './hds/service.ts';
 import type { HealthReport } from './hds/service.ts';
 import { LoadService } from './load/service.ts';
 import { LoadStore } from './load/store.ts';
+import { preview } from './preview.ts';
+import type { PreviewedChange } from './preview.ts';
 import { addDiscovery } from './services/discovery.ts';
 import { HealthService } from './services/health.ts';
 import { DISCOVERY_SERVICES } from './services/paths.ts';
@@ -69,6 +72,8 @@ export interface XdsServer {
   proxies(): readonly ProxyStatus[];
   /** What a node sees (any node: what all see), in Envoy's JSON. undefined when no such node is connected. */
   configDump(node?: string): Json | undefined;
+  /** What these rules, by service, would change. Throws when they make no sense. */
+  preview(rules: ReadonlyMap<string, ServiceRules>): readonly PreviewedChange[];
   /** The assignments of that alone, as an array. */
   endpointsDump(node?: string): Json | undefined;
   /** Endpoints that connected data planes are to check (HDS), in place of those before. */
@@ -182,6 +187,7 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
       const of = connections.clientOf(node);
       return of && configDump(of.view, of.state);
     },
+    preview: (rules) => preview(services, rules, connections.inspect()),
     endpointsDump(node) {
       if (node === undefined) return endpointsDump(catalogue);
       const of = connections.clientOf(node);

@@ -1,9 +1,11 @@
 import { request } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ADMIN_BODY } from '../../../admin/errors.ts';
 import { createAdmin } from '../../../admin/index.ts';
 import type { Admin, AdminOptions } from '../../../admin/index.ts';
 import { hostAllowed } from '../../../admin/guard.ts';
 import { readiness } from '../../../admin/ready.ts';
+import type { PreviewJson } from '../../../admin/types.ts';
 import { ManualClock } from '../../../lib/clock.ts';
 import type { ProxyStatus } from '../../../model/proxies.ts';
 import { EMPTY_SNAPSHOT } from '../../../model/snapshot.ts';
@@ -48,6 +50,7 @@ function options(over: Partial<AdminOptions> = {}): AdminOptions {
     listen: '127.0.0.1:0',
     snapshot: () => snapshot,
     proxies: () => [PROXY],
+    preview: (documents) => documents.map(previewed),
     configDump: (node) => ({ node: node ?? 'all', configs: [] }),
     endpointsDump: (node) => [{ cluster_name: node ?? 'all' }],
     ready: () =>
@@ -78,7 +81,7 @@ interface Answer {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
 }
 
-function ask(path: string, method = 'GET', headers: Record<string, string> = {}): Promise<Answer> {
+function ask(path: string, method = 'GET', headers: Record<string, string> = {}, body = ''): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const outgoing = request({ host: '127.0.0.1', port, path, method, headers, agent: false }, (incoming) => {
       let text = '';
@@ -87,7 +90,7 @@ function ask(path: string, method = 'GET', headers: Record<string, string> = {})
         resolve({ status: incoming.statusCode ?? 0, text, headers: incoming.headers }),
       );
     });
-    outgoing.on('error', reject).end();
+    outgoing.on('error', reject).end(body);
   });
 }
 
@@ -231,4 +234,38 @@ it.each([
 
 it('the listen host itself is allowed', () => {
   expect(hostAllowed('isthmus.internal:15080', 'isthmus.internal')).toBe(true);
+});
+
+/** A stand-in for what the xDS server says; `bad` is a document that nobody takes. */
+function previewed(document: unknown): PreviewJson {
+  const { name } = document as { name: string };
+  if (name === 'bad') throw ADMIN_BODY('it is bad');
+  return { type: 'cds', name, change: 'changed', proxies: 3 };
+}
+
+describe('POST /api/v1/diff', () => {
+  const post = (body: string, type = 'application/json') =>
+    ask('/api/v1/diff', 'POST', { 'content-type': type }, body);
+
+  it('says what would change, without a token', async () => {
+    const answer = await post('{"items": [{"name": "orders.default"}]}');
+    expect(answer.status).toBe(200);
+    expect(JSON.parse(answer.text)).toEqual({
+      items: [{ type: 'cds', name: 'orders.default', change: 'changed', proxies: 3 }],
+    });
+  });
+
+  it.each([
+    ['{"items": [{"name": "bad"}]}', 400],
+    ['{"items": 1}', 400],
+    ['null', 400],
+    ['nonsense', 400],
+  ])('%s: HTTP %i', async (body, status) => {
+    expect((await post(body)).status).toBe(status);
+  });
+
+  it('only as JSON, which no page of another origin can send', async () => {
+    expect((await post('{"items": []}', 'text/plain')).status).toBe(415);
+    expect((await ask('/api/v1/diff')).status).toBe(405);
+  });
 });

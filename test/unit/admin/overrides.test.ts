@@ -25,6 +25,7 @@ const build = (file: string): Hono =>
     {
       snapshot: () => SNAPSHOT,
       proxies: () => [],
+      preview: () => [],
       configDump: () => null,
       endpointsDump: () => null,
       ready: () => ({ ready: true, checks: [] }),
