@@ -175,11 +175,11 @@ export class GrpcDialect implements Dialect {
   #build(type: ClusterType, { name, port, rules }: NamedCluster): EncodedResource {
     switch (type) {
       case 'cds':
-        return buildGrpcCluster(name);
+        return buildGrpcCluster(name, rules);
       case 'eds':
         return buildGrpcEndpoints(name, port, rules, this.#source.get('eds', name));
       case 'rds':
-        return buildGrpcRoutes(name);
+        return buildGrpcRoutes(name, rules);
     }
   }
 

@@ -10,6 +10,7 @@ import { encodedResource } from '../../resource.ts';
 import type { EncodedResource } from '../../resource.ts';
 import { writeAssignment } from '../../wire/assignment.ts';
 import type { AssignedLocality } from '../../wire/assignment.ts';
+import type { BackwardWriter } from '../../wire/backward-writer.ts';
 import { panicThresholdOf } from '../clusters.ts';
 import { isSendable } from '../endpoints.ts';
 import { wholeWeights } from '../weights.ts';
@@ -29,11 +30,38 @@ export function buildGrpcEndpoints(
   const active = pools.filter(({ load }) => load > 0);
   const tiers = [...(active.length > 0 ? [active] : []), ...pools.slice(active.length).map((pool) => [pool])];
   const localities = tiers.flatMap((tier, priority) => localitiesOf(tier, priority, weightOf));
-  const own = encodedResource('eds', name, (to) => writeAssignment(to, name, localities, weightOf), {
+  const hashes = typeof rules.traffic?.balancer === 'object';
+  const write = (to: BackwardWriter) => {
+    if (!hashes) return writeAssignment(to, name, localities, weightOf);
+    const weights = ringWeights(localities, weightOf);
+    writeAssignment(to, name, evened(localities), (endpoint) => weights.get(endpoint) ?? 1);
+  };
+  const own = encodedResource('eds', name, write, {
     empty: sendable.length === 0,
   });
   return own.version === envoys?.version ? envoys : own;
 }
+
+/**
+ * A ring multiplies the weights of locality and endpoint (gRFC A42), where round robin divides a locality's weight
+ * among its endpoints: the product is what each endpoint had, so its locality's weight is 1.
+ */
+function ringWeights(
+  localities: readonly AssignedLocality<MergedEndpoint>[],
+  weightOf: (endpoint: MergedEndpoint) => number,
+): ReadonlyMap<MergedEndpoint, number> {
+  const weights = new Map<MergedEndpoint, number>();
+  for (const { weight = 1, endpoints } of localities) {
+    const whole = endpoints.reduce((sum, endpoint) => sum + weightOf(endpoint), 0);
+    for (const endpoint of endpoints) {
+      weights.set(endpoint, Math.max(1, Math.round((weight * weightOf(endpoint)) / whole)));
+    }
+  }
+  return weights;
+}
+
+const evened = (localities: readonly AssignedLocality<MergedEndpoint>[]) =>
+  localities.map((locality) => ({ ...locality, weight: 1 }));
 
 export const emptyAssignment = (name: string): EncodedResource =>
   encodedResource('eds', name, (to) => writeAssignment(to, name, [], () => 1), { empty: true });

@@ -1,12 +1,16 @@
 // The route configuration of a cluster for gRPC clients: everything goes to that cluster. It bears the
 // cluster's name, so that all names of a service share one.
 import type { RouteConfiguration } from '../../../proto/gen/types/envoy/config/route/v3/RouteConfiguration.ts';
+import type { ServiceRules } from '../../../model/rules.ts';
 import { encodedResource } from '../../resource.ts';
 import type { EncodedResource } from '../../resource.ts';
 import { MESSAGE_NAME } from '../../types.ts';
 import { encodeValid } from '../../validate/index.ts';
 
-export function buildGrpcRoutes(cluster: string): EncodedResource {
+export function buildGrpcRoutes(cluster: string, { traffic }: ServiceRules): EncodedResource {
+  const balancer = traffic?.balancer;
+  const hash =
+    typeof balancer === 'object' ? { header: { header_name: balancer.ringHash.header } } : undefined;
   const message: RouteConfiguration = {
     name: cluster,
     virtual_hosts: [
@@ -15,7 +19,7 @@ export function buildGrpcRoutes(cluster: string): EncodedResource {
         // The authority is whatever the client dialled; the listener decided already where that leads.
         domains: ['*'],
         // No timeout: gRPC has deadlines. No retries: gRPC repeats by itself what no server has seen.
-        routes: [{ match: { prefix: '' }, route: { cluster } }],
+        routes: [{ match: { prefix: '' }, route: { cluster, ...(hash && { hash_policy: [hash] }) } }],
       },
     ],
   };

@@ -187,6 +187,31 @@ describe('changes', () => {
   });
 });
 
+describe('rules', () => {
+  const sticky = { balancer: { ringHash: { header: 'x-user' } }, pool: { maxRequests: 7 } } as const;
+
+  it('ring hash and the limit of requests reach gRPC', () => {
+    const world = new World({ ...orders, rules: { ...orders.rules, traffic: sticky } });
+    const client = world.sotw(GRPC);
+    client.send('rds', { names: [ORDERS] });
+    const rds = client.take('rds', { names: [ORDERS] });
+    expect(JSON.stringify(rds.resources.get(ORDERS))).toContain('"header_name":"x-user"');
+    client.send('cds', { names: [ORDERS] });
+    expect(client.take('cds', { names: [ORDERS] }).resources.get(ORDERS)).toMatchObject({
+      lb_policy: 'RING_HASH',
+      circuit_breakers: { thresholds: [{ max_requests: { value: 7 } }] },
+    });
+  });
+
+  it('what gRPC does not know is round robin', () => {
+    const traffic = { balancer: 'leastRequest' } as const;
+    const world = new World({ ...orders, rules: { ...orders.rules, traffic } });
+    const client = world.sotw(GRPC).send('cds', { names: [ORDERS] });
+    expect(client.next('cds').resources.get(ORDERS)).not.toHaveProperty('load_balancing_policy');
+    expect(world.catalogue.grpc.get('cds', ORDERS)?.bytes.includes('LEAST')).toBe(false);
+  });
+});
+
 describe('dialects', () => {
   it("an Envoy sees no gRPC listener, and a gRPC client nothing of Envoy's, not even under a wildcard", () => {
     const world = new World(orders);

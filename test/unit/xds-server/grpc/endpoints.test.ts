@@ -102,6 +102,23 @@ describe('plain services', () => {
   });
 });
 
+describe('ring hash', () => {
+  it('each endpoint has its share by itself, and localities are even', () => {
+    const traffic = { balancer: { ringHash: { header: 'x-user' } } };
+    const heavy = endpoint('10.0.0.2:80', { ...zone('x'), weight: 5 });
+    const { own, read: localities } = built(service(ORDERS, heavy, ...hosts(2, 1, zone('y'))), { traffic });
+    expect(localities.map(({ weight }) => weight)).toEqual([1, 1]);
+    const message = JSON.stringify(decode('envoy.config.endpoint.v3.ClusterLoadAssignment', own.bytes));
+    expect(message.match(/"load_balancing_weight":\{"value":\d+\}/g)).toEqual([
+      '"load_balancing_weight":{"value":5}',
+      '"load_balancing_weight":{"value":1}',
+      '"load_balancing_weight":{"value":1}',
+      '"load_balancing_weight":{"value":1}',
+      '"load_balancing_weight":{"value":1}',
+    ]);
+  });
+});
+
 describe('sides', () => {
   it('shares hold, and a side that is half dead gets less', () => {
     const policy: MergePolicy = { kind: 'weighted', shares: { a: 90, b: 10 } };
