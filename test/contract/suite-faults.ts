@@ -34,7 +34,8 @@ export function faultTests(rig: Rig): void {
         await rig.soon(() => listener.stale === undefined);
         expect(listener.logOf(service)).not.toContain('gone');
         expect(listener.groups.get(service)).toEqual(before);
-        expect(listener.fewest(service)).toBe(2);
+        // The change may have been told at once, with nothing before it.
+        expect(listener.fewest(service)).toBeGreaterThanOrEqual(2);
         // It still listens.
         await fixture.set(name, [A, B, C]);
         await rig.soon(() => listener.keys(service).length === 3);
@@ -85,7 +86,8 @@ function wireTests(rig: Rig, wire: () => TcpProxy): void {
       await rig.soon(() => listener.keys(service).length === 3);
       await rig.soon(() => listener.stale === undefined);
       expect(listener.logOf(service)).not.toContain('gone');
-      expect(listener.fewest(service)).toBe(2);
+      // The change may have been told at once, with nothing before it.
+      expect(listener.fewest(service)).toBeGreaterThanOrEqual(2);
     },
   );
 
