@@ -2,6 +2,7 @@
 // whoever has seen no new revision for a while takes it over. Judged by local monotonic time alone, so that
 // the replicas' clocks may differ by any amount; the broker's revision check lets only one of them win, and
 // the revision at which a lease was won is its fencing token.
+import { randomUUID } from 'node:crypto';
 import { childController } from '../../lib/abort.ts';
 import { sleep } from '../../lib/clock.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -12,11 +13,12 @@ import { watchAlive } from './watch-alive.ts';
 
 /**
  * `holder`: this replica watches the source and publishes. `follower`: another one does. `alone`: the broker
- * is not there, so everybody watches for himself.
+ * is not there, so everybody watches for himself. `claim` is the holder's word for this one time that it holds the
+ * lease: what it left behind of an earlier time bears another.
  */
 export type Role =
-  | { readonly role: 'holder'; readonly token: number }
-  | { readonly role: 'follower'; readonly holder: string }
+  | { readonly role: 'holder'; readonly token: number; readonly claim: string }
+  | { readonly role: 'follower'; readonly holder: string; readonly claim: string }
   | { readonly role: 'alone'; readonly cause: string };
 
 export interface LeaseOptions {
@@ -123,7 +125,7 @@ async function compete(
   signal: AbortSignal,
 ): Promise<void> {
   const key = escapeKey(o.source);
-  const mine = Buffer.from(o.replica);
+  let claim = '';
   /** Of our last write; 0 while another one holds the lease. */
   let held = 0;
   // Two replicas that saw the same silence should not both try in the same instant.
@@ -131,11 +133,15 @@ async function compete(
   while (!signal.aborted) {
     if (held > 0 || seen.isFree(patienceMs)) {
       const token = held;
-      held = (await bucket.write(key, mine, held > 0 ? held : seen.revision)) ?? 0;
-      if (held > 0 && token === 0) teller.tell({ role: 'holder', token: held });
+      if (held === 0) claim = `${o.replica}#${randomUUID()}`;
+      held = (await bucket.write(key, Buffer.from(claim), held > 0 ? held : seen.revision)) ?? 0;
+      if (held > 0 && token === 0) teller.tell({ role: 'holder', token: held, claim });
     }
-    const { holder } = seen;
-    if (held === 0 && holder !== undefined && holder !== o.replica) teller.tell({ role: 'follower', holder });
+    const { claim: theirs = '', holder } = seen;
+    // A lease that was only found may be of somebody who is long gone: one that is cared for is seen in a beat.
+    if (held === 0 && seen.isCaredFor && holder !== undefined && holder !== o.replica) {
+      teller.tell({ role: 'follower', holder, claim: theirs });
+    }
     await sleep(o.beatMs, signal, o.clock).catch(() => undefined);
   }
   // Given back, so that nobody has to wait for it to run out.
@@ -145,7 +151,10 @@ async function compete(
 /** The lease as its last revision told it, and when that was seen here. */
 class SeenLease {
   revision = 0;
-  holder: string | undefined;
+  claim: string | undefined;
+  /** Its holder has written it since it was first seen. */
+  isCaredFor = false;
+  #isCurrent = false;
   readonly current: Promise<void>;
   readonly #clock: Clock;
   #at: number;
@@ -161,16 +170,24 @@ class SeenLease {
 
   async follow(entries: AsyncIterable<BusEntry | 'current'>): Promise<void> {
     for await (const entry of entries) {
-      if (entry === 'current') this.#onCurrent();
-      else {
+      if (entry === 'current') {
+        this.#isCurrent = true;
+        this.#onCurrent();
+      } else {
         this.revision = entry.revision;
-        this.holder = entry.value === undefined ? undefined : Buffer.from(entry.value).toString();
+        this.claim = entry.value === undefined ? undefined : Buffer.from(entry.value).toString();
+        this.isCaredFor = this.#isCurrent;
         this.#at = this.#clock.monotonic();
       }
     }
   }
 
+  /** The replica of the claim; undefined when nobody holds the lease. */
+  get holder(): string | undefined {
+    return this.claim?.replace(/#[^#]*$/, '');
+  }
+
   isFree(patienceMs: number): boolean {
-    return this.holder === undefined || this.#clock.monotonic() - this.#at > patienceMs;
+    return this.claim === undefined || this.#clock.monotonic() - this.#at > patienceMs;
   }
 }

@@ -16,7 +16,8 @@ export interface PublishOptions {
   readonly bucket: Bucket;
   readonly shared: SharedSource;
   readonly token: number;
-  readonly replica: string;
+  /** Of this one time that the lease is held. */
+  readonly claim: string;
   /** Told when all that this replica heard is written. */
   readonly knowledge: Knowledge;
   readonly maxValueBytes: number;
@@ -103,7 +104,7 @@ function sourceRecord(o: PublishOptions, since: number | undefined): SourceRecor
     token: o.token,
     ...(since === undefined ? {} : { since }),
     kind: o.catalogue.kind,
-    holder: o.replica,
+    holder: o.claim,
     listed: isListed(o),
     ...(o.knowledge.wasListed ? { wasListed: true } : {}),
     ...(state?.staleSince === undefined ? {} : { darkSince: state.staleSince }),

@@ -16,7 +16,7 @@ export interface SourceRecord {
    */
   readonly since?: number;
   readonly kind: string;
-  /** The replica that wrote it. */
+  /** The claim under which it was written, see lease.ts. */
   readonly holder?: string;
   /** The holder's own watch has listed the source, and it answers. */
   readonly listed: boolean;

@@ -116,11 +116,11 @@ function start(o: ShareOptions, role: Role, watching: Watching, signal: AbortSig
       watching.start();
       return ended();
     case 'holder':
-      return run((over) => again(o, (s) => holdOnce(o, role.token, watching, s), over), signal);
+      return run((over) => again(o, (s) => holdOnce(o, role, watching, s), over), signal);
     case 'follower':
       return run(async (over) => {
         await watching.stop();
-        await again(o, (s) => followOnce(o, role.holder, watching, s), over);
+        await again(o, (s) => followOnce(o, role.claim, watching, s), over);
       }, signal);
   }
 }
@@ -163,7 +163,7 @@ const aliveness = ({ clock, refreshMs = REFRESH_MS }: ShareOptions) => ({ clock,
 /** Publishes what this replica decides, as long as it holds the lease. */
 async function holdOnce(
   o: ShareOptions,
-  token: number,
+  { token, claim }: Role & { readonly role: 'holder' },
   watching: Watching,
   signal: AbortSignal,
 ): Promise<void> {
@@ -191,7 +191,7 @@ async function holdOnce(
           bucket,
           shared,
           token,
-          replica: o.replica,
+          claim,
           knowledge: watching.knowledge,
           maxValueBytes: o.maxValueBytes(),
           clock: o.clock,
@@ -209,7 +209,7 @@ async function holdOnce(
 /** Adopts what the holder publishes. */
 async function followOnce(
   o: ShareOptions,
-  holder: string,
+  claim: string,
   watching: Watching,
   signal: AbortSignal,
 ): Promise<void> {
@@ -219,8 +219,8 @@ async function followOnce(
   const adoptFirst = () => {
     if (!shared.record) return;
     const lastSuccess = catalogue.state()?.lastSuccess;
-    // What a holder before this one said of the source may be long ago: this one will speak in a moment.
-    const isOld = shared.record.holder !== undefined && shared.record.holder !== holder;
+    // What was said under another claim may be long ago: the holder will speak in a moment.
+    const isOld = shared.record.holder !== undefined && shared.record.holder !== claim;
     if (isOld && lastSuccess !== undefined) return;
     if (!watching.knowledge.yieldsTo(shared.record, lastSuccess === undefined)) {
       // Its shards stay; that nobody hears the source now is true of them, too.

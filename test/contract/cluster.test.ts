@@ -13,8 +13,6 @@ import type { Peer } from '../support/peer.ts';
 import { Registry, startReplica } from './fixtures/replica.ts';
 import type { Replica } from './fixtures/replica.ts';
 
-/** Not reliable with three servers yet: docs/replicas.md. */
-const long = process.env['ISTHMUS_LONG'] === '1' ? test : test.skip;
 const WITHIN = { withinMs: 30_000, everyMs: 20 };
 
 function shard(service: string, weight: number, endpoints = 2, label = ''): Shard {
@@ -168,7 +166,7 @@ for (const { name, peers, copies } of setups) {
       for (const { catalogue } of replicas) expect(catalogue.fewest).toBe(2);
     });
 
-    long('a source is dark while NATS comes and goes: all have what one of them decides', async () => {
+    test('a source is dark while NATS comes and goes: all have what one of them decides', async () => {
       await installation(3);
       // Nobody but the holder hears of this by itself: from here on all have what it has.
       registry.set(shard('orders.default', 2));
@@ -197,25 +195,22 @@ for (const { name, peers, copies } of setups) {
       for (const { catalogue } of replicas) expect(catalogue.fewest).toBe(3);
     });
 
-    long(
-      'what a replica listed by itself stays until the holder has a list, though that one was first',
-      async () => {
-        await installation(2);
-        for (const server of servers) await nats.kill(server);
-        await eventually(() => registry.watchers === 2, WITHIN);
-        registry.set(shard('new.default', 1));
-        const [first, second] = replicas as [Replica, Replica];
-        registry.isDark = true;
-        // One of them did not see it before the source went dark.
-        first.catalogue.set('new.default', undefined);
-        for (const server of servers) await nats.restart(server);
-        await eventually(() => holder() !== undefined && registry.watchers === 1, WITHIN);
-        expect(second.catalogue.shards().has('new.default')).toBe(true);
-        registry.isDark = false;
-        await agreed();
-        expect(second.catalogue.fewest).toBe(3);
-      },
-    );
+    test('what a replica listed by itself stays until the holder has a list, though that one was first', async () => {
+      await installation(2);
+      for (const server of servers) await nats.kill(server);
+      await eventually(() => registry.watchers === 2, WITHIN);
+      registry.set(shard('new.default', 1));
+      const [first, second] = replicas as [Replica, Replica];
+      registry.isDark = true;
+      // One of them did not see it before the source went dark.
+      first.catalogue.set('new.default', undefined);
+      for (const server of servers) await nats.restart(server);
+      await eventually(() => holder() !== undefined && registry.watchers === 1, WITHIN);
+      expect(second.catalogue.shards().has('new.default')).toBe(true);
+      registry.isDark = false;
+      await agreed();
+      expect(second.catalogue.fewest).toBe(3);
+    });
 
     test('NATS frozen: the same', async () => {
       await installation(2);
