@@ -102,11 +102,13 @@ describePeers(['envoy'], 'the same circuit breakers on Envoy and on the proxy', 
       held = [];
       const first = plane.probe('pending');
       await eventually(() => held.length === 1, { what: `the first request of ${plane.kind}` });
-      const seen = [...(await refused(plane, 'pending', 4, 3))];
+      const { seen, all } = await refused(plane, 'pending', 4, 3);
       for (const release of held.splice(0)) release();
       hosts.behave(OK);
       expect(seen, plane.kind).toEqual(['503 UO', '503 UO', '503 UO']);
       expect((await first).status, plane.kind).toBe(200);
+      // The one that waited must not be held in the name of the next plane.
+      await all;
     }
   });
 
@@ -164,19 +166,20 @@ describePeers(['envoy'], 'the same circuit breakers on Envoy and on the proxy', 
   });
 });
 
-/** `n` requests of which `of` are refused; the others wait and are not waited for. */
+/** `n` requests of which `of` are refused; `all` ends when the others, which wait, have their answers, too. */
 async function refused(
   plane: ScriptedPlane,
   service: string,
   n: number,
   of: number,
-): Promise<readonly string[]> {
+): Promise<{ readonly seen: readonly string[]; readonly all: Promise<unknown> }> {
   const seen: string[] = [];
-  for (let i = 0; i < n; i += 1) {
-    void plane.probe(service).then(({ status, flags }) => {
+  const all = Promise.all(
+    Array.from({ length: n }, async () => {
+      const { status, flags } = await plane.probe(service);
       if (status !== 200) seen.push(`${status} ${flags}`);
-    });
-  }
+    }),
+  );
   await eventually(() => seen.length === of, { what: `${of} refusals of ${plane.kind}` });
-  return seen;
+  return { seen: [...seen], all };
 }
