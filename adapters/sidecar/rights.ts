@@ -4,9 +4,10 @@ import { timingSafeEqual } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { parse } from 'yaml';
-import { addressBytes, contains, parseCidr } from '../../lib/cidr.ts';
+import { parseCidr } from '../../lib/cidr.ts';
 import { defineError, describeError } from '../../lib/errors.ts';
 import type { SidecarSession } from '../../model/sidecars.ts';
+import { LOOPBACK, NEVER, isIn, plainBytes, rangesOf } from '../ranges.ts';
 
 export const TOKENS_UNREADABLE = defineError(
   'ISTHMUS_SIDECAR_TOKENS',
@@ -50,11 +51,11 @@ export type Admission = { readonly address: string } | { readonly refused: strin
 export function admit(session: SidecarSession, tokens: readonly JoinToken[]): Admission {
   const { peer, registration, token } = session;
   const address = registration.address || peer;
-  const bytes = plain(addressBytes(address));
+  const bytes = plainBytes(address);
   if (!bytes) return { refused: `"${address}" is no IP address` };
   if (isIn(NEVER, bytes)) return { refused: `${address} is not an address that others can call` };
   const own = address === peer;
-  const isLocal = isIn(LOOPBACK, plain(addressBytes(peer)) ?? []);
+  const isLocal = isIn(LOOPBACK, plainBytes(peer) ?? []);
   if (isLocal && own) return { address };
   if (isIn(LOOPBACK, bytes)) return { refused: `${address} is the control plane's own machine, not ${peer}` };
   const granted = tokens.find((known) => isEqual(known.token, token));
@@ -64,24 +65,9 @@ export function admit(session: SidecarSession, tokens: readonly JoinToken[]): Ad
   if (!granted.services.some((pattern) => matches(pattern, registration.service))) {
     return { refused: `its join token is not for ${registration.service}` };
   }
-  if (own || isIn(granted.cidrs, bytes)) return { address };
+  if (own || isIn(rangesOf(granted.cidrs), bytes)) return { address };
   return { refused: `its join token is not for the address ${address}` };
 }
-
-/** This network, link-local, multicast, reserved: nothing there is an instance, and some of it is a cloud's own. */
-const NEVER = ['0.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3', '::/128', 'fe80::/10', 'ff00::/8'];
-const LOOPBACK = ['127.0.0.0/8', '::1/128'];
-const MAPPED = ['::ffff:0.0.0.0/96'];
-
-function isIn(ranges: readonly string[], bytes: readonly number[]): boolean {
-  return ranges.some((text) => {
-    const parsed = parseCidr(text);
-    return 'cidr' in parsed && contains(parsed.cidr, bytes);
-  });
-}
-
-const plain = (bytes: readonly number[] | undefined): readonly number[] | undefined =>
-  bytes && isIn(MAPPED, bytes) ? bytes.slice(12) : bytes;
 
 /** `*` stands for any text without a dot. */
 function matches(pattern: string, service: string): boolean {

@@ -89,6 +89,11 @@ describe('who may register what', () => {
       'not an address that others',
     ],
     [
+      'the same on IPv6',
+      session('192.0.2.7', { token: TOKEN, address: 'fd00:ec2::254' }),
+      'not an address that others',
+    ],
+    [
       'all addresses',
       session('192.0.2.7', { token: TOKEN, address: '0.0.0.0' }),
       'not an address that others',
