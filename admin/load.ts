@@ -2,12 +2,14 @@
 import type { Context, Hono } from 'hono';
 import { parseDuration } from '../config/duration.ts';
 import type { Clock } from '../lib/clock.ts';
+import { percentileMs } from '../model/latency.ts';
+import type { Latency } from '../model/latency.ts';
 import type { LoadReports, LoadRow } from '../model/load.ts';
 import type { FederationSnapshot } from '../model/snapshot.ts';
 import { ADMIN_NOT_FOUND, ADMIN_WINDOW } from './errors.ts';
 import { rfc3339 } from './reasons.ts';
 import { refuse } from './refuse.ts';
-import type { LoadJson } from './types.ts';
+import type { LatencyJson, LoadJson } from './types.ts';
 import { findService } from './views.ts';
 
 export interface LoadDeps {
@@ -54,5 +56,14 @@ export function loadJson(row: LoadRow): LoadJson {
     requestsPerSecond: seconds === 0 ? null : row.issued / seconds,
     coveredSeconds: seconds,
     lastReport: rfc3339(row.lastReport),
+    latency: latencyJson(row.latency),
   };
+}
+
+function latencyJson(latency: Latency | undefined): LatencyJson | null {
+  const p50 = percentileMs(latency, 0.5);
+  const p99 = percentileMs(latency, 0.99);
+  if (!latency || p50 === undefined || p99 === undefined) return null;
+  const { samples, reporters } = latency;
+  return { p50Seconds: p50 / 1000, p99Seconds: p99 / 1000, samples, reporters };
 }

@@ -244,6 +244,17 @@ export interface LoadJson {
   /** For how much of the window there are reports. */
   readonly coveredSeconds: number;
   readonly lastReport: string;
+  /** How long requests took, to the head of the answer; null: no data plane told. */
+  readonly latency: LatencyJson | null;
+}
+
+export interface LatencyJson {
+  readonly p50Seconds: number;
+  readonly p99Seconds: number;
+  /** Requests that were timed. */
+  readonly samples: number;
+  /** Data planes that told. */
+  readonly reporters: number;
 }
 
 export interface OverrideJson {

@@ -169,6 +169,8 @@ export function loadView(byNode: boolean): View<LoadJson> {
         text: (l) => (l.successRate === null ? '' : `${(l.successRate * 100).toFixed(2)}%`),
       },
       { title: 'ERRORS', text: (l) => String(l.errors), colour: (l) => (l.errors > 0 ? 'red' : undefined) },
+      { title: 'P50', text: (l) => millis(l.latency?.p50Seconds) },
+      { title: 'P99', text: (l) => millis(l.latency?.p99Seconds) },
       { title: 'DROPPED', text: (l) => String(l.dropped) },
       { title: 'PROXIES', text: (l) => String(l.reporters) },
     ],
@@ -176,11 +178,15 @@ export function loadView(byNode: boolean): View<LoadJson> {
       { title: 'OK', text: (l) => String(l.successes) },
       { title: 'ISSUED', text: (l) => String(l.issued) },
       { title: 'IN-PROGRESS', text: (l) => String(l.inProgress) },
+      { title: 'TIMED', text: (l) => String(l.latency?.samples ?? 0) },
       { title: 'LAST', text: (l) => l.lastReport },
     ],
     none: 'No data plane reported requests in this time.',
   };
 }
+
+const millis = (seconds: number | undefined): string =>
+  seconds === undefined ? '' : `${(seconds * 1000).toFixed(seconds < 0.1 ? 1 : 0)}ms`;
 
 /** What a proxy refused: `cds: resource orders.default: <its own words>`. */
 export function refusals(proxy: ProxyJson): readonly string[] {

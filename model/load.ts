@@ -1,6 +1,8 @@
 // What data planes report of their requests (xDS load reporting), summed over a window of time. Plain data:
 // the xds-server collects it; the admin API, and whoever judges a step of a migration, read it.
 import type { Locality } from './endpoint.ts';
+import { addLatency, percentileMs } from './latency.ts';
+import type { Latency } from './latency.ts';
 
 export interface LoadCounts {
   /** Requests that ended well. */
@@ -33,6 +35,8 @@ export interface LoadRow extends LoadCounts {
   readonly coveredMs: number;
   /** Milliseconds since the epoch. */
   readonly lastReport: number;
+  /** Absent where no data plane told how long requests took; never in a row of one node. */
+  readonly latency?: Latency | undefined;
 }
 
 export interface LoadQuery {
@@ -49,4 +53,57 @@ export interface LoadQuery {
 export interface LoadReports {
   /** Sorted by cluster, locality, node. Only what was reported within the window. */
   rows(query: LoadQuery): readonly LoadRow[];
+}
+
+/** What callers met with on one side of a service. */
+export interface Experience {
+  /** That ended, well or badly. */
+  readonly requests: number;
+  readonly errors: number;
+  /** Begun, ended or not: what a share of the traffic is counted by. */
+  readonly issued: number;
+  /** 0 … 1; undefined: none ended. */
+  readonly successRate: number | undefined;
+  /** From the first byte sent to the first byte of the answer; undefined: nobody told. */
+  readonly p50Ms: number | undefined;
+  readonly p99Ms: number | undefined;
+  /** Requests that percentiles were made of; a p99 of less than a hundred says little. */
+  readonly timed: number;
+  /** Data planes that reported, at least. */
+  readonly reporters: number;
+  /** Of them those, at least, that tell how long requests took. */
+  readonly timers: number;
+}
+
+/**
+ * Adds up what rows say of one side of a service, whatever the cluster, port or zone: over the window that the
+ * rows were asked for. Mirrored requests count where they were sent; leave out their cluster's rows to do without.
+ * @param service canonical name.
+ * @param side name of a source.
+ */
+export function experienceOf(rows: Iterable<LoadRow>, service: string, side: string): Experience {
+  const sum = { successes: 0, errors: 0, issued: 0, reporters: 0, timers: 0 };
+  let latency: Latency | undefined;
+  for (const row of rows) {
+    if (row.service !== service || row.side !== side) continue;
+    sum.successes += row.successes;
+    sum.errors += row.errors;
+    sum.issued += row.issued;
+    // The same data planes tell of several zones.
+    sum.reporters = Math.max(sum.reporters, row.reporters);
+    sum.timers = Math.max(sum.timers, row.latency?.reporters ?? 0);
+    latency = addLatency(latency, row.latency);
+  }
+  const requests = sum.successes + sum.errors;
+  return {
+    requests,
+    errors: sum.errors,
+    issued: sum.issued,
+    successRate: requests === 0 ? undefined : sum.successes / requests,
+    p50Ms: percentileMs(latency, 0.5),
+    p99Ms: percentileMs(latency, 0.99),
+    timed: latency?.samples ?? 0,
+    reporters: sum.reporters,
+    timers: sum.timers,
+  };
 }

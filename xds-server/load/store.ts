@@ -2,6 +2,7 @@
 // longest window and forgets the rest; what is said of clusters that nobody was told of never comes here.
 import type { Clock } from '../../lib/clock.ts';
 import type { Locality } from '../../model/endpoint.ts';
+import { addLatency } from '../../model/latency.ts';
 import type { LoadCounts, LoadQuery, LoadReports, LoadRow } from '../../model/load.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { LoadWindow, MAX_WINDOW_MS } from './window.ts';
@@ -152,5 +153,6 @@ function added(a: LoadRow, b: LoadRow): LoadRow {
     inProgress: a.inProgress + b.inProgress,
     coveredMs: Math.max(a.coveredMs, b.coveredMs),
     lastReport: Math.max(a.lastReport, b.lastReport),
+    latency: addLatency(a.latency, b.latency),
   };
 }
