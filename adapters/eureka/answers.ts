@@ -40,6 +40,8 @@ const instance = z.object({
 
 const application = z.object({ name: z.string().min(1), instance: asArray(instance) });
 
+const one = z.object({ instance });
+
 const applications = z.object({
   /** `DOWN_1_UP_2_`: number of instances by status. Of servers that only speak like Eureka: absent. */
   apps__hashcode: z.string().optional(),
@@ -96,6 +98,11 @@ export function readAnswer(data: unknown, url: string): EurekaAnswer {
     return { hash, apps: apps.map((said) => readApp(said, url).app) };
   }
   throw notApplications(parsed.error, url);
+}
+
+/** The answer to a question about one instance; undefined when it is something else. */
+export function readOne(data: unknown): EurekaInstance | undefined {
+  return one.safeParse(data).data?.instance;
 }
 
 function notApplications(error: z.ZodError, url: string): Error {

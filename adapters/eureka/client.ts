@@ -1,5 +1,5 @@
-// The two questions we ask Eureka, put to several servers: the one that answered last is asked until it
-// fails, then the next. Does not loop and keeps nothing of what was answered.
+// The questions we ask Eureka. Lists are asked of several servers: the one that answered last is asked until
+// it fails, then the next. Does not loop and keeps nothing of what was answered.
 import { readFileSync } from 'node:fs';
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
@@ -9,8 +9,8 @@ import { describeError, toError } from '../../lib/errors.ts';
 import { SOURCE_SILENT } from '../../lib/supervisor.ts';
 import { WrongAnswer, askJson } from '../http-json.ts';
 import { plainError } from '../plain-words.ts';
-import { APPLICATIONS, readAnswer, readApp } from './answers.ts';
-import type { EurekaAnswer } from './answers.ts';
+import { APPLICATIONS, readAnswer, readApp, readOne } from './answers.ts';
+import type { EurekaAnswer, EurekaInstance } from './answers.ts';
 import { EUREKA_ANSWER, EUREKA_DENIED, EUREKA_TLS, EUREKA_UNREACHABLE } from './errors.ts';
 
 export interface EurekaLimits {
@@ -35,10 +35,25 @@ export interface Heard {
   readonly server: number;
 }
 
+/** As Eureka spells them. */
+export interface InstanceRef {
+  readonly app: string;
+  readonly id: string;
+}
+
 export interface EurekaClient {
   full(signal: AbortSignal): Promise<Heard>;
   /** undefined: this server gives no deltas. */
   delta(signal: AbortSignal): Promise<Heard | undefined>;
+  /**
+   * One instance as a server's registry has it, past its caches.
+   * `gone`: it is not registered there; undefined: this server cannot say.
+   */
+  instance(
+    of: InstanceRef,
+    server: number,
+    signal: AbortSignal,
+  ): Promise<EurekaInstance | 'gone' | undefined>;
   /** @throws ISTHMUS_SOURCE_SILENT when nothing good was heard for too long. Asks nothing itself. */
   probe(): void;
   close(): void;
@@ -59,14 +74,9 @@ export function createEurekaClient(
     heardAt = clock.monotonic();
   };
 
-  async function askOne(
-    server: Server,
-    path: string,
-    deadlineMs: number,
-    signal: AbortSignal,
-  ): Promise<EurekaAnswer> {
-    const data = await askJson({
-      url: new URL(`${server.base}${path}${regionsOf(config.regions)}`),
+  const askServer = (server: Server, path: string, deadlineMs: number, signal: AbortSignal) =>
+    askJson({
+      url: new URL(`${server.base}${path}`),
       headers: server.headers,
       agent: server.base.startsWith('https:') ? https : http,
       deadlineMs,
@@ -76,8 +86,6 @@ export function createEurekaClient(
       each: { path: APPLICATIONS, map: (said) => readApp(said, server.base) },
       onProgress: heard,
     });
-    return readAnswer(data, server.base);
-  }
 
   /** Each server once, from the one that answered last on. */
   async function ask(path: string, deadlineMs: number, signal: AbortSignal): Promise<Heard> {
@@ -87,7 +95,8 @@ export function createEurekaClient(
       const server = servers[number];
       if (!server) break;
       try {
-        const answer = await askOne(server, path, deadlineMs, signal);
+        const said = await askServer(server, `${path}${regionsOf(config.regions)}`, deadlineMs, signal);
+        const answer = readAnswer(said, server.base);
         heard();
         return { answer, server: number };
       } catch (thrown) {
@@ -112,6 +121,18 @@ export function createEurekaClient(
       } catch (thrown) {
         if (isRefusal(thrown)) return undefined;
         throw thrown;
+      }
+    },
+    async instance({ app, id }, number, signal) {
+      const server = servers[number];
+      if (!server) return undefined;
+      const path = `${FULL}/${encodeURIComponent(app)}/${encodeURIComponent(id)}`;
+      try {
+        return readOne(await askServer(server, path, limits.answerMs, signal));
+      } catch (thrown) {
+        signal.throwIfAborted();
+        if (!(thrown instanceof WrongAnswer)) throw explain(thrown, server.base);
+        return thrown.status === 404 ? 'gone' : undefined;
       }
     },
     probe() {

@@ -7,6 +7,7 @@ import type { EndpointGroup } from '../../model/endpoint.ts';
 import { canonicalName, groupFromInstances } from '../instance.ts';
 import type { Instance, InstanceOptions } from '../instance.ts';
 import type { EurekaApp, EurekaInstance } from './answers.ts';
+import type { InstanceRef } from './client.ts';
 import { aliasesOf, instanceId, readEurekaInstance } from './map.ts';
 
 export interface CopyOptions extends InstanceOptions {
@@ -88,6 +89,17 @@ export class RegistryCopy {
     const aliases = [...apps, ...sorted.flatMap((entry) => entry.aliases)];
     const instances = sorted.flatMap(({ instance }) => instance ?? []);
     return groupFromInstances({ name: apps[0] ?? service, namespace: '', aliases }, instances, this.#options);
+  }
+
+  /** What we knew before and a list does not have; nobody said that it is gone. Of services that take part. */
+  missing(before: RegistryCopy): InstanceRef[] {
+    return before.services().flatMap((service) => {
+      const listed = this.#services.get(service);
+      const known = [...(before.#services.get(service) ?? [])];
+      return known
+        .filter(([key]) => !listed?.has(key))
+        .map(([key, { app }]) => ({ app, id: key.slice(app.length + 1) }));
+    });
   }
 
   /** After the last part. A list is believed whatever its age; remembered is what it does not have any more. */

@@ -32,6 +32,8 @@ export interface EurekaContext {
 
 /** A server whose hash never fits is not asked for everything at each poll. */
 const MAX_FULL_EVERY_MS = 60_000;
+/** Beyond that many a list is believed as it is: the blast guard looks at those. */
+const MAX_ASKED_AGAIN = 64;
 
 export async function watchEureka(
   context: EurekaContext,
@@ -132,10 +134,13 @@ class Polls {
       copy.add(app, known);
       if (turns.due) await turns.next();
     }
-    if (known) copy.remember(known);
     const { hash = '' } = answer;
     if (hash !== '' && copy.hash() === '') {
       throw EUREKA_ANSWER(urlForPeople(urls[server]), `it lists nothing and says that it has ${hash}`);
+    }
+    if (known) {
+      await this.#askAgain(copy, known, server, signal);
+      copy.remember(known);
     }
     if (server !== this.#server) this.#offersDelta = true;
     this.#server = server;
@@ -143,6 +148,25 @@ class Polls {
     this.#context.leases = overdueLeases(answer, this.#context.clock.now());
     this.#check(copy);
     return copy;
+  }
+
+  /**
+   * A full list may be older than the deltas before it: Eureka's cache keeps one that it filled while something
+   * was registered. So before a few are believed gone, the registry behind the cache is asked about each.
+   */
+  async #askAgain(
+    copy: RegistryCopy,
+    known: RegistryCopy,
+    server: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const missing = copy.missing(known);
+    if (missing.length > MAX_ASKED_AGAIN) return;
+    for (const of of missing) {
+      const said = await this.#client.instance(of, server, signal);
+      if (said === undefined) return;
+      if (said !== 'gone') copy.add({ name: of.app, instance: [said] }, known);
+    }
   }
 
   /** One full list mends a delta that was missed. If it does not, the next ones come ever more rarely. */

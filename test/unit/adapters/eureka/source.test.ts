@@ -18,21 +18,25 @@ interface Stub {
   /** JSON, a status, or a body as it is. */
   full: unknown;
   delta: unknown;
+  /** What `/apps/APP/ID` answers; undefined: what /apps does. */
+  one: unknown;
 }
 
 const servers: Server[] = [];
 let listener: Listener | undefined;
 
 async function stub(): Promise<Stub> {
-  const state: { full: unknown; delta: unknown } = { full: of([]), delta: of([]) };
+  const state: Pick<Stub, 'full' | 'delta' | 'one'> = { full: of([]), delta: of([]), one: undefined };
   const asked: string[] = [];
   const requests: IncomingMessage[] = [];
   const server = createServer((request, response) => {
     const path = (request.url ?? '').replace('/eureka', '');
     asked.push(path);
     requests.push(request);
-    const answer = path.startsWith('/apps/delta') ? state.delta : state.full;
-    if (typeof answer === 'number') response.writeHead(answer).end('no');
+    const list = path.startsWith('/apps/delta') ? state.delta : state.full;
+    const answer = path.startsWith('/apps/ORDERS/') ? (state.one ?? list) : list;
+    if (answer === 'HANG UP') request.socket.destroy();
+    else if (typeof answer === 'number') response.writeHead(answer).end('no');
     else if (Buffer.isBuffer(answer)) response.writeHead(200, { 'content-encoding': 'gzip' }).end(answer);
     else response.writeHead(200).end(typeof answer === 'string' ? answer : JSON.stringify(answer));
   });
@@ -111,6 +115,42 @@ test('a delta that does not fit: nothing of it is told before the full list', as
   e.delta = of(['1'], 'UP_2_', 'DELETED');
   await soon(() => heard.keys('orders.default').includes('10.0.0.3:8080'));
   expect(heard.logOf('orders.default')).toEqual(['group']);
+  expect(heard.fewest('orders.default')).toBe(2);
+});
+
+test('a full list from an old cache: what it lacks is asked for by name, and stays', async () => {
+  e.full = of(['1']);
+  e.delta = of(['1', '2']);
+  const heard = listen([e.url]);
+  await soon(() => keys() === 2);
+  heard.forgetLog();
+  e.one = { instance: of(['2']).applications.application[0]?.instance[0] };
+  e.delta = of(['3'], 'UP_4_');
+  e.full = of(['1', '3']);
+  await soon(() => keys() === 3);
+  expect(heard.fewest('orders.default')).toBeGreaterThanOrEqual(2);
+  expect(e.asked).toContain('/apps/ORDERS/2');
+});
+
+test('a full list that lacks what the registry does not know either: it is gone', async () => {
+  e.full = of(['1', '2']);
+  listen([e.url]);
+  await soon(() => keys() === 2);
+  e.one = 404;
+  e.full = of(['1']);
+  e.delta = of([], 'UP_1_');
+  await soon(() => keys() === 1);
+});
+
+test('the one question breaks off: nothing is taken away', async () => {
+  e.full = of(['1', '2']);
+  const heard = listen([e.url]);
+  await soon(() => keys() === 2);
+  heard.forgetLog();
+  e.full = of(['1']);
+  e.delta = of([], 'UP_1_');
+  e.one = 'HANG UP';
+  await soon(() => heard.stale);
   expect(heard.fewest('orders.default')).toBe(2);
 });
 
