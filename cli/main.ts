@@ -9,6 +9,7 @@ import type { ChangeFlags, EndpointFlags } from './commands/endpoint.ts';
 import type { GetOptions, Kind } from './commands/get.ts';
 import type { HistoryOptions } from './commands/history.ts';
 import type { LoadOptions } from './commands/load.ts';
+import type { StartFlags } from './commands/migrate-start.ts';
 import type { ProxyFlags } from './commands/proxy.ts';
 import type { Format } from './output.ts';
 import type { Section } from './proxy-config/rows.ts';
@@ -106,7 +107,7 @@ asking(get.command('load').argument('[service]', 'a service'))
     await (await import('./commands/load.ts')).load(service, flags);
   });
 
-for (const kind of ['ServicePolicy']) {
+for (const kind of ['ServicePolicy', 'Migration']) {
   asking(get.command(kind).argument('[name]', 'NAME or NAMESPACE/NAME')).action(
     async (name: string | undefined, flags: GetOptions) => {
       await (await import('./commands/get-resources.ts')).getResources(kind, name, flags);
@@ -203,6 +204,23 @@ changing(program.command('delete'))
   .requiredOption('-f, --file <file>', 'a file of resources, or a directory of them')
   .option('--ignore-not-found', 'one that is not there is no failure')
   .action(async (flags: DeleteFlags) => (await import('./commands/apply.ts')).deleteResources(flags));
+
+const migrate = program.command('migrate').description('move a service from one source to another, in steps');
+changing(migrate.command('start').argument('<service>', 'a service'))
+  .description('begin: what a Migration resource says, from flags')
+  .requiredOption('--from <source>', 'the old side')
+  .requiredOption('--to <source>', 'the new side')
+  .option('--steps <percents>', 'shares of the new side, the last one 100', '1,10,50,100')
+  .option('--for <duration>', 'for how long the gates must hold in each step', '5m')
+  .option('--mirror <percent>', 'first copies of so many requests, for the time of a step')
+  .option('--min-success <percent>', 'gate: successes on the new side', '99.5')
+  .option('--min-requests <number>', 'gate: fewer within a minute are not enough to tell', '100')
+  .addOption(
+    new Option('--on-failure <what>', 'when a gate fails').choices(['rollback', 'pause']).default('rollback'),
+  )
+  .action(async (service: string, flags: StartFlags) => {
+    await (await import('./commands/migrate-start.ts')).start(service, flags);
+  });
 
 program
   .command('validate')

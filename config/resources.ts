@@ -3,20 +3,18 @@
 import { readFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describeError } from '../lib/errors.ts';
-import { DEFAULT_NAMESPACE } from '../model/names.ts';
+import type { MigrationSpec } from '../model/migration.ts';
 import type { ServiceRules } from '../model/rules.ts';
 import { readYamlDocuments } from './document.ts';
 import type { YamlText } from './document.ts';
 import { explainIssue, show, valueAt } from './explain.ts';
 import type { KnownSources } from './known-sources.ts';
-import { rulesFrom, sourcesNamedBy } from './policy.ts';
+import { KINDS, NOUNS, kindOf } from './kinds.ts';
+import type { Meant, ResourceKind } from './kinds.ts';
+import { API_VERSION } from './metadata.ts';
 import { RESOURCES_INVALID, sortProblems } from './problems.ts';
 import type { ConfigProblem, FieldPath } from './problems.ts';
-import { API_VERSION, serviceOf, servicePolicy } from './service-policy.ts';
-import type { ServicePolicy } from './service-policy.ts';
 import { didYouMean } from './suggest.ts';
-
-export const KINDS: readonly string[] = ['ServicePolicy'];
 
 interface ResourceFile {
   readonly file: string;
@@ -27,10 +25,17 @@ export interface Resources {
   readonly rules: ReadonlyMap<string, ServiceRules>;
   /** By service, for those whose `policy` is in a ServicePolicy: which one, and where. */
   readonly policyOrigins: ReadonlyMap<string, string>;
+  /** By service: how it moves, and which resource says so. */
+  readonly migrations: ReadonlyMap<string, PlacedMigration>;
   /** How many there are, of any kind. */
   readonly count: number;
   /** In the order of the files. */
   readonly found: readonly FoundResource[];
+}
+
+export interface PlacedMigration {
+  readonly spec: MigrationSpec;
+  readonly origin: string;
 }
 
 export interface ResourceRef {
@@ -40,7 +45,8 @@ export interface ResourceRef {
 }
 
 export interface FoundResource extends ResourceRef {
-  /** Of what it is about: two about one service contradict each other. */
+  readonly kind: ResourceKind;
+  /** Of what it is about: two of one kind about one service contradict each other. */
   readonly service: string;
   /** FILE:LINE */
   readonly at: string;
@@ -108,11 +114,7 @@ export function readResources(
   context: ResourceContext,
 ): Resources & { readonly problems: readonly ConfigProblem[] } {
   const problems: ConfigProblem[] = [];
-  const found: FoundResource[] = [];
-  const rules = new Map<string, ServiceRules>();
-  const policyOrigins = new Map<string, string>();
-  const places = new Map<string, string>();
-  let count = 0;
+  const all = new Collected();
   for (const { file, text } of files) {
     const own: ConfigProblem[] = [];
     // Most likely it is just being written; nobody means to take policies back in this way.
@@ -120,72 +122,92 @@ export function readResources(
       own.push({ origin: file, line: 1, column: 1, path: [], message: 'the file is empty' });
     for (const yaml of readYamlDocuments(text, file)) {
       if (yaml.empty && yaml.usable) continue;
-      count += 1;
-      const policy = readPolicy(yaml, file, context, own);
-      if (!policy) continue;
-      const service = serviceOf(policy);
-      const at = yaml.valueAt(['spec', 'service']);
-      const earlier = places.get(service);
-      if (earlier !== undefined) {
-        const path = ['spec', 'service'];
-        own.push({ origin: file, ...at, path, message: `"${service}" has a policy at ${earlier} already` });
-      }
-      places.set(service, `${file}:${at.line}`);
-      const { kind, metadata } = policy;
-      const namespace = metadata.namespace ?? DEFAULT_NAMESPACE;
-      found.push({
-        kind,
-        namespace,
-        name: metadata.name,
-        service,
-        at: `${file}:${at.line}`,
-        document: yaml.data,
-      });
-      rules.set(service, rulesFrom(policy.spec, context.base));
-      if (policy.spec.policy) {
-        const { line } = yaml.valueAt(['spec', 'policy']);
-        policyOrigins.set(service, `ServicePolicy ${policy.metadata.name} (${file}:${line})`);
-      }
+      all.count += 1;
+      const meant = readOne(yaml, file, context, own);
+      if (meant) all.add(meant, yaml, file, own);
     }
     problems.push(...sortProblems(own));
   }
-  return { rules, policyOrigins, count, found, problems };
+  return { ...all.resources(), problems };
+}
+
+class Collected {
+  count = 0;
+  readonly #found: FoundResource[] = [];
+  readonly #rules = new Map<string, ServiceRules>();
+  readonly #policyOrigins = new Map<string, string>();
+  readonly #migrations = new Map<string, PlacedMigration>();
+  /** By kind and service. */
+  readonly #places = new Map<string, string>();
+
+  add(meant: Meant, yaml: YamlText, file: string, problems: ConfigProblem[]): void {
+    const { kind, service, namespace, name } = meant;
+    const path = ['spec', 'service'];
+    const at = yaml.valueAt(path);
+    const key = `${kind} ${service}`;
+    const earlier = this.#places.get(key);
+    if (earlier !== undefined) {
+      const message = `"${service}" has a ${NOUNS[kind]} at ${earlier} already`;
+      problems.push({ origin: file, ...at, path, message });
+    }
+    const place = `${file}:${at.line}`;
+    this.#places.set(key, place);
+    this.#found.push({ kind, namespace, name, service, at: place, document: yaml.data });
+    if (kind === 'Migration') {
+      this.#migrations.set(service, { spec: meant.spec, origin: `Migration ${name} (${place})` });
+      return;
+    }
+    this.#rules.set(service, meant.rules);
+    if (!meant.saysPolicy) return;
+    const { line } = yaml.valueAt(['spec', 'policy']);
+    this.#policyOrigins.set(service, `ServicePolicy ${name} (${file}:${line})`);
+  }
+
+  resources(): Resources {
+    return {
+      rules: this.#rules,
+      policyOrigins: this.#policyOrigins,
+      migrations: this.#migrations,
+      count: this.count,
+      found: this.#found,
+    };
+  }
 }
 
 /** One resource, or its problems added to `problems`. */
-function readPolicy(
+function readOne(
   yaml: YamlText,
   file: string,
-  { sources }: ResourceContext,
+  { base, sources }: ResourceContext,
   problems: ConfigProblem[],
-): ServicePolicy | undefined {
+): Meant | undefined {
   const add = (path: FieldPath, message: string, atKey = false) =>
     problems.push({ origin: file, ...(atKey ? yaml.keyAt(path) : yaml.valueAt(path)), path, message });
   const before = problems.length;
   problems.push(...yaml.problems);
   if (!yaml.usable) return undefined;
-  const kind = valueAt(yaml.data, ['kind']);
-  if (typeof kind !== 'string' || !KINDS.includes(kind)) {
-    const hint = typeof kind === 'string' ? didYouMean(kind, KINDS) : '';
+  const named = valueAt(yaml.data, ['kind']);
+  const kind = kindOf(named);
+  if (!kind) {
+    const hint = typeof named === 'string' ? didYouMean(named, KINDS) : '';
     add(
-      kind === undefined ? [] : ['kind'],
-      `expected a resource of kind ${KINDS.join(', ')}, got ${show(kind)}${hint}`,
+      named === undefined ? [] : ['kind'],
+      `expected a resource of kind ${KINDS.join(' or ')}, got ${show(named)}${hint}`,
     );
     return undefined;
   }
-  const parsed = servicePolicy.safeParse(yaml.data);
-  for (const issue of parsed.error?.issues ?? []) {
-    for (const { path, message, atKey } of explainIssue(issue, yaml.data, servicePolicy))
+  const read = kind.read(yaml.data, base);
+  for (const issue of read.issues) {
+    for (const { path, message, atKey } of explainIssue(issue, yaml.data, kind.schema))
       add(path, message, atKey);
   }
-  for (const [name, path] of parsed.success && parsed.data.spec.policy
-    ? sourcesNamedBy(parsed.data.spec.policy)
-    : []) {
+  for (const [path, message] of read.faults) add(path, message);
+  for (const [name, path] of read.sources) {
     if (sources && !sources.has(name)) {
-      add(['spec', 'policy', ...path], `unknown source "${name}"${didYouMean(name, sources.names)}`);
+      add(path, `unknown source "${name}"${didYouMean(name, sources.names)}`);
     }
   }
-  return parsed.success && problems.length === before ? parsed.data : undefined;
+  return problems.length === before ? read.meant : undefined;
 }
 
 /** Whether a text holds resources, not a config: something in it says what kind it is. */

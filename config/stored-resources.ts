@@ -3,8 +3,9 @@
 // first. Pure, and the same on every replica with the same files.
 import type { ServiceRules } from '../model/rules.ts';
 import { formatPath } from './problems.ts';
-import { KINDS, readResources, refText } from './resources.ts';
-import type { FoundResource, ResourceContext, ResourceRef, Resources } from './resources.ts';
+import { KINDS, NOUNS, kindOf } from './kinds.ts';
+import { readResources, refText } from './resources.ts';
+import type { FoundResource, PlacedMigration, ResourceContext, ResourceRef, Resources } from './resources.ts';
 import { didYouMean } from './suggest.ts';
 
 /** A resource as it was stored, in the order in which they were: who came first has its service. */
@@ -15,7 +16,7 @@ export interface StoredDocument extends ResourceRef {
   readonly document: object;
 }
 
-export interface MergedResources extends Pick<Resources, 'rules' | 'policyOrigins' | 'count'> {
+export interface MergedResources extends Pick<Resources, 'rules' | 'policyOrigins' | 'migrations' | 'count'> {
   /** By refText(), for those stored that do not count, or name what is not there: why. */
   readonly problems: ReadonlyMap<string, string>;
 }
@@ -28,8 +29,10 @@ export function problemsOf(
   stored: readonly StoredDocument[],
   context: ResourceContext,
 ): readonly string[] {
-  if (!KINDS.includes(ref.kind)) {
-    return [`expected a resource of kind ${KINDS.join(', ')}, got ${ref.kind}${didYouMean(ref.kind, KINDS)}`];
+  if (!kindOf(ref.kind)) {
+    return [
+      `expected a resource of kind ${KINDS.join(' or ')}, got ${ref.kind}${didYouMean(ref.kind, KINDS)}`,
+    ];
   }
   const { problems, found } = readResources([asFile(document)], context);
   const texts = problems.map(({ path, message }) => {
@@ -46,16 +49,22 @@ export function problemsOf(
 
 /** Who has the service already. */
 function takenBy(
-  { service }: FoundResource,
+  own: FoundResource,
   files: Resources,
   stored: readonly StoredDocument[],
   context: ResourceContext,
 ): string | undefined {
-  const inFile = files.found.find((other) => other.service === service);
-  if (inFile) return `spec.service: "${service}" has a policy at ${inFile.at} already`;
-  const other = stored.find(({ document }) => readOne(document, context).found[0]?.service === service);
-  return other && `spec.service: "${service}" has a policy already: ${refText(other)}`;
+  const { service } = own;
+  const rivals = (other: FoundResource | undefined) => other && ownerKey(other) === ownerKey(own);
+  const inFile = files.found.find(rivals);
+  if (inFile) return `spec.service: "${service}" has a ${nounOf(own)} at ${inFile.at} already`;
+  const other = stored.find(({ document }) => rivals(readOne(document, context).found[0]));
+  return other && `spec.service: "${service}" has a ${nounOf(own)} already: ${refText(other)}`;
 }
+
+const ownerKey = ({ kind, service }: Pick<FoundResource, 'kind' | 'service'>): string => `${kind} ${service}`;
+
+const nounOf = ({ kind }: Pick<FoundResource, 'kind'>): string => NOUNS[kind];
 
 /** The service that a stored document is about; undefined when it cannot be read here. */
 export const serviceIn = (document: object, context: ResourceContext): string | undefined =>
@@ -74,7 +83,8 @@ export function mergeStored(
 ): MergedResources {
   const rules = new Map<string, ServiceRules>(files.rules);
   const policyOrigins = new Map(files.policyOrigins);
-  const owners = new Map(files.found.map(({ service, at }) => [service, at]));
+  const migrations = new Map<string, PlacedMigration>(files.migrations);
+  const owners = new Map(files.found.map((found) => [ownerKey(found), found.at]));
   const problems = new Map<string, string>();
   const seen = new Set<string>();
   let { count } = files;
@@ -85,16 +95,18 @@ export function mergeStored(
     const [own] = read.found;
     const problem = problemIn(each, read, files, owners);
     if (problem !== undefined) problems.set(refText(each), problem);
-    const rule = own && read.rules.get(own.service);
-    if (!own || !rule || owners.has(own.service) || inFiles(each, files)) continue;
-    owners.set(own.service, refText(each));
-    rules.set(own.service, rule);
+    if (!own || owners.has(ownerKey(own)) || inFiles(each, files)) continue;
+    owners.set(ownerKey(own), refText(each));
     const origin = `${refText(each)} (applied by ${each.by || 'an operator'})`;
+    const rule = read.rules.get(own.service);
+    if (rule) rules.set(own.service, rule);
     if (read.policyOrigins.has(own.service)) policyOrigins.set(own.service, origin);
+    const migration = read.migrations.get(own.service);
+    if (migration) migrations.set(own.service, { ...migration, origin });
     count += 1;
   }
   for (const revision of parsed.keys()) if (!seen.has(revision)) parsed.delete(revision);
-  return { rules, policyOrigins, count, problems };
+  return { rules, policyOrigins, migrations, count, problems };
 }
 
 function problemIn(
@@ -107,8 +119,8 @@ function problemIn(
   if (file) return `${refText(ref)} is at ${file.at}, too: the file counts`;
   const [own] = found;
   if (!own) return problems.map(({ path, message }) => `${formatPath(path)}: ${message}`).join('; ');
-  const owner = owners.get(own.service);
-  if (owner !== undefined) return `"${own.service}" has a policy already: ${owner}`;
+  const owner = owners.get(ownerKey(own));
+  if (owner !== undefined) return `"${own.service}" has a ${nounOf(own)} already: ${owner}`;
   return strangers;
 }
 
