@@ -33,6 +33,8 @@ export interface DataPlaneOptions {
   /** Default 256. */
   readonly maxIdlePerHost?: number;
   readonly overload?: OverloadLimits;
+  /** A host of a cluster answered that it is another service; '' when it did not say which. */
+  readonly onMisdirected?: UpstreamOptions['onMisdirected'];
 }
 
 export interface DataPlane {
@@ -42,6 +44,8 @@ export interface DataPlane {
   opened(): Promise<void>;
   /** Where the listener of that name really listens; undefined while it does not. */
   addressOf(listener: string): { readonly address: string; readonly port: number } | undefined;
+  /** Every host that is actively checked was checked once. */
+  settled(): boolean;
   stats(): DataPlaneStats;
   /**
    * Accepts no more, answers with `connection: close`, closes idle connections after 100 ms.
@@ -77,6 +81,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     readBuffer: Buffer.allocUnsafeSlow(READ_BYTES),
     idleMs: options.upstreamIdleMs ?? 60_000,
     maxIdlePerHost: options.maxIdlePerHost ?? 256,
+    ...(options.onMisdirected && { onMisdirected: options.onMisdirected }),
   };
   const context: DownstreamContext = {
     clock,
@@ -143,6 +148,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     update,
     opened: async () => void (await Promise.all([...listeners.values()].map((listener) => listener.tried))),
     addressOf: (name) => listeners.get(name)?.address,
+    settled: () => [...clusters.values()].every((cluster) => cluster.settled),
     stats: () => ({
       listeners: [...listeners.values()].map(listenerStats),
       clusters: [...clusters.values()].map(clusterStats),

@@ -56,6 +56,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const dataPlane = createDataPlane({ log, clock });
   let tables = EMPTY_TABLES;
   let draining = false;
+  let hasLived = false;
   const node = buildNode({ ...options, id: nodeId });
   const ads = createAdsClient({
     ...options.xds,
@@ -73,7 +74,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const phase = (): ProxyState['phase'] => {
     if (draining) return 'DRAINING';
     if (!ads.status().initialized) return 'PRE_INITIALIZING';
-    return listens() ? 'LIVE' : 'INITIALIZING';
+    // Once: a host that comes later is not waited for.
+    hasLived ||= listens() && dataPlane.settled();
+    return hasLived && listens() ? 'LIVE' : 'INITIALIZING';
   };
   const drain = () => {
     draining = true;

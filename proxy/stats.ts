@@ -52,6 +52,10 @@ export interface HostStats {
   readonly connectFailures: number;
   /** Out by outlier detection. */
   readonly ejected: boolean;
+  /** By active checks; undefined: it is not checked. */
+  readonly checked:
+    | { readonly failed: boolean; readonly checks: number; readonly failures: number }
+    | undefined;
   readonly byClass: StatusClasses;
 }
 
@@ -166,6 +170,11 @@ function hostStats(host: Host): HostStats {
     idleConnections: host.idle,
     connectFailures: host.connectFailures,
     ejected: host.outlier.ejected,
+    checked: host.checker && {
+      failed: host.checker.record.failed,
+      checks: host.checker.checks,
+      failures: host.checker.failures,
+    },
     byClass: [...host.byClass],
   };
 }

@@ -2,6 +2,7 @@
 // swapped as a whole, read per request (proxy/http). Nothing here waits or allocates per request.
 import type { Balancing, SubsetPairs } from './balancers/types.ts';
 import type { Chain } from './filters/types.ts';
+import type { HealthRules } from './health/rules.ts';
 import type { RequestKey } from './keys.ts';
 import type { Route } from './route.ts';
 import type { BreakerRules } from './upstream/breaker.ts';
@@ -27,6 +28,17 @@ export interface UpstreamHost {
   readonly hostname?: string;
   /** Metadata `envoy.lb`, for subsets. */
   readonly labels?: SubsetPairs;
+  /** Where and whether it is actively checked, if not as its cluster says. */
+  readonly check?: HostCheck;
+}
+
+export interface HostCheck {
+  readonly disabled?: boolean;
+  /** Default: the host's own. */
+  readonly address?: string;
+  readonly port?: number;
+  /** Host of the check. */
+  readonly host?: string;
 }
 
 export interface HostLocality {
@@ -56,6 +68,10 @@ export interface Cluster extends Assignment {
   readonly outlier?: OutlierRules;
   /** Default: DEFAULT_POOL. */
   readonly pool?: PoolRules;
+  /** Absent: hosts are not asked how they are. */
+  readonly health?: HealthRules;
+  /** A host that leaves the assignment stays until its check fails. Default false. */
+  readonly keepsHealthy?: boolean;
 }
 
 export interface RouteTable {

@@ -108,13 +108,32 @@ function clusterLines(stats: DataPlaneStats): Line[] {
       [`${prefix}.upstream_cx_connect_fail`, sum((host) => host.connectFailures)],
       [`${prefix}.upstream_rq_active`, sum((host) => host.activeRequests)],
       [`${prefix}.membership_total`, cluster.hosts.length],
-      [`${prefix}.membership_healthy`, sum((host) => (host.status === 'available' && !host.ejected ? 1 : 0))],
+      [`${prefix}.membership_healthy`, sum((host) => (isUp(host) ? 1 : 0))],
+      ...healthLines(prefix, cluster.hosts),
       ...breakerLines(prefix, cluster.breakers),
       ...outlierLines(prefix, cluster.outlier),
       ...timeLines(prefix, cluster.times),
       ...classLines(`${prefix}.upstream_rq`, cluster.byClass),
     ];
   });
+}
+
+type HostLine = DataPlaneStats['clusters'][number]['hosts'][number];
+
+const isUp = ({ status, ejected, checked }: HostLine): boolean =>
+  status === 'available' && !ejected && checked?.failed !== true;
+
+function healthLines(prefix: string, hosts: readonly HostLine[]): Line[] {
+  const checked = hosts.flatMap((host) => host.checked ?? []);
+  if (checked.length === 0) return [];
+  const sum = (of: (check: (typeof checked)[number]) => number) =>
+    checked.reduce((total, check) => total + of(check), 0);
+  return [
+    [`${prefix}.health_check.attempt`, sum(({ checks }) => checks)],
+    [`${prefix}.health_check.success`, sum(({ checks, failures }) => checks - failures)],
+    [`${prefix}.health_check.failure`, sum(({ failures }) => failures)],
+    [`${prefix}.health_check.healthy`, sum(({ failed }) => (failed ? 0 : 1))],
+  ];
 }
 
 function breakerLines(prefix: string, breakers: readonly BreakerStats[]): Line[] {
@@ -171,7 +190,7 @@ export function clustersPage(state: ProxyState): string {
       const address = host.address.includes(':') ? `[${host.address}]` : host.address;
       const prefix = `${cluster.name}::${address}:${host.port}`;
       return [
-        `${prefix}::health::${host.ejected ? 'ejected' : host.status}`,
+        `${prefix}::health::${host.checked?.failed ? 'failed_active_hc' : host.ejected ? 'ejected' : host.status}`,
         `${prefix}::weight::${host.weight}`,
         `${prefix}::cx_active::${host.connections}`,
         `${prefix}::cx_connect_fail::${host.connectFailures}`,

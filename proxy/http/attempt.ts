@@ -21,6 +21,10 @@ export interface AttemptOwner {
   onReset(reason: ResetReason, detail: string): void;
 }
 
+/** Who a sidecar is. */
+const ANSWERED_HEADER = 'x-envoy-upstream-healthchecked-cluster';
+const NOT_WELL = 'x-envoy-immediate-health-check-fail';
+
 const REASONS: Readonly<Record<UpstreamFailure, ResetReason>> = {
   connect: 'connect',
   reset: 'termination',
@@ -129,7 +133,11 @@ export class Attempt implements Waiter {
 
   onResponse(head: ResponseHead, bytes: Buffer, from: number, to: number, done: boolean): void {
     this.#status = head.status;
-    if (this.host) this.#cluster?.detector?.onStatus(this.host, head.status);
+    if (this.host) {
+      this.#cluster?.detector?.onStatus(this.host, head.status);
+      if (head.status === 421) this.#cluster?.onMisdirected(this.host, head.header(ANSWERED_HEADER));
+      if (this.host.checker && head.header(NOT_WELL) !== '') this.host.checker.failNow();
+    }
     this.#owner.onResponse(head, bytes, from, to, done);
   }
 

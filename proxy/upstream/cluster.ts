@@ -13,10 +13,11 @@ import { Breaker, DEFAULT_BREAKER } from './breaker.ts';
 import type { UpstreamOptions } from './connection.ts';
 import { DEFAULT_POOL } from './pool-rules.ts';
 import type { PoolRules } from './pool-rules.ts';
-import { newCounters } from './counters.ts';
+import { K, bump, newCounters } from './counters.ts';
 import type { Counters } from './counters.ts';
 import { Host, hostKey } from './host.ts';
 import type { HostPool } from './host.ts';
+import { ClusterHealth } from './health.ts';
 import { OutlierDetector } from './outlier.ts';
 
 type AnyPicker = Picker<Host> | SubsetPicker<Host>;
@@ -37,6 +38,9 @@ export class ClusterState implements HostPool {
   readonly breakers: readonly [Breaker, Breaker];
   #detector: OutlierDetector<Host> | undefined;
   readonly #interval = new WheelTimer(() => this.#onInterval());
+  readonly #health: ClusterHealth;
+  /** Hosts that left the assignment and stay while they are well. */
+  #lingering = new Map<string, UpstreamHost>();
   #times: Histogram | undefined;
   /** Answers given to clients. Index: status ÷ 100. */
   readonly byClass = new Float64Array(6);
@@ -50,8 +54,21 @@ export class ClusterState implements HostPool {
       new Breaker(spec.breakers?.[0] ?? DEFAULT_BREAKER),
       new Breaker(spec.breakers?.[1] ?? DEFAULT_BREAKER),
     ];
+    this.#health = new ClusterHealth({
+      wheel: options.wheel,
+      name: spec.name,
+      random: () => this.#env.random(),
+      hasTraffic: () => (this.counters[K.attempts] ?? 0) > 0,
+      changed: (host) => this.#onHealth(host),
+      misdirected: (host, name) => options.onMisdirected?.(this.name, host, name),
+    });
     this.#replaceHosts(spec);
     this.#watchOutliers(spec);
+  }
+
+  /** Every host that is checked was checked once. */
+  get settled(): boolean {
+    return this.#health.settled;
   }
 
   get options(): UpstreamOptions {
@@ -99,8 +116,14 @@ export class ClusterState implements HostPool {
 
   /** The cluster is gone: as if all its hosts were. */
   remove(): void {
-    const { outlier: _, ...rest } = this.#spec;
+    const { outlier: _, health: __, ...rest } = this.#spec;
     this.update({ ...rest, hosts: [] });
+  }
+
+  /** An answer said that the host is another service. */
+  onMisdirected(host: Host, name: string): void {
+    bump(this.counters, K.misdirected);
+    this.#options.onMisdirected?.(this.name, host, name);
   }
 
   closeIdle(): void {
@@ -169,25 +192,53 @@ export class ClusterState implements HostPool {
       const host = before.get(key) ?? new Host(hostSpec, this);
       host.spec = hostSpec;
       this.#hosts.set(key, host);
-      if (hostSpec.status === 'available') {
-        host.healthySinceMs = Math.min(host.healthySinceMs, this.#options.clock.monotonic());
-      }
+      this.#health.watch(host, hostSpec, spec.health, !before.has(key));
+      this.#warmUp(host);
     }
-    for (const [key, host] of before) if (!this.#hosts.has(key)) host.remove();
+    this.#lingering = new Map();
+    for (const [key, host] of before) if (!this.#hosts.has(key)) this.#leave(key, host, spec);
     this.#replaceMembers(spec);
+  }
+
+  /** A host that is not listed any more: it goes, or stays while its checks are good. */
+  #leave(key: string, host: Host, { health, keepsHealthy }: Cluster): void {
+    if (health && keepsHealthy && host.checker?.record.failed === false) {
+      this.#lingering.set(key, host.spec);
+      this.#hosts.set(key, host);
+      return;
+    }
+    this.#health.forget(host);
+    host.remove();
+  }
+
+  #warmUp(host: Host): void {
+    if (this.#health.standing(host, host.spec.status) !== 'available') return;
+    host.healthySinceMs = Math.min(host.healthySinceMs, this.#options.clock.monotonic());
+  }
+
+  #onHealth(host: Host): void {
+    if (this.#lingering.has(host.key) && host.checker?.record.failed) {
+      this.#lingering.delete(host.key);
+      this.#hosts.delete(host.key);
+      this.#health.forget(host);
+      host.remove();
+    }
+    this.#warmUp(host);
+    this.#replaceMembers(this.#spec);
   }
 
   /** Again when a host is ejected or comes back. */
   #replaceMembers(spec: Cluster): void {
     const members: Member<Host>[] = [];
     const seen = new Set<string>();
-    for (const hostSpec of spec.hosts) {
+    for (const hostSpec of [...spec.hosts, ...this.#lingering.values()]) {
       const key = hostKey(hostSpec);
       const host = this.#hosts.get(key);
       const place = `${hostSpec.priority ?? 0} ${key}`;
       if (!host || seen.has(place)) continue;
       seen.add(place);
-      members.push(memberOf(host, hostSpec));
+      const status = this.#health.standing(host, hostSpec.status);
+      if (status) members.push(memberOf(host, hostSpec, status));
     }
     this.#members = members;
     this.#before = this.#picker ?? this.#before;
@@ -195,11 +246,11 @@ export class ClusterState implements HostPool {
   }
 }
 
-function memberOf(host: Host, spec: UpstreamHost): Member<Host> {
+function memberOf(host: Host, spec: UpstreamHost, status: UpstreamHost['status']): Member<Host> {
   return {
     host,
     weight: Math.max(1, Math.trunc(spec.weight)),
-    status: host.outlier.ejected && spec.status !== 'draining' ? 'unhealthy' : spec.status,
+    status: host.outlier.ejected && status !== 'draining' ? 'unhealthy' : status,
     priority: spec.priority ?? 0,
     locality: spec.locality?.name ?? '',
     localityWeight: spec.locality?.weight ?? 0,

@@ -46,6 +46,10 @@ export interface UpstreamOptions {
   readonly idleMs: number;
   /** Idle connections kept per host. */
   readonly maxIdlePerHost: number;
+  /** A host of a cluster says that it is another service; '' when it does not say which. */
+  readonly onMisdirected?:
+    | ((cluster: string, host: { readonly key: string }, name: string) => void)
+    | undefined;
 }
 
 /** Below this, head and body are copied together into one write. */

@@ -27,6 +27,8 @@ export const K = {
   shadow: 14,
   /** Requests refused because too many were under way. */
   maxRequests: 15,
+  /** Answers of hosts that are another service. */
+  misdirected: 16,
 } as const;
 
 export type Counters = Float64Array;

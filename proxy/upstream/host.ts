@@ -1,6 +1,7 @@
 // One host of a cluster: its connections (idle ones last in, first out), the requests that wait for one, and
 // its counters. It outlives changes of weight and status; once removed, what is in flight finishes and
 // nothing is kept.
+import type { HostChecker } from '../health/checker.ts';
 import type { UpstreamHost } from '../tables.ts';
 import type { Breaker } from './breaker.ts';
 import { UpstreamConnection } from './connection.ts';
@@ -41,6 +42,8 @@ export class Host implements ConnectionOwner {
   readonly byClass = new Float64Array(6);
   /** What outlier detection knows of it. */
   readonly outlier = new OutlierRecord();
+  /** Asks it how it is; undefined: nobody does. */
+  checker: HostChecker | undefined;
 
   constructor(spec: UpstreamHost, owner: HostPool) {
     this.spec = spec;

@@ -42,7 +42,7 @@ function routesOf(store: ResourceStore, listener: CompiledHttpListener): RouteTa
 }
 
 function clusterOf(
-  { name, connectTimeoutMs, balancing, limits }: CompiledCluster,
+  { name, connectTimeoutMs, balancing, limits, checks }: CompiledCluster,
   assignment: Assignment,
   known: Cluster | undefined,
 ): Cluster {
@@ -50,8 +50,9 @@ function clusterOf(
     known?.hosts === assignment.hosts &&
     known.balancing === balancing &&
     known.breakers === limits.breakers &&
+    known.health === checks.health &&
     known.connectTimeoutMs === connectTimeoutMs;
-  return same ? known : { name, connectTimeoutMs, balancing, ...limits, ...assignment };
+  return same ? known : { name, connectTimeoutMs, balancing, ...limits, ...checks, ...assignment };
 }
 
 /** Until its routes have arrived: the listener as it was. */

@@ -6,8 +6,10 @@ import type { TransportSocket__Output } from '../../proto/gen/types/envoy/config
 import { typeUrl } from '../../proto/codec.ts';
 import type { Balancing } from '../balancers/types.ts';
 import type { Assignment } from '../tables.ts';
+import type { HealthRules } from '../health/rules.ts';
 import { compileBalancing } from './balancing.ts';
 import { compileAssignment } from './endpoints.ts';
+import { compileHealthChecks } from './health.ts';
 import { compileLimits } from './limits.ts';
 import type { ClusterLimits } from './limits.ts';
 import { FieldRefusal, assertOnly, within } from './refusal.ts';
@@ -20,6 +22,12 @@ export interface CompiledCluster {
   readonly hosts: { readonly eds: string } | { readonly inline: Assignment };
   readonly balancing: Balancing;
   readonly limits: ClusterLimits;
+  readonly checks: ClusterChecks;
+}
+
+export interface ClusterChecks {
+  readonly health?: HealthRules;
+  readonly keepsHealthy?: boolean;
 }
 
 /** Default of Cluster.connect_timeout in the xDS API. */
@@ -52,13 +60,14 @@ const HONOURED = [
   'common_http_protocol_options',
   'typed_extension_protocol_options',
   'upstream_connection_options',
+  // proxy/xds/health.ts
+  'health_checks',
+  'ignore_health_on_host_removal',
 ];
 /** Without effect: they name, or belong to DNS, which neither EDS nor STATIC clusters ask. */
 const UNREAD = [
   'alt_stat_name',
   'metadata',
-  // There are no active health checks that could hold a host back.
-  'ignore_health_on_host_removal',
   'http2_protocol_options',
   'dns_refresh_rate',
   'dns_failure_refresh_rate',
@@ -90,8 +99,17 @@ export function compileCluster(message: Cluster__Output): CompiledCluster {
     hosts: hostsOf(message, name),
     balancing: compileBalancing(message),
     limits: compileLimits(message),
+    checks: checksOf(message),
   };
 }
+
+function checksOf(message: Cluster__Output): ClusterChecks {
+  const health = compileHealthChecks(message.health_checks);
+  if (!health) return NOT_CHECKED;
+  return { health, ...(!message.ignore_health_on_host_removal && { keepsHealthy: true }) };
+}
+
+const NOT_CHECKED: ClusterChecks = {};
 
 function hostsOf(message: Cluster__Output, name: string): CompiledCluster['hosts'] {
   if (message.cluster_type)

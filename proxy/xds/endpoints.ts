@@ -5,7 +5,8 @@ import type { ClusterLoadAssignment__Output } from '../../proto/gen/types/envoy/
 import type { LbEndpoint__Output } from '../../proto/gen/types/envoy/config/endpoint/v3/LbEndpoint.ts';
 import type { LocalityLbEndpoints__Output } from '../../proto/gen/types/envoy/config/endpoint/v3/LocalityLbEndpoints.ts';
 import type { Locality__Output } from '../../proto/gen/types/envoy/config/core/v3/Locality.ts';
-import type { Assignment, HostLocality, UpstreamHost } from '../tables.ts';
+import type { _envoy_config_endpoint_v3_Endpoint_HealthCheckConfig__Output as HealthCheckConfig } from '../../proto/gen/types/envoy/config/endpoint/v3/Endpoint.ts';
+import type { Assignment, HostCheck, HostLocality, UpstreamHost } from '../tables.ts';
 import { compileAddress } from './address.ts';
 import { labelsOf } from './labels.ts';
 import { FieldRefusal, assertOnly, within } from './refusal.ts';
@@ -21,8 +22,7 @@ const STATUS: Readonly<Record<string, UpstreamHost['status']>> = {
 
 const MAX_PRIORITY = 128;
 
-// What each message may carry. `proximity` is read by no balancer of Envoy either; `health_check_config`
-// belongs to active checks, which are not made here.
+// What each message may carry. `proximity` is read by no balancer of Envoy either.
 const ASSIGNMENT = ['cluster_name', 'endpoints', 'policy'];
 const POLICY = ['overprovisioning_factor', 'weighted_priority_health'];
 const GROUP = [
@@ -37,6 +37,7 @@ const GROUP = [
 ];
 const LB_ENDPOINT = ['host_identifier', 'endpoint', 'health_status', 'metadata', 'load_balancing_weight'];
 const ENDPOINT = ['address', 'hostname', 'health_check_config'];
+const HEALTH_CHECK = ['port_value', 'hostname', 'address', 'disable_active_health_check'];
 
 /**
  * All hosts, as listed. An address listed twice in one priority counts once, as first listed.
@@ -115,6 +116,8 @@ function compileHost(message: LbEndpoint__Output): UpstreamHost {
   const status = STATUS[health];
   if (!status) throw new FieldRefusal('health_status', `${health} is unknown`);
   const labels = labelsOf(message.metadata);
+  const checked = endpoint.health_check_config;
+  const check = checked && within('endpoint.health_check_config', () => checkOf(checked));
   return {
     address: canonical(address),
     port,
@@ -123,7 +126,24 @@ function compileHost(message: LbEndpoint__Output): UpstreamHost {
     status,
     ...(endpoint.hostname && { hostname: endpoint.hostname }),
     ...(labels.length > 0 && { labels }),
+    ...(check && { check }),
   };
+}
+
+/** One check that is never made says it all: one object for all hosts that have it. */
+const UNCHECKED: HostCheck = { disabled: true };
+
+function checkOf(message: HealthCheckConfig): HostCheck | undefined {
+  assertOnly(message, HEALTH_CHECK);
+  if (message.disable_active_health_check) return UNCHECKED;
+  const at = message.address && within('address', () => compileAddress(message.address));
+  const port = message.port_value || at?.port || 0;
+  const check: HostCheck = {
+    ...(at && { address: canonical(at.address) }),
+    ...(port > 0 && { port }),
+    ...(message.hostname && { host: message.hostname }),
+  };
+  return Object.keys(check).length > 0 ? check : undefined;
 }
 
 /** IPv6 has many spellings; hashes and keys are made of the shortest (RFC 5952), as in Envoy. */

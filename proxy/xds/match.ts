@@ -7,7 +7,7 @@ import type { RequestKey } from '../keys.ts';
 import { FieldRefusal, within } from './refusal.ts';
 
 export type Predicate = (request: RequestKey) => boolean;
-type TextTest = (value: string) => boolean;
+export type TextTest = (value: string) => boolean;
 
 const UNSUPPORTED = [
   'query_parameters',
@@ -116,7 +116,8 @@ function headerTest(message: HeaderMatcher__Output): TextTest {
   throw new FieldRefusal(message.header_match_specifier ?? 'header_match_specifier', 'not supported');
 }
 
-function stringTest(message: StringMatcher__Output): TextTest {
+/** @throws FieldRefusal */
+export function stringTest(message: StringMatcher__Output): TextTest {
   const fold = message.ignore_case === true;
   const text = (value: string) => (fold ? value.toLowerCase() : value);
   switch (message.match_pattern) {
