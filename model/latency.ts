@@ -36,6 +36,18 @@ export function bucketStart(bucket: number): number {
   return 2 ** power * (EXACT + (bucket % EXACT));
 }
 
+/** Under which name a bucket goes through xDS load reports, as a metric of a locality. */
+const METRIC = 'isthmus.upstream_us.';
+
+export const latencyMetric = (bucket: number): string => METRIC + bucketStart(bucket);
+
+/** undefined: a metric of another kind. */
+export function bucketOfMetric(name: string): number | undefined {
+  if (!name.startsWith(METRIC)) return undefined;
+  const us = Number(name.slice(METRIC.length));
+  return Number.isInteger(us) && us >= 0 ? latencyBucket(us) : undefined;
+}
+
 export function addLatency(a: Latency | undefined, b: Latency | undefined): Latency | undefined {
   if (!a || !b) return a ?? b;
   const sums = new Map(a.buckets.map((bucket, i) => [bucket, a.counts[i] ?? 0]));

@@ -51,8 +51,28 @@ export interface LoadQuery {
 }
 
 export interface LoadReports {
-  /** Sorted by cluster, locality, node. Only what was reported within the window. */
+  /**
+   * Sorted by cluster, locality, node. Only what was reported within the window, to this replica or to others: the
+   * nodes of another replica are one node, `@` and its name.
+   */
   rows(query: LoadQuery): readonly LoadRow[];
+}
+
+/** What the data planes of one replica reported, in a stretch of time, of one locality of a cluster. */
+export interface SharedLoad extends LoadCounts {
+  readonly cluster: string;
+  readonly locality: Locality;
+  readonly inProgress: number;
+  readonly reporters: number;
+  readonly latency?: Latency | undefined;
+}
+
+/** Between replicas. */
+export interface LoadExchange {
+  /** What was reported here since the last call. */
+  take(): readonly SharedLoad[];
+  /** What another replica took so long ago. */
+  adopt(replica: string, loads: readonly SharedLoad[], agoMs: number): void;
 }
 
 /** What callers met with on one side of a service. */

@@ -7,6 +7,7 @@ import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { DownstreamContext } from './http/downstream.ts';
 import { HttpListener } from './http/listener.ts';
+import type { LoadBook } from './load/book.ts';
 import { OverloadGuard } from './overload.ts';
 import type { OverloadLimits } from './overload.ts';
 import { clusterStats, listenerStats } from './stats.ts';
@@ -35,6 +36,8 @@ export interface DataPlaneOptions {
   readonly overload?: OverloadLimits;
   /** A host of a cluster answered that it is another service; '' when it did not say which. */
   readonly onMisdirected?: UpstreamOptions['onMisdirected'];
+  /** Where what the control plane wants to know is counted. Default: nowhere. */
+  readonly load?: LoadBook;
 }
 
 export interface DataPlane {
@@ -82,6 +85,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     idleMs: options.upstreamIdleMs ?? 60_000,
     maxIdlePerHost: options.maxIdlePerHost ?? 256,
     ...(options.onMisdirected && { onMisdirected: options.onMisdirected }),
+    ...(options.load && { load: options.load }),
   };
   const context: DownstreamContext = {
     clock,

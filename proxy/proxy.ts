@@ -6,6 +6,8 @@ import type { Logger } from '../telemetry/logger.ts';
 import { createProxyAdmin } from './admin/server.ts';
 import type { ProxyState } from './admin/pages.ts';
 import { createDataPlane } from './listener.ts';
+import { LoadBook } from './load/book.ts';
+import { createLoadReporter } from './load/reporter.ts';
 import { EMPTY_TABLES } from './tables.ts';
 import { createAdsClient } from './xds/client.ts';
 import type { AdsClientOptions } from './xds/client.ts';
@@ -53,7 +55,8 @@ const DEFAULT_ADMIN = '127.0.0.1:15000';
 /** @throws ISTHMUS_PROXY_ADMIN_LISTEN when the admin address cannot be had; nothing is left running then. */
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const { log, clock, nodeId, xdsAddress, drainMs } = options;
-  const dataPlane = createDataPlane({ log, clock });
+  const load = new LoadBook();
+  const dataPlane = createDataPlane({ log, clock, load });
   let tables = EMPTY_TABLES;
   let draining = false;
   let hasLived = false;
@@ -65,6 +68,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     ...(options.token !== undefined && { token: options.token }),
     log,
     clock,
+    beside: createLoadReporter({ book: load, node, log, clock }),
     onTables(next) {
       tables = next;
       dataPlane.update(next);

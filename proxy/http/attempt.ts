@@ -2,6 +2,7 @@
 // and what breakers, outlier detection and counters are told of it. Used again for the next try. It decides
 // nothing: whether to try again is its owner's business.
 import type { ResetReason } from '../flags.ts';
+import type { LoadTally } from '../load/tally.ts';
 import type { Breaker } from '../upstream/breaker.ts';
 import type { ClusterState } from '../upstream/cluster.ts';
 import type { UpstreamConnection, UpstreamFailure } from '../upstream/connection.ts';
@@ -42,6 +43,13 @@ export class Attempt implements Waiter {
   #attached = false;
   /** Status of the response, once there is one. */
   #status = 0;
+  /** The response cannot be completed, or there is none. */
+  #broken = false;
+  /** The client has left: nobody's fault. */
+  #abandoned = false;
+  #tally: LoadTally | undefined;
+  /** Monotonic ms; when the request was sent. */
+  #sentAtMs = 0;
   /** Of this try, or of the last one. */
   host: Host | undefined;
   /** The host counts this try as active. */
@@ -67,8 +75,14 @@ export class Attempt implements Waiter {
     this.active = true;
     this.started = false;
     this.#status = 0;
+    this.#broken = false;
+    this.#abandoned = false;
     host.requests += 1;
     host.active += 1;
+    const tally = host.tally;
+    this.#tally = tally;
+    tally.issued += 1;
+    tally.active += 1;
     const idle = fresh ? undefined : host.take(this);
     if (idle) {
       this.#connection = idle;
@@ -88,6 +102,7 @@ export class Attempt implements Waiter {
     this.started = true;
     const connection = this.#connection;
     if (!connection) return true;
+    this.#sentAtMs = this.#nowMs();
     const ready = connection.send(head, body, bodiless, done, once);
     this.reused = connection.reused;
     return ready;
@@ -102,6 +117,18 @@ export class Attempt implements Waiter {
   /** Outlier detection hears of something of our own. */
   blame(event: 'failed' | 'timeout'): void {
     if (this.host) this.#cluster?.detector?.onLocal(this.host, event);
+  }
+
+  /** The client has left: what comes of this try says nothing of the host. */
+  abandon(): void {
+    this.#abandoned = true;
+  }
+
+  /** The last try is made again as if it had not been: nobody has heard of it. */
+  uncount(): void {
+    if (!this.#tally) return;
+    this.#tally.issued -= 1;
+    this.#tally.errors -= 1;
   }
 
   /** The try is over; a connection that is still its own is destroyed. */
@@ -133,6 +160,7 @@ export class Attempt implements Waiter {
 
   onResponse(head: ResponseHead, bytes: Buffer, from: number, to: number, done: boolean): void {
     this.#status = head.status;
+    this.#tally?.took(this.#nowMs() - this.#sentAtMs);
     if (this.host) {
       this.#cluster?.detector?.onStatus(this.host, head.status);
       if (head.status === 421) this.#cluster?.onMisdirected(this.host, head.header(ANSWERED_HEADER));
@@ -151,6 +179,7 @@ export class Attempt implements Waiter {
 
   onFailure(failure: UpstreamFailure, reason: string): void {
     this.#connection = undefined;
+    this.#broken = true;
     if (failure === 'connect') this.#countConnectFailure(reason);
     this.#leave();
     this.#owner.onReset(REASONS[failure], reason);
@@ -188,7 +217,12 @@ export class Attempt implements Waiter {
   }
 
   #overflow(counter: number): void {
-    if (this.#cluster) bump(this.#cluster.counters, counter);
+    if (this.#cluster) {
+      bump(this.#cluster.counters, counter);
+      this.#cluster.load.dropped += 1;
+    }
+    if (this.#tally) this.#tally.issued -= 1;
+    this.#abandoned = true;
     this.#leave();
     this.#owner.onReset('overflow', '');
   }
@@ -217,5 +251,21 @@ export class Attempt implements Waiter {
     this.host.active -= 1;
     const index = Math.trunc(this.#status / 100);
     this.host.byClass[index] = (this.host.byClass[index] ?? 0) + 1;
+    this.#tell();
+  }
+
+  #tell(): void {
+    const tally = this.#tally;
+    if (!tally) return;
+    tally.active -= 1;
+    // No answer within the time that somebody had: at least so long it took.
+    if (this.#status === 0 && this.started && !this.#broken) tally.took(this.#nowMs() - this.#sentAtMs);
+    if (this.#broken || this.#status >= 500) tally.errors += 1;
+    else if (this.#status > 0) tally.successes += 1;
+    else if (!this.#abandoned) tally.errors += 1;
+  }
+
+  #nowMs(): number {
+    return this.#cluster?.options.clock.monotonic() ?? 0;
   }
 }

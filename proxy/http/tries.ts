@@ -70,6 +70,7 @@ export class Tries {
     if (!reused || this.#refreshed || !host || host.removed || !cluster || !breaker) return false;
     this.#refreshed = true;
     bump(cluster.counters, K.refreshed);
+    this.attempt.uncount();
     this.attempt.start(cluster, host, breaker, true);
     return true;
   }
@@ -96,6 +97,7 @@ export class Tries {
       this.cluster.byClass[index] = (this.cluster.byClass[index] ?? 0) + 1;
     }
     this.retry.end();
+    if (status === 499) this.attempt.abandon();
     this.attempt.end();
   }
 }

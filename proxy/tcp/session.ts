@@ -5,6 +5,7 @@ import { WheelTimer } from '../../lib/timer-wheel.ts';
 import type { TimerWheel } from '../../lib/timer-wheel.ts';
 import { PickKey } from '../balancers/types.ts';
 import { HASH, xxHash64 } from '../balancers/xxhash64.ts';
+import type { LoadTally } from '../load/tally.ts';
 import type { TcpTable, TcpTarget } from '../tables.ts';
 import type { Breaker } from '../upstream/breaker.ts';
 import type { ClusterState } from '../upstream/cluster.ts';
@@ -78,6 +79,7 @@ export class TcpSession {
     const breaker = cluster.breaker(0);
     if (!breaker.canConnect(host.open)) {
       bump(cluster.counters, K.connectionOverflow);
+      cluster.load.dropped += 1;
       this.#owner.noUpstream();
       return this.destroy();
     }
@@ -87,17 +89,22 @@ export class TcpSession {
     host.requests += 1;
     host.active += 1;
     host.open += 1;
+    const { tally } = host;
+    tally.issued += 1;
+    tally.active += 1;
     const { address, port } = host.spec;
     const upstream = net.connect({ host: address, port, noDelay: true, allowHalfOpen: true });
     this.#upstream = upstream;
-    upstream.on('connect', () => this.#onConnect(upstream, host));
+    upstream.on('connect', () => this.#onConnect(upstream, host, tally));
     upstream.on('error', () => this.#onUpstreamError());
-    upstream.on('close', () => this.#onUpstreamClose(upstream, host, breaker));
+    upstream.on('close', () => this.#onUpstreamClose(upstream, host, breaker, tally));
     this.#context.wheel.arm(this.#timer, cluster.connectTimeoutMs);
   }
 
-  #onConnect(upstream: net.Socket, host: Host): void {
+  #onConnect(upstream: net.Socket, host: Host, tally: LoadTally): void {
     this.#connected = true;
+    // All that can be said of bytes.
+    tally.successes += 1;
     this.#cluster?.detector?.onBareConnection(host);
     this.#touch();
     pass(this.#client, upstream, (bytes) => {
@@ -115,10 +122,12 @@ export class TcpSession {
     if (this.#connected) this.#client.resetAndDestroy();
   }
 
-  #onUpstreamClose(upstream: net.Socket, host: Host, breaker: Breaker): void {
+  #onUpstreamClose(upstream: net.Socket, host: Host, breaker: Breaker, tally: LoadTally): void {
     breaker.connections -= 1;
     host.active -= 1;
     host.open -= 1;
+    tally.active -= 1;
+    if (!this.#connected && !this.#client.destroyed) tally.errors += 1;
     this.#upstream = undefined;
     if (this.#connected || this.#client.destroyed) {
       // What it said was passed on; if it never came to its end, the client must not wait for it.

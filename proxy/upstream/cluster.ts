@@ -8,6 +8,7 @@ import { SubsetPicker } from '../balancers/subset.ts';
 import { DEFAULT_BALANCING, OVERPROVISIONING } from '../balancers/types.ts';
 import type { BalancerEnv, Member, PickKey } from '../balancers/types.ts';
 import { Histogram } from '../histogram.ts';
+import { ClusterLoad } from '../load/book.ts';
 import type { Cluster, UpstreamHost } from '../tables.ts';
 import { Breaker, DEFAULT_BREAKER } from './breaker.ts';
 import type { UpstreamOptions } from './connection.ts';
@@ -44,10 +45,14 @@ export class ClusterState implements HostPool {
   #times: Histogram | undefined;
   /** Answers given to clients. Index: status ÷ 100. */
   readonly byClass = new Float64Array(6);
+  /** For the control plane. */
+  readonly load: ClusterLoad;
 
   constructor(spec: Cluster, options: UpstreamOptions) {
     this.name = spec.name;
     this.#options = options;
+    this.load = options.load?.of(spec.name) ?? new ClusterLoad();
+    this.load.users += 1;
     this.#env = { random: Math.random, now: () => options.clock.monotonic() };
     this.#spec = spec;
     this.breakers = [
@@ -118,6 +123,7 @@ export class ClusterState implements HostPool {
   remove(): void {
     const { outlier: _, health: __, ...rest } = this.#spec;
     this.update({ ...rest, hosts: [] });
+    this.load.users -= 1;
   }
 
   /** An answer said that the host is another service. */
@@ -189,8 +195,10 @@ export class ClusterState implements HostPool {
       const key = hostKey(hostSpec);
       // An address may stand in several priorities, once in each: shown as it stands in the first.
       if (this.#hosts.has(key)) continue;
-      const host = before.get(key) ?? new Host(hostSpec, this);
+      const tally = this.load.of(hostSpec.locality?.name ?? '');
+      const host = before.get(key) ?? new Host(hostSpec, this, tally);
       host.spec = hostSpec;
+      host.tally = tally;
       this.#hosts.set(key, host);
       this.#health.watch(host, hostSpec, spec.health, !before.has(key));
       this.#warmUp(host);

@@ -5,6 +5,7 @@ import * as net from 'node:net';
 import type { Clock } from '../../lib/clock.ts';
 import { WheelTimer } from '../../lib/timer-wheel.ts';
 import type { TimerWheel } from '../../lib/timer-wheel.ts';
+import type { LoadBook } from '../load/book.ts';
 import { ByteBuffer } from '../http/byte-buffer.ts';
 import { BodyFraming } from '../http/framing.ts';
 import { BAD_BYTE, INCOMPLETE, findHeadEnd } from '../http/head.ts';
@@ -50,6 +51,8 @@ export interface UpstreamOptions {
   readonly onMisdirected?:
     | ((cluster: string, host: { readonly key: string }, name: string) => void)
     | undefined;
+  /** Where the control plane's counts are kept. Default: each cluster keeps its own, for nobody. */
+  readonly load?: LoadBook;
 }
 
 /** Below this, head and body are copied together into one write. */

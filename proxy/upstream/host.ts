@@ -2,6 +2,7 @@
 // its counters. It outlives changes of weight and status; once removed, what is in flight finishes and
 // nothing is kept.
 import type { HostChecker } from '../health/checker.ts';
+import type { LoadTally } from '../load/tally.ts';
 import type { UpstreamHost } from '../tables.ts';
 import type { Breaker } from './breaker.ts';
 import { UpstreamConnection } from './connection.ts';
@@ -30,6 +31,7 @@ export class Host implements ConnectionOwner {
   readonly #idle: UpstreamConnection[] = [];
   readonly #waiting: Waiter[] = [];
   readonly #owner: HostPool;
+  #tally: LoadTally;
   /** Attributes as of the last update. */
   spec: UpstreamHost;
   removed = false;
@@ -45,10 +47,23 @@ export class Host implements ConnectionOwner {
   /** Asks it how it is; undefined: nobody does. */
   checker: HostChecker | undefined;
 
-  constructor(spec: UpstreamHost, owner: HostPool) {
+  constructor(spec: UpstreamHost, owner: HostPool, tally: LoadTally) {
     this.spec = spec;
     this.key = hostKey(spec);
     this.#owner = owner;
+    this.#tally = tally;
+    tally.hosts += 1;
+  }
+
+  /** Counts for the locality it is in. */
+  get tally(): LoadTally {
+    return this.#tally;
+  }
+
+  set tally(next: LoadTally) {
+    this.#tally.hosts -= 1;
+    this.#tally = next;
+    next.hosts += 1;
   }
 
   get idle(): number {
@@ -112,6 +127,7 @@ export class Host implements ConnectionOwner {
   /** The host left its cluster. */
   remove(): void {
     this.removed = true;
+    this.#tally.hosts -= 1;
     this.closeIdle();
   }
 

@@ -16,6 +16,7 @@ import type { ProxyTables } from '../tables.ts';
 import { assembleTables } from './assemble.ts';
 import { ResourceStore } from './store.ts';
 import { runStream } from './stream.ts';
+import type { Session } from './stream.ts';
 import { Subscription } from './subscription.ts';
 import { TYPE_URL, XDS_TYPES, xdsTypeOf } from './types.ts';
 import type { XdsType } from './types.ts';
@@ -40,6 +41,8 @@ export interface AdsClientOptions {
   readonly maxBackoffMs?: number;
   /** Shown to the control plane, which then lets the node register from afar. Default: ''. */
   readonly token?: string;
+  /** Further calls over the connection of the moment, see Session. Default: none. */
+  readonly beside?: NonNullable<Session['beside']>;
 }
 
 export interface TypeStatus {
@@ -166,7 +169,7 @@ class Ads implements AdsClient {
     };
   }
 
-  #session(onChange: () => void) {
+  #session(onChange: () => void): Session {
     const subscriptions = new Map(
       XDS_TYPES.map((type) => [type, new Subscription(TYPE_URL[type], type === 'cds' || type === 'lds')]),
     );
@@ -179,6 +182,7 @@ class Ads implements AdsClient {
       }
     };
     return {
+      ...(this.#o.beside && { beside: this.#o.beside }),
       onOpen: (write: (bytes: Uint8Array) => void) => {
         this.#connected = true;
         this.#streams += 1;

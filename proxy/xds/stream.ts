@@ -2,6 +2,7 @@
 // of resources. It never reconnects; the client decides when the next one starts.
 import { Client, Metadata, credentials, status } from '@grpc/grpc-js';
 import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
+import { childController } from '../../lib/abort.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { defineError } from '../../lib/errors.ts';
 
@@ -29,6 +30,9 @@ export interface StreamOptions {
   readonly clock: Clock;
 }
 
+/** Nothing that is sent now is likely to arrive. */
+export const STREAM_LOST = new Error('the stream has ended');
+
 /** How long the control plane gets to close a stream that we ended. */
 const LEAVE_MS = 500;
 
@@ -37,6 +41,11 @@ export interface Session {
   onOpen(send: (request: Uint8Array) => void): void;
   /** A throw ends the stream. */
   onMessage(response: Buffer): void;
+  /**
+   * Further calls over the same connection, until `signal` aborts: with STREAM_LOST when the stream has ended, else
+   * because the proxy ends. Whatever becomes of them, the stream goes on.
+   */
+  beside?(client: Client, signal: AbortSignal): Promise<void>;
 }
 
 const METHOD = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources';
@@ -64,9 +73,26 @@ export async function runStream(
   });
   try {
     await connect(client, options, signal);
-    if (!signal.aborted) await converse(client, options, session, signal);
+    if (!signal.aborted) await converseAndMore(client, options, session, signal);
   } finally {
     client.close();
+  }
+}
+
+async function converseAndMore(
+  client: Client,
+  options: StreamOptions,
+  session: Session,
+  signal: AbortSignal,
+): Promise<void> {
+  const { controller, release } = childController(signal);
+  const beside = session.beside?.(client, controller.signal);
+  try {
+    await converse(client, options, session, signal);
+  } finally {
+    controller.abort(STREAM_LOST);
+    release();
+    await beside;
   }
 }
 

@@ -5,14 +5,17 @@ import { decode, encode } from '../../proto/codec.ts';
 import type { LoadStatsRequest__Output } from '../../proto/gen/types/envoy/service/load_stats/v3/LoadStatsRequest.ts';
 import type { LoadStatsResponse } from '../../proto/gen/types/envoy/service/load_stats/v3/LoadStatsResponse.ts';
 import type { ClusterStats__Output } from '../../proto/gen/types/envoy/config/endpoint/v3/ClusterStats.ts';
+import type { EndpointLoadMetricStats__Output } from '../../proto/gen/types/envoy/config/endpoint/v3/EndpointLoadMetricStats.ts';
 import type { Duration__Output } from '../../proto/gen/types/google/protobuf/Duration.ts';
 import { defineError } from '../../lib/errors.ts';
 import { NO_LOCALITY } from '../../model/endpoint.ts';
+import { bucketOfMetric } from '../../model/latency.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { Groups } from '../groups.ts';
 import { readNode } from '../node.ts';
 import type { SideCall, SideHandler, SideService } from '../services/side-calls.ts';
 import type { View } from '../view.ts';
+import type { Timed } from './latency-window.ts';
 import type { LoadReport, LoadStore } from './store.ts';
 
 const REQUEST = 'envoy.service.load_stats.v3.LoadStatsRequest';
@@ -140,11 +143,26 @@ function reportsOf(cluster: string, stats: ClusterStats__Output): readonly LoadR
       dropped: 0,
       inProgress: count(of.total_requests_in_progress),
       intervalMs,
+      times: timesOf(of.load_metric_stats ?? []),
     };
   });
   if (dropped === 0) return reports;
   const nothing = { successes: 0, errors: 0, issued: 0, inProgress: 0 };
   return [...reports, { cluster, locality: NO_LOCALITY, ...nothing, dropped, intervalMs }];
+}
+
+/** What the bundled proxy adds: how often requests took how long, as metrics (see model/latency.ts). */
+function timesOf(metrics: readonly EndpointLoadMetricStats__Output[]): Timed | undefined {
+  const counts = new Map<number, number>();
+  let samples = 0;
+  for (const { metric_name = '', num_requests_finished_with_metric: requests } of metrics) {
+    const bucket = bucketOfMetric(metric_name);
+    const times = count(requests);
+    if (bucket === undefined || times === 0) continue;
+    counts.set(bucket, (counts.get(bucket) ?? 0) + times);
+    samples += times;
+  }
+  return samples === 0 ? undefined : { counts, samples };
 }
 
 /** Counts come as text; beyond 2^53 nobody counts. */

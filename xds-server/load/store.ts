@@ -1,19 +1,32 @@
-// Load reports of all data planes, kept per cluster, locality and node. Holds what was reported within the
-// longest window and forgets the rest; what is said of clusters that nobody was told of never comes here.
+// Load reports of all data planes, kept per cluster, locality and node; how long requests took per cluster and
+// locality. Holds what was reported within the longest window and forgets the rest; what is said of clusters
+// that nobody was told of never comes here. What other replicas heard is kept in the same way.
 import type { Clock } from '../../lib/clock.ts';
 import type { Locality } from '../../model/endpoint.ts';
-import { addLatency } from '../../model/latency.ts';
-import type { LoadCounts, LoadQuery, LoadReports, LoadRow } from '../../model/load.ts';
+import type {
+  LoadCounts,
+  LoadExchange,
+  LoadQuery,
+  LoadReports,
+  LoadRow,
+  SharedLoad,
+} from '../../model/load.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
+import { LatencyWindow } from './latency-window.ts';
+import type { Room, Timed } from './latency-window.ts';
+import { Outbox } from './outbox.ts';
+import { spread } from './spread.ts';
 import { LoadWindow, MAX_WINDOW_MS } from './window.ts';
 
 /** What one report says of one locality of a cluster. */
 export interface LoadReport extends LoadCounts {
   readonly cluster: string;
   readonly locality: Locality;
-  readonly inProgress: number;
+  /** Absent: not told. */
+  readonly inProgress?: number;
   /** The time that the report is about, ms. */
   readonly intervalMs: number;
+  readonly times?: Timed | undefined;
 }
 
 export interface LoadStoreOptions {
@@ -25,16 +38,26 @@ export interface LoadStoreOptions {
 
 /** Clusters × localities × nodes that are remembered at most: localities are the clients' own words. */
 const MAX_SERIES = 500_000;
+/** Counts in buckets of all histograms together: 80 MB. */
+const MAX_TIMES = 8_000_000;
 const SWEEP_MS = 60_000;
 
 interface Series {
   readonly cluster: string;
   readonly locality: Locality;
+  /** `@` and a name for all nodes of another replica. */
   readonly node: string;
   readonly window: LoadWindow;
+  readonly times: LatencyWindow;
   inProgress: number;
+  /** Data planes in it. */
+  reporters: number;
+  /** Of them, those that told how long requests took … */
+  timers: number;
+  /** … and when; monotonic ms. */
+  timedAt: number;
   /** Beginning of the time that reports are about; monotonic ms. */
-  readonly since: number;
+  since: number;
   /** Monotonic ms. */
   last: number;
 }
@@ -42,6 +65,10 @@ interface Series {
 export class LoadStore implements LoadReports {
   readonly #o: LoadStoreOptions;
   readonly #series = new Map<string, Series>();
+  /** By cluster and locality. */
+  readonly #times = new Map<string, LatencyWindow>();
+  readonly #room: Room = { left: MAX_TIMES };
+  #outbox: Outbox | undefined;
   #sweptAt: number;
 
   constructor(options: LoadStoreOptions) {
@@ -51,12 +78,9 @@ export class LoadStore implements LoadReports {
 
   add(node: string, report: LoadReport): void {
     const now = this.#o.clock.monotonic();
-    if (now - this.#sweptAt > SWEEP_MS) this.#sweep(now);
-    const series = this.#seriesOf(node, report, now);
-    if (!series) return this.#o.metrics.load.ignored.inc();
-    series.window.add(report, now);
-    series.inProgress = report.inProgress;
-    series.last = now;
+    const series = this.#take(node, report, now, report.intervalMs);
+    if (!series) return;
+    this.#outbox?.add(keyOf(report.cluster, report.locality), node, report);
     const source = this.#sideOf(series);
     const count = (outcome: string, value: number) =>
       value > 0 && this.#o.metrics.load.requests.inc({ source, outcome }, value);
@@ -65,11 +89,22 @@ export class LoadStore implements LoadReports {
     count('dropped', report.dropped);
   }
 
+  /** From now on, what is reported here is kept for other replicas, too, until it is taken. */
+  share(): LoadExchange {
+    const outbox = (this.#outbox ??= new Outbox());
+    return {
+      take: () => outbox.take(),
+      adopt: (replica, loads, agoMs) => {
+        for (const load of loads) this.#adopt(`@${replica}`, load, agoMs);
+      },
+    };
+  }
+
   rows({ windowMs, service, node, byNode = false }: LoadQuery): readonly LoadRow[] {
     const now = this.#o.clock.monotonic();
     this.#sweep(now);
     const window = Math.min(windowMs, MAX_WINDOW_MS);
-    const rows = new Map<string, LoadRow>();
+    const rows = new Map<string, { row: LoadRow; timers: number; readonly times: LatencyWindow }>();
     for (const series of this.#series.values()) {
       if (node !== undefined && series.node !== node) continue;
       if (service !== undefined && serviceOfCluster(series.cluster) !== service) continue;
@@ -77,14 +112,57 @@ export class LoadStore implements LoadReports {
       const of = byNode ? series.node : '';
       const key = keyOf(series.cluster, series.locality, of);
       const own = this.#row(series, of, now, window);
+      const timers = now - series.timedAt > window ? 0 : series.timers;
       const sum = rows.get(key);
-      rows.set(key, sum ? added(sum, own) : own);
+      if (!sum) rows.set(key, { row: own, timers, times: series.times });
+      else {
+        sum.row = added(sum.row, own);
+        sum.timers += timers;
+      }
     }
-    return [...rows].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
+    const isWhole = node === undefined && !byNode;
+    return [...rows]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([, { row, timers, times }]) => {
+        const latency = isWhole ? times.sum(now, window, timers) : undefined;
+        return latency ? { ...row, latency } : row;
+      });
+  }
+
+  #adopt(node: string, load: SharedLoad, agoMs: number): void {
+    const { latency } = load;
+    const times = latency && {
+      counts: new Map(latency.buckets.map((bucket, i) => [bucket, latency.counts[i] ?? 0])),
+      samples: latency.samples,
+    };
+    const series = this.#take(node, { ...load, intervalMs: 0, times }, this.#o.clock.monotonic() - agoMs, 0);
+    if (!series) return;
+    series.reporters = load.reporters;
+    if (latency) series.timers = latency.reporters;
+  }
+
+  /** @param at when it was reported; monotonic ms. */
+  #take(node: string, report: LoadReport, at: number, intervalMs: number): Series | undefined {
+    const now = this.#o.clock.monotonic();
+    if (now - this.#sweptAt > SWEEP_MS) this.#sweep(now);
+    const series = this.#seriesOf(node, report, at - intervalMs);
+    if (!series) {
+      this.#o.metrics.load.ignored.inc();
+      return undefined;
+    }
+    for (const part of spread(report, report.times, intervalMs, at)) {
+      series.window.add(part.counts, part.at);
+      if (part.times && !series.times.add(part.times, part.at)) this.#o.metrics.load.ignored.inc();
+    }
+    series.since = Math.min(series.since, at - intervalMs);
+    if (report.times) series.timedAt = Math.max(series.timedAt, at);
+    if (at >= series.last && report.inProgress !== undefined) series.inProgress = report.inProgress;
+    series.last = Math.max(series.last, at);
+    return series;
   }
 
   #row(series: Series, node: string, now: number, windowMs: number): LoadRow {
-    const { cluster, locality, window, inProgress, since, last } = series;
+    const { cluster, locality, window, inProgress, reporters, since, last } = series;
     return {
       service: serviceOfCluster(cluster),
       cluster,
@@ -92,7 +170,7 @@ export class LoadStore implements LoadReports {
       locality,
       node,
       ...window.sum(now, windowMs),
-      reporters: 1,
+      reporters,
       inProgress,
       coveredMs: Math.min(windowMs, now - since),
       lastReport: this.#o.clock.now() - (now - last),
@@ -109,19 +187,26 @@ export class LoadStore implements LoadReports {
     return sources.length === 1 ? (sources[0] ?? '') : '';
   }
 
-  #seriesOf(node: string, { cluster, locality, intervalMs }: LoadReport, now: number): Series | undefined {
+  #seriesOf(node: string, { cluster, locality }: LoadReport, since: number): Series | undefined {
     const key = keyOf(cluster, locality, node);
     const known = this.#series.get(key);
     if (known || this.#series.size >= MAX_SERIES) return known;
     const { region, zone, subZone } = locality;
+    const place = keyOf(cluster, locality);
+    const times = this.#times.get(place) ?? new LatencyWindow(this.#room);
+    this.#times.set(place, times);
     const series: Series = {
       cluster,
       locality: { region, zone, subZone },
       node,
       window: new LoadWindow(),
+      times,
       inProgress: 0,
-      since: now - intervalMs,
-      last: now,
+      reporters: 1,
+      timers: 1,
+      timedAt: Number.NEGATIVE_INFINITY,
+      since,
+      last: Number.NEGATIVE_INFINITY,
     };
     this.#series.set(key, series);
     return series;
@@ -129,11 +214,19 @@ export class LoadStore implements LoadReports {
 
   #sweep(now: number): void {
     this.#sweptAt = now;
-    for (const [key, { last }] of this.#series) if (now - last > MAX_WINDOW_MS) this.#series.delete(key);
+    const used = new Set<LatencyWindow>();
+    for (const [key, { last, times }] of this.#series) {
+      if (now - last > MAX_WINDOW_MS) this.#series.delete(key);
+      else used.add(times);
+    }
+    for (const [place, times] of this.#times) {
+      times.sweep(used.has(times) ? now : Number.POSITIVE_INFINITY);
+      if (!used.has(times)) this.#times.delete(place);
+    }
   }
 }
 
-function keyOf(cluster: string, { region, zone, subZone }: Locality, node: string): string {
+function keyOf(cluster: string, { region, zone, subZone }: Locality, node = ''): string {
   return [cluster, region, zone, subZone, node].join('\0');
 }
 
@@ -153,6 +246,5 @@ function added(a: LoadRow, b: LoadRow): LoadRow {
     inProgress: a.inProgress + b.inProgress,
     coveredMs: Math.max(a.coveredMs, b.coveredMs),
     lastReport: Math.max(a.lastReport, b.lastReport),
-    latency: addLatency(a.latency, b.latency),
   };
 }
