@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { afterEach, expect, it } from 'vitest';
 import { percentileMs, latencyOf } from '../../../../model/latency.ts';
 import { LoadBook } from '../../../../proxy/load/book.ts';
-import { LoadTally } from '../../../../proxy/load/tally.ts';
+import type { LoadTally } from '../../../../proxy/load/tally.ts';
 import type { TakenCluster } from '../../../../proxy/load/book.ts';
 import {
   cleanUp,
@@ -97,7 +97,7 @@ it('requests that breakers refuse were dropped, not sent', async () => {
   await until(() => hold.length === 2, 'the one that waited');
   hold[1]?.end();
   const statuses = (await Promise.all([first, ...others])).map(({ status }) => status);
-  expect(statuses.sort()).toEqual([200, 200, 503]);
+  expect(statuses.sort((a, b) => a - b)).toEqual([200, 200, 503]);
   expect(load.take(ALL)).toMatchObject([
     { dropped: 1, localities: [{ issued: 2, successes: 2, errors: 0 }] },
   ]);
