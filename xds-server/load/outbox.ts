@@ -1,7 +1,7 @@
 // What data planes reported to this replica and other replicas have not been told: summed over nodes.
 import type { SharedLoad } from '../../model/load.ts';
 import { latencyOf } from '../../model/latency.ts';
-import type { LoadReport } from './store.ts';
+import type { LoadReport } from './report.ts';
 
 interface Sum {
   readonly of: LoadReport;

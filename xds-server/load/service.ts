@@ -16,7 +16,8 @@ import { readNode } from '../node.ts';
 import type { SideCall, SideHandler, SideService } from '../services/side-calls.ts';
 import type { View } from '../view.ts';
 import type { Timed } from './latency-window.ts';
-import type { LoadReport, LoadStore } from './store.ts';
+import type { LoadReport } from './report.ts';
+import type { LoadStore } from './store.ts';
 
 const REQUEST = 'envoy.service.load_stats.v3.LoadStatsRequest';
 const RESPONSE = 'envoy.service.load_stats.v3.LoadStatsResponse';

@@ -3,31 +3,14 @@
 // that nobody was told of never comes here. What other replicas heard is kept in the same way.
 import type { Clock } from '../../lib/clock.ts';
 import type { Locality } from '../../model/endpoint.ts';
-import type {
-  LoadCounts,
-  LoadExchange,
-  LoadQuery,
-  LoadReports,
-  LoadRow,
-  SharedLoad,
-} from '../../model/load.ts';
+import type { LoadExchange, LoadQuery, LoadReports, LoadRow, SharedLoad } from '../../model/load.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { LatencyWindow } from './latency-window.ts';
-import type { Room, Timed } from './latency-window.ts';
+import type { Room } from './latency-window.ts';
 import { Outbox } from './outbox.ts';
+import type { LoadReport } from './report.ts';
 import { spread } from './spread.ts';
 import { LoadWindow, MAX_WINDOW_MS } from './window.ts';
-
-/** What one report says of one locality of a cluster. */
-export interface LoadReport extends LoadCounts {
-  readonly cluster: string;
-  readonly locality: Locality;
-  /** Absent: not told. */
-  readonly inProgress?: number;
-  /** The time that the report is about, ms. */
-  readonly intervalMs: number;
-  readonly times?: Timed | undefined;
-}
 
 export interface LoadStoreOptions {
   readonly clock: Clock;
