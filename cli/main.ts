@@ -67,7 +67,10 @@ withNode(program.command('proxy'))
   .option('--protocol <name>', "the application's protocol: http, http2, grpc or tcp")
   .option('--token-file <file>', 'a join token, for a control plane on another machine')
   .option('--log-level <level>', 'debug, info, warn, error or silent', 'info')
-  .action(async (flags: ProxyFlags) => (await import('./commands/proxy.ts')).proxy(flags));
+  .action(async (flags: ProxyFlags) => {
+    (await import('./small-heap.ts')).keepNewSpaceSmall();
+    await (await import('./commands/proxy.ts')).proxy(flags);
+  });
 
 withNode(program.command('bootstrap'))
   .description('print the bootstrap that joins a data plane to the control plane')

@@ -1,5 +1,6 @@
 // Many cheap timers behind one real one: arming and disarming are a few pointer writes, for work that sets
-// a deadline per request and almost never reaches it. Coarse: runs up to two ticks late, never early.
+// a deadline per request and almost never reaches it. Coarse: runs up to two ticks late, never early. A timer that
+// is only put off stays where it stands in the wheel, and is moved when its old place comes up.
 import type { Clock } from './clock.ts';
 
 /** A timer that lives as long as its owner and is armed again and again. */
@@ -8,7 +9,9 @@ export class WheelTimer {
   next: WheelTimer | undefined;
   previous: WheelTimer | undefined;
   slot = -1;
-  /** Tick at which it runs. */
+  /** Tick at which its place in the wheel comes up; never later than `due`. */
+  at = 0;
+  /** Tick at which it runs; HELD: not at all. */
   due = 0;
 
   constructor(run: () => void) {
@@ -16,11 +19,13 @@ export class WheelTimer {
   }
 
   get armed(): boolean {
-    return this.slot >= 0;
+    return this.slot >= 0 && this.due !== HELD;
   }
 }
 
 const SLOTS = 512;
+/** In the wheel, and not armed. */
+const HELD = Number.MAX_SAFE_INTEGER;
 
 export class TimerWheel {
   readonly #clock: Clock;
@@ -28,6 +33,7 @@ export class TimerWheel {
   readonly #slots: (WheelTimer | undefined)[] = Array.from({ length: SLOTS }, () => undefined);
   #armed = 0;
   #tick = 0;
+  #lastMs = 0;
   #cancelTick: (() => void) | undefined;
 
   /** @param tickMs resolution. Default 50 ms. */
@@ -41,18 +47,44 @@ export class TimerWheel {
     return this.#armed;
   }
 
-  /** (Re-)arms `timer` to run once after `ms`. */
-  arm(timer: WheelTimer, ms: number): void {
-    if (timer.slot >= 0) this.#unlink(timer);
-    const now = this.#clock.monotonic() / this.#tickMs;
-    if (this.#armed === 0) this.#tick = Math.floor(now);
-    timer.due = Math.max(this.#tick + 1, Math.ceil(now + ms / this.#tickMs));
-    this.#link(timer, timer.due % SLOTS);
+  /** The clock as it was last read here: for deadlines that may come early by as much as the process was busy. */
+  get lastMs(): number {
+    return this.#lastMs;
+  }
+
+  /** Reads the clock, in monotonic milliseconds. */
+  read(): number {
+    return (this.#lastMs = this.#clock.monotonic());
+  }
+
+  /** (Re-)arms `timer` to run once after `ms`. @param nowMs a reading of the clock. Default: now. */
+  arm(timer: WheelTimer, ms: number, nowMs: number = this.read()): void {
+    const now = nowMs / this.#tickMs;
+    if (this.#armed === 0) this.#tick = Math.max(this.#tick, Math.floor(now));
+    const due = Math.max(this.#tick + 1, Math.ceil(now + ms / this.#tickMs));
+    if (timer.slot >= 0) {
+      if (timer.at <= due && timer.at > this.#tick) {
+        if (timer.due === HELD) this.#armed += 1;
+        timer.due = due;
+        return this.#start();
+      }
+      this.#unlink(timer);
+    }
+    timer.due = due;
+    this.#link(timer, due);
+    this.#armed += 1;
     this.#start();
   }
 
   disarm(timer: WheelTimer): void {
     if (timer.slot >= 0) this.#unlink(timer);
+  }
+
+  /** Disarms a timer that is soon armed again. Until then the wheel may hold on to it: its owner disarms it at its end. */
+  hold(timer: WheelTimer): void {
+    if (timer.slot < 0 || timer.due === HELD) return;
+    timer.due = HELD;
+    this.#armed -= 1;
   }
 
   /** Forgets all timers and frees the real one. */
@@ -70,7 +102,7 @@ export class TimerWheel {
 
   #onTick(): void {
     this.#cancelTick = undefined;
-    const now = Math.floor(this.#clock.monotonic() / this.#tickMs);
+    const now = Math.floor(this.read() / this.#tickMs);
     // After a long stall each slot needs one look, however many rounds were missed.
     const from = Math.max(this.#tick + 1, now - SLOTS + 1);
     this.#tick = now;
@@ -80,7 +112,13 @@ export class TimerWheel {
 
   #runDue(slot: number, now: number): void {
     const due: WheelTimer[] = [];
-    for (let timer = this.#slots[slot]; timer; timer = timer.next) if (timer.due <= now) due.push(timer);
+    let next: WheelTimer | undefined;
+    for (let timer = this.#slots[slot]; timer; timer = next) {
+      next = timer.next;
+      if (timer.due <= now) due.push(timer);
+      else if (timer.due === HELD) this.#unlink(timer);
+      else if (timer.due % SLOTS !== slot) this.#move(timer);
+    }
     for (const timer of due) {
       // One that ran before may have disarmed or re-armed this one.
       if (timer.slot !== slot || timer.due > now) continue;
@@ -89,14 +127,23 @@ export class TimerWheel {
     }
   }
 
-  #link(timer: WheelTimer, slot: number): void {
+  /** To where it is due. */
+  #move(timer: WheelTimer): void {
+    this.#unlink(timer);
+    this.#link(timer, timer.due);
+    this.#armed += 1;
+  }
+
+  /** @param at the tick at which it is looked at. */
+  #link(timer: WheelTimer, at: number): void {
+    const slot = at % SLOTS;
     const first = this.#slots[slot];
+    timer.at = at;
     timer.slot = slot;
     timer.previous = undefined;
     timer.next = first;
     if (first) first.previous = timer;
     this.#slots[slot] = timer;
-    this.#armed += 1;
   }
 
   #unlink(timer: WheelTimer): void {
@@ -107,6 +154,6 @@ export class TimerWheel {
     timer.next = undefined;
     timer.previous = undefined;
     timer.slot = -1;
-    this.#armed -= 1;
+    if (timer.due !== HELD) this.#armed -= 1;
   }
 }

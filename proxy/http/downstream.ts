@@ -45,6 +45,8 @@ const Phase = { head: 0, exchange: 1, closing: 2 } as const;
 const Hold = { body: 1, ahead: 2 } as const;
 /** Requests sent ahead are read up to this much. */
 const MAX_AHEAD_BYTES = MAX_HEAD_BYTES;
+/** Up to this much of a body is joined to its head as text, which takes fewer calls than a buffer. */
+const TEXT_BYTES = 1_024;
 /** Parsing is synchronous, so one is enough. */
 const HEAD = new RequestHead();
 
@@ -124,7 +126,10 @@ export class Downstream implements Client {
   }
 
   sendHead(head: string, bytes: Buffer, from: number, to: number): boolean {
-    if (from === to) return this.#socket.write(head, 'latin1') || this.#socket.writableLength === 0;
+    if (to - from <= TEXT_BYTES) {
+      const text = from === to ? head : head + bytes.toString('latin1', from, to);
+      return this.#socket.write(text, 'latin1') || this.#socket.writableLength === 0;
+    }
     const joined = Buffer.allocUnsafe(head.length + to - from);
     joined.write(head, 0, head.length, 'latin1');
     bytes.copy(joined, head.length, from, to);
@@ -209,7 +214,7 @@ export class Downstream implements Client {
     const { clientIdleMs = this.#context.clientIdleMs, headMs = this.#context.headMs } = this.http;
     if (this.#input.size === 0) {
       if (this.closing) this.#closeGently('');
-      else if (clientIdleMs > 0) wheel.arm(this.#timer, clientIdleMs);
+      else if (clientIdleMs > 0) wheel.arm(this.#timer, clientIdleMs, wheel.lastMs);
     } else if (!this.#headTimed) {
       this.#headTimed = true;
       if (headMs > 0) wheel.arm(this.#timer, headMs);
@@ -281,7 +286,7 @@ export class Downstream implements Client {
     this.#bodyOpen = !this.#body.done;
     this.#isHead = HEAD.method === 'HEAD';
     this.#clientCloses = HEAD.close || HEAD.http10;
-    this.#context.wheel.disarm(this.#timer);
+    this.#context.wheel.hold(this.#timer);
     this.#owner.requestStarted();
     this.#exchange.begin(HEAD, first, this.#body.done);
   }
@@ -351,6 +356,7 @@ export class Downstream implements Client {
     }
     this.#phase = Phase.closing;
     this.#input.clear();
+    this.#exchange.release();
     this.#owner.closed(this);
   }
 

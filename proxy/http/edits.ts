@@ -26,7 +26,7 @@ export function applyEdits(
 ): string {
   const added: string[] = [];
   for (const { remove, add } of levels) {
-    if (remove.length > 0) drop(fields, added, remove);
+    for (const name of remove) drop(fields, added, name);
     for (const one of add) addOne(fields, added, one, facts);
   }
   return added.length === 1 ? (added[0] ?? '') : added.join('');
@@ -38,16 +38,14 @@ function addOne(fields: FieldIndex | undefined, added: string[], one: HeaderAdd,
     const present = (fields?.get(name) ?? '') !== '' || added.some((line) => isLine(line, name));
     if (present !== (mode === 'if-present')) return;
   }
-  if (mode === 'overwrite' || mode === 'if-present') drop(fields, added, [name]);
+  if (mode === 'overwrite' || mode === 'if-present') drop(fields, added, name);
   const text = value(facts);
   if (text !== '') added.push(`\r\n${name}: ${text}`);
 }
 
-function drop(fields: FieldIndex | undefined, added: string[], names: readonly string[]): void {
-  fields?.dropNamed(names);
-  for (let i = added.length - 1; i >= 0; i -= 1) {
-    if (names.some((name) => isLine(added[i] ?? '', name))) added.splice(i, 1);
-  }
+function drop(fields: FieldIndex | undefined, added: string[], name: string): void {
+  fields?.dropName(name);
+  for (let i = added.length - 1; i >= 0; i -= 1) if (isLine(added[i] ?? '', name)) added.splice(i, 1);
 }
 
 const isLine = (line: string, name: string): boolean => line.startsWith(`\r\n${name}: `);
@@ -59,7 +57,7 @@ export function applyRewrite(head: RequestHead, { path, host }: HeadRewrite): vo
     head.path = path(before);
     if (head.path !== before) {
       head.newLine = `${head.method} ${head.path} HTTP/1.${head.http10 ? 0 : 1}`;
-      head.fields.dropNamed(['x-envoy-original-path']);
+      head.fields.dropName('x-envoy-original-path');
       head.newFields += `\r\nx-envoy-original-path: ${before}`;
     }
   }

@@ -123,6 +123,11 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
     return begun;
   }
 
+  /** The client's connection has ended. */
+  release(): void {
+    this.#timers.release();
+  }
+
   /** The client has read what it was sent. */
   clientDrained(): void {
     this.#stir();
@@ -173,7 +178,7 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
     const done = this.#body.done;
     const bodiless = this.#method === 'HEAD';
     // HTTP/1.0 has no persistence by default: one request, then a new connection.
-    const spentMs = done && this.#retry.retries > 0 ? this.#spentMs() : 0;
+    const spentMs = done && this.#retry.retries > 0 ? this.#spentMs(this.#context.wheel.read()) : 0;
     const { route } = this;
     const head = headOfTry(this.#head, route, this.#http, this.#deadlines, this.#retry.retries + 1, spentMs);
     const ready = this.#attempt.send(head, body, bodiless, done, this.#http10);
@@ -237,8 +242,8 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
     this.#onFailedTry(reason, detail);
   }
 
-  #spentMs(): number {
-    return Math.max(0, Math.floor(this.#context.clock.monotonic() - this.#doneAtMs));
+  #spentMs(nowMs: number): number {
+    return Math.max(0, Math.floor(nowMs - this.#doneAtMs));
   }
 
   #onFailedTry(reason: ResetReason, detail: string): void {
@@ -277,8 +282,10 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
     this.#timers.disarm(Due.request);
     // Not past the filters yet: forward() comes here again.
     if (!this.#tries.cluster) return;
-    this.#doneAtMs = this.#context.clock.monotonic();
-    this.#timers.arm(Due.timeout, this.#deadlines.timeoutMs);
+    // Read when the last of it came, just now.
+    const nowMs = this.#context.wheel.lastMs;
+    this.#doneAtMs = nowMs;
+    this.#timers.arm(Due.timeout, this.#deadlines.timeoutMs, nowMs);
     if (this.#attempt.started && this.#attempt.active) this.#armPerTry();
     if (this.route.mirrors && this.#body.kept) {
       mirrorRequest(this.#context, this.route.mirrors, {
@@ -356,18 +363,18 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
   }
 
   #tellResponse(head: ResponseHead): void {
-    const ms = this.#body.done ? this.#spentMs() : -1;
+    const ms = this.#body.done ? this.#spentMs(this.#context.wheel.lastMs) : -1;
     if (ms >= 0) this.#tries.cluster?.times.record(ms);
     tellResponse(head, this.route, this.#http, this.#retry.retries + 1, ms);
     if (this.route.responseEdits) head.newFields += applyEdits(head.fields, this.route.responseEdits, this);
   }
 
-  /** Something moved: the stream is not idle. */
+  /** Something moved: the stream is not idle. The one place where a request reads the clock; see wheel.lastMs. */
   #stir(): void {
-    const idleMs = this.#deadlines.idleMs;
-    if (idleMs > 0) this.#timers.arm(Due.idle, idleMs);
+    const nowMs = this.#context.wheel.read();
+    this.#timers.arm(Due.idle, this.#deadlines.idleMs, nowMs);
     const tryIdleMs = this.#status === 0 ? 0 : (this.route.retry?.perTryIdleMs ?? 0);
-    if (tryIdleMs > 0) this.#timers.arm(Due.perTryIdle, tryIdleMs);
+    this.#timers.arm(Due.perTryIdle, tryIdleMs, nowMs);
   }
 
   /** The response had begun and cannot be completed. */

@@ -50,6 +50,8 @@ export class FieldIndex {
   count = 0;
   /** Fields that are not passed on. */
   dropped = 0;
+  /** Which lengths of names there are, as bits (modulo 32): most look-ups end here. */
+  #lengths = 0;
   #at = new Int32Array(3 * 64);
   #kind = new Uint8Array(64);
   #drop = new Uint8Array(64);
@@ -59,6 +61,7 @@ export class FieldIndex {
     this.from = from;
     this.count = 0;
     this.dropped = 0;
+    this.#lengths = 0;
   }
 
   add(start: number, colon: number, end: number): void {
@@ -69,6 +72,7 @@ export class FieldIndex {
     this.#at[3 * i + 2] = end;
     this.#kind[i] = kindOf(this.text, start, colon);
     this.#drop[i] = 0;
+    this.#lengths |= 1 << (colon - start);
     this.count = i + 1;
   }
 
@@ -103,23 +107,28 @@ export class FieldIndex {
 
   /** All values of a field, joined by commas; '' when absent. `name` in lower case. */
   get(name: string): string {
+    if ((this.#lengths & (1 << name.length)) === 0) return '';
     let found = '';
     for (let i = 0; i < this.count; i += 1) {
-      if (this.colon(i) - this.start(i) !== name.length) continue;
-      if (!sameName(this.text, this.start(i), name)) continue;
+      if (!this.#isNamed(i, name)) continue;
       found = found === '' ? this.value(i) : `${found},${this.value(i)}`;
     }
     return found;
   }
 
-  /** Drops the fields that a Connection field named (RFC 9110 §7.6.1). */
+  /** Drops all fields of these names, each in lower case. */
   dropNamed(names: readonly string[]): void {
-    for (let i = 0; i < this.count; i += 1) {
-      const length = this.colon(i) - this.start(i);
-      if (names.some((name) => name.length === length && sameName(this.text, this.start(i), name))) {
-        this.drop(i);
-      }
-    }
+    for (let i = 0; i < names.length; i += 1) this.dropName(names[i] ?? '');
+  }
+
+  dropName(name: string): void {
+    if ((this.#lengths & (1 << name.length)) === 0) return;
+    for (let i = 0; i < this.count; i += 1) if (this.#isNamed(i, name)) this.drop(i);
+  }
+
+  #isNamed(i: number, name: string): boolean {
+    const start = this.start(i);
+    return this.colon(i) - start === name.length && sameName(this.text, start, name);
   }
 
   /** The fields that stay, each as `CRLF name: value`, byte for byte as they came. */

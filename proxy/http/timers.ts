@@ -20,6 +20,8 @@ export const Due = {
   wait: 6,
 } as const;
 
+const KINDS = Object.keys(Due).length;
+
 export type Due = (typeof Due)[keyof typeof Due];
 
 export interface TimersOwner {
@@ -29,7 +31,7 @@ export interface TimersOwner {
 export class StreamTimers {
   readonly #wheel: TimerWheel;
   readonly #owner: TimersOwner;
-  readonly #timers: (WheelTimer | undefined)[] = [];
+  readonly #timers: (WheelTimer | undefined)[] = new Array<WheelTimer | undefined>(KINDS).fill(undefined);
   #armed = 0;
 
   constructor(wheel: TimerWheel, owner: TimersOwner) {
@@ -37,23 +39,31 @@ export class StreamTimers {
     this.#owner = owner;
   }
 
-  /** @param ms 0: not at all. */
-  arm(kind: Due, ms: number): void {
+  /** @param ms 0: not at all. @param nowMs a reading of the wheel's clock. Default: now. */
+  arm(kind: Due, ms: number, nowMs?: number): void {
     if (ms === 0) return;
     const timer = (this.#timers[kind] ??= new WheelTimer(() => this.#run(kind)));
     this.#armed |= 1 << kind;
-    this.#wheel.arm(timer, ms);
+    this.#wheel.arm(timer, ms, nowMs);
   }
 
   disarm(kind: Due): void {
     if ((this.#armed & (1 << kind)) === 0) return;
     this.#armed &= ~(1 << kind);
     const timer = this.#timers[kind];
-    if (timer) this.#wheel.disarm(timer);
+    if (timer) this.#wheel.hold(timer);
   }
 
   disarmAll(): void {
-    if (this.#armed === 0) return;
+    for (let left = this.#armed; left !== 0; left &= left - 1) {
+      const timer = this.#timers[31 - Math.clz32(left & -left)];
+      if (timer) this.#wheel.hold(timer);
+    }
+    this.#armed = 0;
+  }
+
+  /** For good: the wheel forgets them. */
+  release(): void {
     this.#armed = 0;
     for (const timer of this.#timers) if (timer) this.#wheel.disarm(timer);
   }

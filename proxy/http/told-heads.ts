@@ -11,16 +11,14 @@ import type { ResponseHead } from './response-head.ts';
 const COUNT = 'x-envoy-attempt-count';
 const EXPECTED = 'x-envoy-expected-rq-timeout-ms';
 const SERVICE_TIME = 'x-envoy-upstream-service-time';
-const REPLACED = [SERVICE_TIME];
-const DEADLINE = [EXPECTED];
 
 const tellsDeadline = (http: HttpRules, { toldMs }: Deadlines): boolean => http.envoyHeaders && toldMs > 0;
 
 /** Takes out what each try says anew. */
 export function dropTold(head: RequestHead, route: Route, http: HttpRules): void {
   // One from an address that is not to be trusted must not reach the next data plane, which may trust ours.
-  if (http.envoyHeaders) head.fields.dropNamed(DEADLINE);
-  if (route.attemptCount?.request) head.fields.dropNamed([COUNT]);
+  if (http.envoyHeaders) head.fields.dropName(EXPECTED);
+  if (route.attemptCount?.request) head.fields.dropName(COUNT);
 }
 
 /** @param head with its final empty line. @param attempt from 1. @param spentMs since the request was complete. */
@@ -53,11 +51,11 @@ export function tellResponse(
   ms: number,
 ): void {
   if (http.envoyHeaders) {
-    head.fields.dropNamed(REPLACED);
+    head.fields.dropName(SERVICE_TIME);
     if (ms >= 0) head.newFields += `\r\n${SERVICE_TIME}: ${ms}`;
   }
   if (!route.attemptCount?.response) return;
-  head.fields.dropNamed([COUNT]);
+  head.fields.dropName(COUNT);
   head.newFields += `\r\n${COUNT}: ${attempt}`;
 }
 

@@ -131,7 +131,7 @@ export class UpstreamConnection {
 
   /** Takes an idle connection out of rest; `sink` hears the response to what is sent next. */
   reuse(sink: ResponseSink): void {
-    this.#options.wheel.disarm(this.#timer);
+    this.#options.wheel.hold(this.#timer);
     this.#sink = sink;
   }
 
@@ -193,7 +193,8 @@ export class UpstreamConnection {
   rest(): void {
     this.resume();
     const idleMs = this.#idleLimitMs();
-    if (idleMs > 0) this.#options.wheel.arm(this.#timer, idleMs);
+    const { wheel } = this.#options;
+    if (idleMs > 0) wheel.arm(this.#timer, idleMs, wheel.lastMs);
   }
 
   /** Gives an open connection back that nothing was sent on. */

@@ -69,3 +69,41 @@ test('a stalled loop runs everything that came due meanwhile', () => {
   timers.shift()?.();
   expect(ran).toBe(200);
 });
+
+test('put off, held and disarmed at random: the last word counts, within two ticks', () => {
+  const step = fc.record({
+    timer: fc.integer({ min: 0, max: 3 }),
+    what: fc.constantFrom('arm', 'arm', 'arm', 'hold', 'disarm'),
+    ms: fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 20_000 })),
+    restMs: fc.oneof(fc.integer({ min: 0, max: 40 }), fc.integer({ min: 0, max: 8_000 })),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (plan) => {
+      const clock = new ManualClock(77);
+      const wheel = new TimerWheel(clock, 10);
+      const due: (number | undefined)[] = [];
+      const timers = Array.from({ length: 4 }, (_, i) => {
+        return new WheelTimer(() => {
+          const late = clock.monotonic() - (due[i] ?? Number.NaN);
+          expect(late).toBeGreaterThanOrEqual(0);
+          expect(late).toBeLessThanOrEqual(20);
+          due[i] = undefined;
+        });
+      });
+      for (const { timer: i, what, ms, restMs } of plan) {
+        const timer = timers[i] as WheelTimer;
+        if (what === 'arm') wheel.arm(timer, ms);
+        else if (what === 'hold') wheel.hold(timer);
+        else wheel.disarm(timer);
+        due[i] = what === 'arm' ? clock.monotonic() + ms : undefined;
+        clock.advance(restMs);
+        const waiting = due.filter((at) => at !== undefined).length;
+        expect(wheel.size).toBe(waiting);
+        expect(timers.map(({ armed }) => armed)).toEqual(timers.map((_, n) => due[n] !== undefined));
+      }
+      clock.advance(30_000);
+      expect(due.filter((at) => at !== undefined)).toEqual([]);
+      expect(clock.pending).toBe(0);
+    }),
+  );
+});
