@@ -11,7 +11,6 @@ import type { RetryVerdict } from '../retry/state.ts';
 import { K } from '../upstream/counters.ts';
 import type { AttemptOwner } from './attempt.ts';
 import type { Client, ExchangeContext } from './client.ts';
-import { Deadlines } from './deadlines.ts';
 import { applyEdits, applyRewrite } from './edits.ts';
 import type { EditFacts } from './edit-rules.ts';
 import { notFoundText } from './local-reply.ts';
@@ -50,9 +49,7 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
   /** The response ends with the upstream's connection. */
   #untilClose = false;
   #status = 0;
-  #doneAtMs = 0;
   #http: HttpRules = DEFAULT_HTTP;
-  readonly #deadlines = new Deadlines();
   #heldHead = '';
   #heldNext: Handler | undefined;
   route: Route = NO_ROUTE;
@@ -96,8 +93,8 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
     const found = this.#client.routes.lookup(head);
     if (!found) return this.reply(404, notFoundText(head), Flag.NR, '');
     this.route = found.split ? chooseRoute(found.split, found) : found;
-    this.#deadlines.fill(this.route, this.#http, head, this.client);
-    this.#timers.arm(Due.duration, this.#deadlines.durationMs);
+    this.#timers.deadlines.fill(this.route, this.#http, head, this.client);
+    this.#timers.arm(Due.duration, this.#timers.deadlines.durationMs);
     if (!bodyDone) this.#timers.arm(Due.request, this.#http.requestMs);
     this.#stir();
     this.#client.handler(this, head);
@@ -178,9 +175,11 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
     const done = this.#body.done;
     const bodiless = this.#method === 'HEAD';
     // HTTP/1.0 has no persistence by default: one request, then a new connection.
-    const spentMs = done && this.#retry.retries > 0 ? this.#spentMs(this.#context.wheel.read()) : 0;
+    const again = done && this.#retry.retries > 0;
+    const spentMs = again ? this.#timers.spentMs(this.#context.wheel.read()) : 0;
     const { route } = this;
-    const head = headOfTry(this.#head, route, this.#http, this.#deadlines, this.#retry.retries + 1, spentMs);
+    const { deadlines } = this.#timers;
+    const head = headOfTry(this.#head, route, this.#http, deadlines, this.#retry.retries + 1, spentMs);
     const ready = this.#attempt.send(head, body, bodiless, done, this.#http10);
     if (done) this.#armPerTry();
     if (ready || done) this.#client.releaseBody();
@@ -242,10 +241,6 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
     this.#onFailedTry(reason, detail);
   }
 
-  #spentMs(nowMs: number): number {
-    return Math.max(0, Math.floor(nowMs - this.#doneAtMs));
-  }
-
   #onFailedTry(reason: ResetReason, detail: string): void {
     this.#timers.disarm(Due.perTry);
     this.#timers.disarm(Due.perTryIdle);
@@ -273,7 +268,7 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
   }
 
   #armPerTry(): void {
-    this.#timers.arm(Due.perTry, this.#deadlines.perTryMs);
+    this.#timers.arm(Due.perTry, this.#timers.deadlines.perTryMs);
     this.#timers.arm(Due.perTryIdle, this.route.retry?.perTryIdleMs ?? 0);
   }
 
@@ -282,17 +277,14 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
     this.#timers.disarm(Due.request);
     // Not past the filters yet: forward() comes here again.
     if (!this.#tries.cluster) return;
-    // Read when the last of it came, just now.
-    const nowMs = this.#context.wheel.lastMs;
-    this.#doneAtMs = nowMs;
-    this.#timers.arm(Due.timeout, this.#deadlines.timeoutMs, nowMs);
+    this.#timers.requestDone();
     if (this.#attempt.started && this.#attempt.active) this.#armPerTry();
     if (this.route.mirrors && this.#body.kept) {
       mirrorRequest(this.#context, this.route.mirrors, {
         head: this.#head,
         body: this.#body.all(),
         bodiless: this.#method === 'HEAD',
-        timeoutMs: this.#deadlines.timeoutMs,
+        timeoutMs: this.#timers.deadlines.timeoutMs,
       });
     }
   }
@@ -363,18 +355,14 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
   }
 
   #tellResponse(head: ResponseHead): void {
-    const ms = this.#body.done ? this.#spentMs(this.#context.wheel.lastMs) : -1;
+    const ms = this.#body.done ? this.#timers.spentMs() : -1;
     if (ms >= 0) this.#tries.cluster?.times.record(ms);
     tellResponse(head, this.route, this.#http, this.#retry.retries + 1, ms);
     if (this.route.responseEdits) head.newFields += applyEdits(head.fields, this.route.responseEdits, this);
   }
 
-  /** Something moved: the stream is not idle. The one place where a request reads the clock; see wheel.lastMs. */
   #stir(): void {
-    const nowMs = this.#context.wheel.read();
-    this.#timers.arm(Due.idle, this.#deadlines.idleMs, nowMs);
-    const tryIdleMs = this.#status === 0 ? 0 : (this.route.retry?.perTryIdleMs ?? 0);
-    this.#timers.arm(Due.perTryIdle, tryIdleMs, nowMs);
+    this.#timers.stir(this.#status === 0 ? 0 : (this.route.retry?.perTryIdleMs ?? 0));
   }
 
   /** The response had begun and cannot be completed. */

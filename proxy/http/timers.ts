@@ -2,6 +2,7 @@
 // needed on a connection and used again from then on; a connection that needs none has none.
 import { WheelTimer } from '../../lib/timer-wheel.ts';
 import type { TimerWheel } from '../../lib/timer-wheel.ts';
+import { Deadlines } from './deadlines.ts';
 
 export const Due = {
   /** No response in time. */
@@ -31,12 +32,35 @@ export interface TimersOwner {
 export class StreamTimers {
   readonly #wheel: TimerWheel;
   readonly #owner: TimersOwner;
-  readonly #timers: (WheelTimer | undefined)[] = new Array<WheelTimer | undefined>(KINDS).fill(undefined);
+  readonly #timers: (WheelTimer | undefined)[] = Array.from({ length: KINDS }, () => undefined);
   #armed = 0;
+  #doneAtMs = 0;
+  readonly deadlines = new Deadlines();
 
   constructor(wheel: TimerWheel, owner: TimersOwner) {
     this.#wheel = wheel;
     this.#owner = owner;
+  }
+
+  /**
+   * Something moved: the stream is not idle. The one place where a request reads the clock; what follows in the
+   * same turn takes wheel.lastMs.
+   */
+  stir(tryIdleMs: number): void {
+    const nowMs = this.#wheel.read();
+    this.arm(Due.idle, this.deadlines.idleMs, nowMs);
+    this.arm(Due.perTryIdle, tryIdleMs, nowMs);
+  }
+
+  /** The whole request has just come: the time for its response begins. */
+  requestDone(): void {
+    this.#doneAtMs = this.#wheel.lastMs;
+    this.arm(Due.timeout, this.deadlines.timeoutMs, this.#doneAtMs);
+  }
+
+  /** Whole milliseconds since the request was complete. */
+  spentMs(nowMs: number = this.#wheel.lastMs): number {
+    return Math.max(0, Math.floor(nowMs - this.#doneAtMs));
   }
 
   /** @param ms 0: not at all. @param nowMs a reading of the wheel's clock. Default: now. */
