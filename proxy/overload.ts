@@ -41,6 +41,12 @@ export class OverloadGuard {
     if (this.#maxLagMs > 0 || this.#maxRssBytes > 0) this.#arm();
   }
 
+  /** A request is refused; says why. */
+  refuse(): string {
+    this.shed += 1;
+    return this.reason;
+  }
+
   close(): void {
     this.#env.wheel.disarm(this.#timer);
   }

@@ -2,6 +2,7 @@
 import type { PickKey } from './balancers/types.ts';
 import type { RouteSetting } from './filters/rules.ts';
 import type { HeadRewrite, HeaderEdits } from './http/edit-rules.ts';
+import type { UpgradeRules } from './http/upgrade.ts';
 import type { RequestKey } from './keys.ts';
 import type { RetryRules } from './retry/rules.ts';
 
@@ -31,6 +32,8 @@ export interface Route {
   readonly requestEdits?: readonly HeaderEdits[];
   readonly responseEdits?: readonly HeaderEdits[];
   readonly mirrors?: readonly Mirror[];
+  /** Over what the listener says. */
+  readonly upgrades?: UpgradeRules;
   /** Settings of filters for this route, by the filter's name. */
   readonly filters?: ReadonlyMap<string, RouteSetting>;
   /** Weighted clusters: this route stands for one of these. */

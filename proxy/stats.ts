@@ -23,6 +23,7 @@ export interface ListenerStats {
   readonly activeRequests: number;
   /** Requests refused because they were malformed; not in `requests`. */
   readonly protocolErrors: number;
+  readonly upgrades: { readonly total: number; readonly active: number; readonly refused: number };
   readonly byClass: StatusClasses;
   /** Answers by response flag; those that never came are left out. */
   readonly byFlag: Readonly<Partial<Record<FlagName, number>>>;
@@ -116,6 +117,7 @@ export function listenerStats(listener: HttpListener | TcpListener): ListenerSta
     requests: listener.requests,
     activeRequests: listener.activeRequests,
     protocolErrors: listener.protocolErrors,
+    upgrades: { ...listener.upgrades },
     byClass: [...listener.byClass],
     byFlag: Object.fromEntries(
       FLAG_NAMES.map((name, i) => [name, listener.byFlag[i] ?? 0] as const).filter(([, count]) => count > 0),
@@ -123,7 +125,14 @@ export function listenerStats(listener: HttpListener | TcpListener): ListenerSta
   };
 }
 
-const NO_REQUESTS = { requests: 0, activeRequests: 0, protocolErrors: 0, byClass: [], byFlag: {} };
+const NO_REQUESTS = {
+  requests: 0,
+  activeRequests: 0,
+  protocolErrors: 0,
+  upgrades: { total: 0, active: 0, refused: 0 },
+  byClass: [],
+  byFlag: {},
+};
 
 export function clusterStats(cluster: ClusterState): ClusterStats {
   return {

@@ -3,6 +3,7 @@
 import type { Balancing, SubsetPairs } from './balancers/types.ts';
 import type { Chain } from './filters/types.ts';
 import type { HealthRules } from './health/rules.ts';
+import type { UpgradeRules } from './http/upgrade.ts';
 import type { RequestKey } from './keys.ts';
 import type { Route } from './route.ts';
 import type { BreakerRules } from './upstream/breaker.ts';
@@ -111,6 +112,8 @@ export interface HttpRules {
   readonly envoyHeaders: boolean;
   /** A deadline that the caller's data plane sent is the timeout, if its address is one to trust. */
   readonly heedDeadline: boolean;
+  /** Absent: every request to leave HTTP is refused. */
+  readonly upgrades?: UpgradeRules;
   /** Absent: nobody is. */
   readonly trusts?: (address: string) => boolean;
 }

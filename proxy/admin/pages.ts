@@ -69,6 +69,9 @@ function listenerLines(stats: DataPlaneStats): Line[] {
       [`${prefix}.downstream_rq_total`, listener.requests],
       [`${prefix}.downstream_rq_active`, listener.activeRequests],
       [`${prefix}.downstream_cx_protocol_error`, listener.protocolErrors],
+      [`${prefix}.downstream_cx_upgrades_total`, listener.upgrades.total],
+      [`${prefix}.downstream_cx_upgrades_active`, listener.upgrades.active],
+      [`${prefix}.downstream_rq_ws_on_non_ws_route`, listener.upgrades.refused],
       ...classLines(`${prefix}.downstream_rq`, listener.byClass),
       ...Object.entries(listener.byFlag).map(
         ([flag, count]): Line => [`${prefix}.response_flag.${flag}`, count],

@@ -40,6 +40,7 @@ export class Attempt implements Waiter {
   #connection: UpstreamConnection | undefined;
   #waiting = false;
   #pending = false;
+  #fresh = false;
   #attached = false;
   /** Status of the response, once there is one. */
   #status = 0;
@@ -77,6 +78,7 @@ export class Attempt implements Waiter {
     this.#status = 0;
     this.#broken = false;
     this.#abandoned = false;
+    this.#fresh = fresh;
     host.requests += 1;
     host.active += 1;
     const tally = host.tally;
@@ -106,6 +108,18 @@ export class Attempt implements Waiter {
     const ready = connection.send(head, body, bodiless, done, once);
     this.reused = connection.reused;
     return ready;
+  }
+
+  /** Sends a head that asks to leave HTTP. @param type of the upgrade. */
+  ask(head: string, type: string): void {
+    this.send(head, undefined, false, false, true);
+    this.#connection?.awaitSwitch(type);
+  }
+
+  /** No request is sent at all: bytes pass both ways. The owner hears onResponse. */
+  tunnel(): void {
+    this.started = true;
+    this.#connection?.beginTunnel();
   }
 
   /** More of the body; undefined: it ended with what was sent. */
@@ -144,6 +158,7 @@ export class Attempt implements Waiter {
   }
 
   onTurn(connection: UpstreamConnection): void {
+    if (this.#fresh && this.host) return this.host.renew(connection, this);
     this.#waiting = false;
     this.#connection = connection;
     this.#attach();

@@ -25,6 +25,8 @@ export interface Client {
   finished(status: number, close: boolean, flags: number): void;
   /** The response cannot be completed; the client must see that. The exchange is over. */
   abort(status: number, reset: boolean, flags: number): void;
+  /** This request asks to leave HTTP, and may or may not. */
+  upgrade(allowed: boolean): void;
   /** Stop and go on sending request body. */
   holdBody(): void;
   releaseBody(): void;

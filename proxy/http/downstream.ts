@@ -27,6 +27,8 @@ export interface DownstreamOwner {
   requestStarted(): void;
   /** @param status the final one; 499 when the client left before it. @param flags bits of Flag. */
   requestEnded(status: number, flags: number): void;
+  /** A connection asks to leave HTTP. @param change 1: it may, 0: it may not, -1: one that might has ended. */
+  upgraded(change: 1 | 0 | -1): void;
   protocolError(status: number, problem: string, peer: string): void;
   closed(connection: Downstream): void;
 }
@@ -62,6 +64,7 @@ export class Downstream implements Client {
   #bodyOpen = false;
   #isHead = false;
   #clientCloses = false;
+  #upgrading = false;
   #seen = 0;
   #lineJudged = false;
   #blankSkipped = false;
@@ -103,7 +106,7 @@ export class Downstream implements Client {
   }
 
   get forwardedBy(): ForwardedBy {
-    return (this.#forwardedBy ??= forwardedBy(plainAddress(this.#socket.remoteAddress)));
+    return (this.#forwardedBy ??= forwardedBy(this.#socket.remoteAddress));
   }
 
   /** Nothing is in flight and nothing of a request was received. */
@@ -163,6 +166,11 @@ export class Downstream implements Client {
     // A response that ends with the connection must not look finished: only a reset tells them apart.
     if (reset) this.#socket.resetAndDestroy();
     else this.#socket.destroy();
+  }
+
+  upgrade(allowed: boolean): void {
+    this.#upgrading = allowed;
+    this.#owner.upgraded(allowed ? 1 : 0);
   }
 
   holdBody(): void {
@@ -268,7 +276,9 @@ export class Downstream implements Client {
 
   #begin(bodyFrom: number): void {
     const input = this.#input;
-    if (HEAD.chunked) this.#body.startChunked();
+    // What follows is no request, whatever the answer will be (RFC 9110 §7.8): the connection ends with it.
+    if (HEAD.upgrade !== '') this.#body.startUntilClose();
+    else if (HEAD.chunked) this.#body.startChunked();
     else this.#body.startLength(Math.max(0, HEAD.contentLength));
     let first: Buffer | undefined;
     let end = bodyFrom;
@@ -344,8 +354,10 @@ export class Downstream implements Client {
 
   /** The client will send no more. In the midst of a request that means it gave up. */
   #onEnd(): void {
-    if (this.#phase === Phase.exchange) this.#socket.destroy();
-    else if (this.#phase === Phase.head) this.#closeGently('');
+    if (this.#phase === Phase.exchange) {
+      if (this.#exchange.switching.open) this.#exchange.requestBody(undefined, true);
+      else this.#socket.destroy();
+    } else if (this.#phase === Phase.head) this.#closeGently('');
   }
 
   #onClose(): void {
@@ -354,6 +366,7 @@ export class Downstream implements Client {
       this.#exchange.cancel();
       this.#owner.requestEnded(499, Flag.DC);
     }
+    if (this.#upgrading) this.#owner.upgraded(-1);
     this.#phase = Phase.closing;
     this.#input.clear();
     this.#exchange.release();
@@ -384,10 +397,4 @@ export class Downstream implements Client {
     this.#held &= ~reason;
     if (before !== 0 && this.#held === 0) this.#socket.resume();
   }
-}
-
-/** IPv4 addresses of a dual-stack socket come as ::ffff:1.2.3.4. */
-function plainAddress(address: string | undefined): string {
-  if (address === undefined) return 'unknown';
-  return address.startsWith('::ffff:') ? address.slice(7) : address;
 }

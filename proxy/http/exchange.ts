@@ -13,23 +13,23 @@ import type { AttemptOwner } from './attempt.ts';
 import type { Client, ExchangeContext } from './client.ts';
 import { applyEdits, applyRewrite } from './edits.ts';
 import type { EditFacts } from './edit-rules.ts';
-import { notFoundText } from './local-reply.ts';
+import { LOCALLY_OVERLOADED, OVERLOADED, notFoundText, replyDirectly } from './local-reply.ts';
 import { mirrorRequest } from './mirror.ts';
 import { RequestBody } from './request-body.ts';
-import { RequestHead, forwardedRequest, parseRequestHead } from './request-head.ts';
+import { HeldRequest } from './held.ts';
+import { forwardedRequest } from './request-head.ts';
+import type { RequestHead } from './request-head.ts';
 import { forwardedResponse } from './response-head.ts';
 import type { ResponseHead } from './response-head.ts';
 import { DEFAULT_HTTP } from './rules.ts';
+import { Switching } from './switching.ts';
 import { Due, StreamTimers } from './timers.ts';
 import type { TimersOwner } from './timers.ts';
-import { dropTold, headOfTry, tellResponse, toldLocally } from './told-heads.ts';
+import { dropTold, headOfTry, toldLocally } from './told-heads.ts';
 import { Tries, isIdempotent } from './tries.ts';
 import { chooseRoute } from './weighted.ts';
 
 const NO_BYTES = Buffer.alloc(0);
-const OVERLOADED = 'x-envoy-overloaded: true\r\n';
-/** A head that a filter held back, read once more. */
-const HELD = new RequestHead();
 
 export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
   readonly #context: ExchangeContext;
@@ -50,8 +50,8 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
   #untilClose = false;
   #status = 0;
   #http: HttpRules = DEFAULT_HTTP;
-  #heldHead = '';
-  #heldNext: Handler | undefined;
+  readonly #held = new HeldRequest();
+  readonly switching = new Switching();
   route: Route = NO_ROUTE;
   /** Bits of Flag. */
   flags = 0;
@@ -89,8 +89,10 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
     this.#tries.reset();
     this.#http = this.#client.http;
     this.route = NO_ROUTE;
-    if (this.#context.overload.shedding) return this.#shed();
+    const { overload } = this.#context;
+    if (overload.shedding) return this.reply(503, overload.refuse(), Flag.OM, LOCALLY_OVERLOADED);
     const found = this.#client.routes.lookup(head);
+    if (!this.switching.begin(head, found, this.#http, this.#client)) return this.reply(403, '', 0, '');
     if (!found) return this.reply(404, notFoundText(head), Flag.NR, '');
     this.route = found.split ? chooseRoute(found.split, found) : found;
     this.#timers.deadlines.fill(this.route, this.#http, head, this.client);
@@ -103,6 +105,10 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
   /** More of the request body. */
   requestBody(bytes: Buffer | undefined, done: boolean): void {
     if (!this.#active) return;
+    if (this.switching.type !== '') {
+      this.#stir();
+      return this.switching.fromClient(this.#attempt, this.#body, this.#client, bytes, done);
+    }
     const kept = this.#body.add(bytes, done);
     if (!kept && this.#giveUpKeeping()) return;
     this.#stir();
@@ -134,10 +140,7 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
   /** Behind the last filter: finds cluster and host, and sends. */
   forward(head: RequestHead): void {
     const { route } = this;
-    if (route.reply) {
-      const { status, body, location } = route.reply;
-      return this.reply(status, body, 0, location ? `location: ${location(head)}\r\n` : '');
-    }
+    if (route.reply) return replyDirectly(this, route.reply, head);
     const cluster = this.#context.cluster(route.cluster);
     if (!cluster) {
       return this.reply(route.unknownStatus ?? 503, `${route.cluster}: unknown cluster`, Flag.NC, '');
@@ -146,9 +149,10 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
     if (this.#retry.enabled || route.mirrors) {
       if (!this.#body.limitTo(route.bufferBytes ?? this.#http.bufferBytes)) this.#giveUpKeeping();
     }
-    if (route.rewrite) applyRewrite(head, route.rewrite);
+    if (route.rewrite && head.path !== '') applyRewrite(head, route.rewrite);
     if (route.requestEdits) head.newFields += applyEdits(head.fields, route.requestEdits, this);
     dropTold(head, route, this.#http);
+    this.switching.tellUpstream(head);
     this.#head = forwardedRequest(head, this.#client.forwardedBy);
     this.#try();
     if (this.#active && this.#body.done) this.#onRequestDone();
@@ -165,13 +169,11 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
 
   delay(ms: number, flag: number, next: Handler, head: RequestHead): void {
     this.flags |= flag;
-    this.#heldNext = next;
-    this.#heldHead = head.fields.text;
+    this.#held.hold(head, next);
     this.#timers.arm(Due.wait, Math.max(1, ms));
   }
 
   onReady(): void {
-    const body = this.#body.take();
     const done = this.#body.done;
     const bodiless = this.#method === 'HEAD';
     // HTTP/1.0 has no persistence by default: one request, then a new connection.
@@ -180,6 +182,8 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
     const { route } = this;
     const { deadlines } = this.#timers;
     const head = headOfTry(this.#head, route, this.#http, deadlines, this.#retry.retries + 1, spentMs);
+    if (this.switching.type !== '') return this.switching.ready(this.#attempt, head);
+    const body = this.#body.take();
     const ready = this.#attempt.send(head, body, bodiless, done, this.#http10);
     if (done) this.#armPerTry();
     if (ready || done) this.#client.releaseBody();
@@ -196,6 +200,7 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
   onResponse(head: ResponseHead, bytes: Buffer, from: number, to: number, done: boolean): void {
     if (done) this.#attempt.detach();
     this.#timers.disarm(Due.perTry);
+    if (this.#attempt.connection?.tunnel === true) return this.#onSwitched(head, bytes, from, to);
     if (this.#retry.enabled && this.#retriesAfter(this.#retry.onResponse(head))) {
       this.#attempt.end();
       return this.#scheduleRetry();
@@ -205,6 +210,7 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
     }
     this.#stir();
     this.#status = head.status;
+    this.#timers.disarm(Due.request);
     this.#body.forget();
     const { connection } = this.#attempt;
     // A response that overtakes its request: what is left of the request is not worth waiting for.
@@ -242,8 +248,6 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
   }
 
   #onFailedTry(reason: ResetReason, detail: string): void {
-    this.#timers.disarm(Due.perTry);
-    this.#timers.disarm(Due.perTryIdle);
     if (this.#retriesAfter(this.#retry.onReset(reason, this.#attempt.started))) return this.#scheduleRetry();
     const { status, flag, text } = resetAnswer(reason, detail, this.#retry.retries > 0);
     this.reply(status, text, flag, reason === 'overflow' ? OVERLOADED : '');
@@ -255,6 +259,7 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
   }
 
   #scheduleRetry(): void {
+    this.#timers.disarm(Due.perTry);
     this.#timers.disarm(Due.perTryIdle);
     this.#body.rewind();
     this.#tries.leaveHost();
@@ -264,7 +269,7 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
   }
 
   #try(): void {
-    if (!this.#tries.next()) this.reply(503, 'no healthy upstream', Flag.UH, '');
+    if (!this.#tries.next(this.switching.ends)) this.reply(503, 'no healthy upstream', Flag.UH, '');
   }
 
   #armPerTry(): void {
@@ -279,13 +284,11 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
     if (!this.#tries.cluster) return;
     this.#timers.requestDone();
     if (this.#attempt.started && this.#attempt.active) this.#armPerTry();
-    if (this.route.mirrors && this.#body.kept) {
-      mirrorRequest(this.#context, this.route.mirrors, {
-        head: this.#head,
-        body: this.#body.all(),
-        bodiless: this.#method === 'HEAD',
-        timeoutMs: this.#timers.deadlines.timeoutMs,
-      });
+    const { mirrors } = this.route;
+    if (mirrors && this.#body.kept) {
+      const [body, bodiless] = [this.#body.all(), this.#method === 'HEAD'];
+      const { timeoutMs } = this.#timers.deadlines;
+      mirrorRequest(this.#context, mirrors, { head: this.#head, body, bodiless, timeoutMs });
     }
   }
 
@@ -315,7 +318,8 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
       case Due.request:
         return this.reply(408, 'request timeout', 0, '');
       case Due.wait:
-        return this.#onWaited();
+        this.#stir();
+        return this.#held.release(this) ? undefined : this.#try();
     }
   }
 
@@ -339,25 +343,8 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
     this.#onFailedTry('timeout', '');
   }
 
-  #onWaited(): void {
-    const next = this.#heldNext;
-    this.#heldNext = undefined;
-    if (!next) return this.#try();
-    this.#stir();
-    parseRequestHead(this.#heldHead, HELD);
-    next(this, HELD);
-  }
-
-  #shed(): void {
-    const { overload } = this.#context;
-    overload.shed += 1;
-    this.reply(503, overload.reason, Flag.OM, 'x-envoy-local-overloaded: true\r\n');
-  }
-
   #tellResponse(head: ResponseHead): void {
-    const ms = this.#body.done ? this.#timers.spentMs() : -1;
-    if (ms >= 0) this.#tries.cluster?.times.record(ms);
-    tellResponse(head, this.route, this.#http, this.#retry.retries + 1, ms);
+    this.#tries.tell(head, this.route, this.#http, this.#body.done ? this.#timers.spentMs() : -1);
     if (this.route.responseEdits) head.newFields += applyEdits(head.fields, this.route.responseEdits, this);
   }
 
@@ -369,8 +356,21 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
   #breakOff(flag: number): void {
     this.flags |= flag;
     const status = this.#status;
+    const reset = this.switching.open ? flag === Flag.UC : this.#untilClose;
     this.#end(status);
-    this.#client.abort(status, this.#untilClose, this.flags);
+    this.#client.abort(status, reset, this.flags);
+  }
+
+  /** No HTTP any more, and no further try. */
+  #onSwitched(head: ResponseHead, bytes: Buffer, from: number, to: number): void {
+    this.#stir();
+    this.#tries.settle();
+    this.#timers.disarm(Due.request);
+    this.#status = head.status;
+    this.#closeAfter = true;
+    this.#tellResponse(head);
+    const text = this.switching.switched(this.#attempt, this.#body, this.#client, head);
+    if (!this.#client.sendHead(text, bytes, from, to)) this.#attempt.connection?.pause();
   }
 
   #complete(): void {
@@ -386,10 +386,9 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
     if (!this.#active) return;
     this.#active = false;
     this.#timers.disarmAll();
-    this.#heldNext = undefined;
     this.#tries.end(status);
     this.#body.clear();
     this.#head = '';
-    this.#heldHead = '';
+    this.#held.clear();
   }
 }

@@ -15,6 +15,7 @@ export const Known = {
   forwardedFor: 6,
   forwardedProto: 7,
   keepAlive: 8,
+  upgrade: 9,
 } as const;
 
 interface KnownName {
@@ -31,7 +32,7 @@ const NAMES: readonly KnownName[] = [
   { name: 'proxy-connection', kind: Known.hopByHop },
   { name: 'te', kind: Known.hopByHop },
   { name: 'trailer', kind: Known.hopByHop },
-  { name: 'upgrade', kind: Known.hopByHop },
+  { name: 'upgrade', kind: Known.upgrade },
   { name: 'x-forwarded-for', kind: Known.forwardedFor },
   { name: 'x-forwarded-proto', kind: Known.forwardedProto },
 ];

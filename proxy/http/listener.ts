@@ -37,6 +37,8 @@ export class HttpListener implements DownstreamOwner {
   requests = 0;
   activeRequests = 0;
   protocolErrors = 0;
+  /** Connections that asked to leave HTTP and might; those of them that are open; those that might not. */
+  readonly upgrades = { total: 0, active: 0, refused: 0 };
   /** Final answers. Index: status ÷ 100. */
   readonly byClass = new Float64Array(6);
   /** Answers by response flag, in the order of FLAG_NAMES. */
@@ -123,6 +125,12 @@ export class HttpListener implements DownstreamOwner {
       const at = 31 - Math.clz32(left & -left);
       this.byFlag[at] = (this.byFlag[at] ?? 0) + 1;
     }
+  }
+
+  upgraded(change: 1 | 0 | -1): void {
+    if (change === 0) this.upgrades.refused += 1;
+    if (change === 1) this.upgrades.total += 1;
+    this.upgrades.active += change;
   }
 
   protocolError(status: number, problem: string, peer: string): void {

@@ -1,7 +1,13 @@
 // Answers that the proxy gives by itself: plain text that names what went wrong, for people who read curl's
 // output. The texts are ours, except names that were validated before.
 import { STATUS_CODES } from 'node:http';
+import type { Stream } from '../filters/types.ts';
+import type { RouteReply } from '../route.ts';
 import type { RequestHead } from './request-head.ts';
+
+/** A circuit breaker, and this process itself, in Envoy's words. */
+export const OVERLOADED = 'x-envoy-overloaded: true\r\n';
+export const LOCALLY_OVERLOADED = 'x-envoy-local-overloaded: true\r\n';
 
 /**
  * A whole response.
@@ -24,6 +30,11 @@ export function localReply(
     (close ? 'connection: close\r\n\r\n' : '\r\n') +
     (headOnly ? '' : body)
   );
+}
+
+export function replyDirectly(stream: Stream, reply: RouteReply, head: RequestHead): void {
+  const { status, body, location } = reply;
+  stream.reply(status, body, 0, location ? `location: ${location(head)}\r\n` : '');
 }
 
 /** What was asked for that no route is for. */

@@ -40,9 +40,9 @@ export class RequestBody {
     return this.kept || !before;
   }
 
-  /** All of it is here. */
+  /** All of it that an attempt may have had is here. */
   get whole(): boolean {
-    return this.kept && this.done;
+    return this.kept && (this.done || !this.#sent);
   }
 
   /** So much waits to be sent that the client should wait, too. */

@@ -2,9 +2,12 @@
 // refused, never mended; what is passed on was validated byte by byte. Pure: text in, facts and text out.
 import type { RequestKey } from '../keys.ts';
 import { SPACE, TARGET, TOKEN } from './chars.ts';
+import { CONNECT } from './upgrade.ts';
 import { FieldIndex, Known, connectionOptions, isPlain, parseLength, scanFields } from './fields.ts';
 
 const HOST = /^(?:\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9._~-]{1,255})(?::[0-9]{1,5})?$/;
+/** CONNECT names a host and a port, and nothing else (RFC 9112 §3.2.3). */
+const HOST_PORT = /^(?:\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9._~-]{1,255}):([0-9]{1,5})$/;
 const ABSOLUTE = /^https?:\/\/([^/?]*)(.*)$/i;
 const OTHER_VERSION = /^HTTP\/[0-9]\.[0-9]$/;
 const OTHER_CODING = /^(?:gzip|x-gzip|deflate|compress|x-compress)[\t ]*,[\t ]*chunked$/i;
@@ -16,7 +19,7 @@ const ALWAYS_DROPPED = ['close', 'keep-alive', 'te', 'upgrade', 'trailer', 'prox
 export class RequestHead implements RequestKey {
   readonly fields = new FieldIndex();
   method = '';
-  /** In origin form (or `*`), as it is passed on. */
+  /** In origin form (or `*`), as it is passed on; '' for CONNECT alone. */
   path = '';
   /** Lower case; '' only in HTTP/1.0. */
   authority = '';
@@ -37,6 +40,11 @@ export class RequestHead implements RequestKey {
   hostCount = 0;
   hasTransferEncoding = false;
   named: string[] | undefined;
+  /** What the client wants to speak instead of HTTP, lower case, or `CONNECT`; '' for nearly every request. */
+  upgrade = '';
+  /** The Upgrade field as it came; it counts only when Connection names it. */
+  upgradeField = '';
+  namesUpgrade = false;
   /** The Host value that was validated last: the next request of a connection mostly has the same. */
   lastHost = '';
 
@@ -83,7 +91,7 @@ export function parseRequestLine(text: string, end: number, head: RequestHead): 
   if (i === targetAt || text.charCodeAt(i) !== SPACE) return refuse(head, 400, 'malformed request target');
   const version = parseVersion(text, i + 1, end, head);
   if (version !== 0) return version;
-  if (head.method === 'CONNECT') return refuse(head, 501, 'CONNECT is not supported');
+  if (head.method === 'CONNECT') return parseConnect(text.slice(targetAt, i), head);
   head.path = text.slice(targetAt, i);
   return head.path.charCodeAt(0) === 0x2f ? 0 : parseOtherForm(head);
 }
@@ -102,6 +110,9 @@ function reset(head: RequestHead): void {
   head.hostCount = 0;
   head.hasTransferEncoding = false;
   head.named = undefined;
+  head.upgrade = '';
+  head.upgradeField = '';
+  head.namesUpgrade = false;
 }
 
 function parseVersion(text: string, from: number, end: number, head: RequestHead): number {
@@ -112,6 +123,17 @@ function parseVersion(text: string, from: number, end: number, head: RequestHead
   }
   if (OTHER_VERSION.test(text.slice(from, end))) return refuse(head, 505, 'only HTTP/1.1 and HTTP/1.0');
   return refuse(head, 400, 'malformed protocol version');
+}
+
+function parseConnect(target: string, head: RequestHead): number {
+  const port = Number(HOST_PORT.exec(target)?.[1] ?? 0);
+  if (port < 1 || port > 65_535 || head.http10) return refuse(head, 400, 'malformed request target');
+  head.path = '';
+  head.authority = target.toLowerCase();
+  head.upgrade = CONNECT;
+  head.newLine = `CONNECT ${target} HTTP/1.1`;
+  head.newFields = `\r\nhost: ${target}`;
+  return 0;
 }
 
 /** Absolute form becomes origin form, its authority replaces Host (RFC 9112 §3.2.2); `*` only for OPTIONS. */
@@ -143,6 +165,10 @@ function readField(head: RequestHead, i: number, kind: number): number {
       return readConnection(head, i);
     case Known.keepAlive:
     case Known.hopByHop:
+      head.fields.drop(i);
+      return 0;
+    case Known.upgrade:
+      head.upgradeField = head.fields.get('upgrade');
       head.fields.drop(i);
       return 0;
     case Known.forwardedFor:
@@ -202,6 +228,7 @@ function readConnection(head: RequestHead, i: number): number {
   head.fields.drop(i);
   for (const option of connectionOptions(head.fields.value(i))) {
     if (option === 'close') head.close = true;
+    if (option === 'upgrade') head.namesUpgrade = true;
     if (NOT_NAMEABLE.includes(option)) return refuse(head, 400, `Connection names ${option}`);
     if (!ALWAYS_DROPPED.includes(option)) (head.named ??= []).push(option);
   }
@@ -215,7 +242,14 @@ function checkWhole(head: RequestHead): number {
     if (head.http10) return refuse(head, 400, 'Transfer-Encoding in HTTP/1.0');
   }
   if (head.named) head.fields.dropNamed(head.named);
-  return 0;
+  if (head.namesUpgrade && head.upgradeField !== '' && head.upgrade === '' && !head.http10) {
+    // HTTP/2 in the clear is never spoken here, and who offers it can do without (RFC 9110 §7.8).
+    const type = head.upgradeField.toLowerCase();
+    head.upgrade = type === 'h2c' ? '' : type;
+  }
+  if (head.upgrade === '') return 0;
+  const bare = head.contentLength <= 0 && !head.chunked;
+  return bare ? 0 : refuse(head, 400, 'a body before the protocol is switched');
 }
 
 /** The parts of a forwarded head that stay the same for all requests of a client connection. */
@@ -225,7 +259,9 @@ export interface ForwardedBy {
   readonly tail: string;
 }
 
-export function forwardedBy(clientAddress: string): ForwardedBy {
+/** @param address of the socket: IPv4 ones of a dual-stack socket come as ::ffff:1.2.3.4. */
+export function forwardedBy(address: string | undefined): ForwardedBy {
+  const clientAddress = (address ?? 'unknown').replace(/^::ffff:/, '');
   return {
     clientAddress,
     tail: `\r\nx-forwarded-for: ${clientAddress}\r\nx-forwarded-proto: http\r\n\r\n`,

@@ -5,6 +5,7 @@ import { FieldIndex, Known, connectionOptions, isPlain, parseLength, scanFields 
 
 /** Fields that stay although a Connection field names them: some servers name their framing there. */
 const NOT_NAMEABLE = ['content-length', 'transfer-encoding'];
+const HOP = ['keep-alive', 'upgrade'];
 
 /** One parsed response. Reused: good until the next parse into it. */
 export class ResponseHead {
@@ -20,6 +21,8 @@ export class ResponseHead {
   /** Why the parser refused; a fixed text. */
   problem = '';
   newFields = '';
+  /** Lower case, when Connection names it; '' otherwise. */
+  upgrade = '';
   http10 = false;
   named: string[] | undefined;
 
@@ -36,6 +39,7 @@ export function parseResponseHead(text: string, head: ResponseHead): boolean {
   head.keepAliveS = -1;
   head.newFields = '';
   head.named = undefined;
+  head.upgrade = '';
   const crlf = text.indexOf('\r\n');
   const lineEnd = crlf < 0 ? text.length : crlf;
   head.problem = 'malformed status line';
@@ -79,7 +83,8 @@ function readField(head: ResponseHead, i: number, kind: number): boolean {
       head.fields.drop(i);
       for (const option of connectionOptions(head.fields.value(i))) {
         if (option === 'close') head.close = true;
-        else if (option !== 'keep-alive' && !NOT_NAMEABLE.includes(option)) (head.named ??= []).push(option);
+        if (option === 'upgrade') head.upgrade = head.fields.get('upgrade').toLowerCase();
+        else if (!HOP.includes(option) && !NOT_NAMEABLE.includes(option)) (head.named ??= []).push(option);
       }
       return true;
     case Known.keepAlive: {
@@ -89,6 +94,7 @@ function readField(head: ResponseHead, i: number, kind: number): boolean {
       return true;
     }
     case Known.hopByHop:
+    case Known.upgrade:
       head.fields.drop(i);
       return true;
     default:

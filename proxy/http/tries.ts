@@ -3,6 +3,7 @@
 import { PickKey } from '../balancers/types.ts';
 import { RetryState } from '../retry/state.ts';
 import type { Route } from '../route.ts';
+import type { HttpRules } from '../tables.ts';
 import type { Breaker } from '../upstream/breaker.ts';
 import type { ClusterState } from '../upstream/cluster.ts';
 import { K, bump } from '../upstream/counters.ts';
@@ -10,6 +11,8 @@ import type { Host } from '../upstream/host.ts';
 import { Attempt } from './attempt.ts';
 import type { AttemptOwner } from './attempt.ts';
 import type { RequestHead } from './request-head.ts';
+import type { ResponseHead } from './response-head.ts';
+import { tellResponse } from './told-heads.ts';
 
 /** RFC 9110 §9.2.2. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
@@ -50,12 +53,12 @@ export class Tries {
     route.hash?.(head, client, this.#key);
   }
 
-  /** @returns false when there is no host. Else the owner hears onReady or onReset, possibly before this returns. */
-  next(): boolean {
+  /** @param fresh on a new connection. @returns false when there is no host. Else the owner hears onReady or onReset, possibly before this returns. */
+  next(fresh: boolean): boolean {
     const [cluster, breaker] = [this.cluster, this.#breaker];
     if (!cluster || !breaker) return false;
     const host = cluster.pick(this.#key, this.#tried) ?? (this.#tried && cluster.pick(this.#key));
-    if (host) this.attempt.start(cluster, host, breaker, false);
+    if (host) this.attempt.start(cluster, host, breaker, fresh);
     else bump(cluster.counters, K.noHost);
     return host !== undefined;
   }
@@ -84,6 +87,12 @@ export class Tries {
   settle(): void {
     this.retry.giveUp();
     this.#refreshed = true;
+  }
+
+  /** @param ms how long the upstream took; negative: it answered before the request was complete. */
+  tell(head: ResponseHead, route: Route, http: HttpRules, ms: number): void {
+    if (ms >= 0) this.cluster?.times.record(ms);
+    tellResponse(head, route, http, this.retry.retries + 1, ms);
   }
 
   count(counter: number): void {

@@ -10,6 +10,7 @@ import { ByteBuffer } from '../http/byte-buffer.ts';
 import { BodyFraming } from '../http/framing.ts';
 import { BAD_BYTE, INCOMPLETE, findHeadEnd } from '../http/head.ts';
 import { ResponseHead, parseResponseHead } from '../http/response-head.ts';
+import { CONNECT, switchesTo } from '../http/upgrade.ts';
 import type { Breaker } from './breaker.ts';
 import type { PoolRules } from './pool-rules.ts';
 
@@ -78,9 +79,13 @@ export class UpstreamConnection {
   #error = '';
   /** What the upstream says of it; negative: nothing. */
   #upstreamIdleMs = -1;
+  /** The upgrade that was asked for. */
+  #awaits = '';
   #requests = 0;
   #bornMs = 0;
   connected = false;
+  /** Bytes pass in both directions until one side ends. */
+  tunnel = false;
   dead = false;
   /** What it counts against while it is open. */
   readonly breaker: Breaker;
@@ -145,6 +150,7 @@ export class UpstreamConnection {
   send(head: string, body: Buffer | undefined, bodiless: boolean, done: boolean, once: boolean): boolean {
     this.#inHead = true;
     this.#heard = false;
+    this.#awaits = '';
     this.#bodiless = bodiless;
     this.#requestDone = done;
     this.#requests += 1;
@@ -166,6 +172,21 @@ export class UpstreamConnection {
   /** The request body ended with what was already written. */
   endRequest(): void {
     this.#requestDone = true;
+    if (this.tunnel) this.#socket.end();
+  }
+
+  /** What was sent asks to leave HTTP: the answer may do so. */
+  awaitSwitch(type: string): void {
+    this.#awaits = type;
+  }
+
+  /** From now on there are no messages; the sink hears bytes until the upstream ends. */
+  beginTunnel(): void {
+    this.tunnel = true;
+    this.#inHead = false;
+    this.#heard = true;
+    this.#requestDone = false;
+    this.#body.startUntilClose();
   }
 
   pause(): void {
@@ -271,7 +292,10 @@ export class UpstreamConnection {
       from = end + 4;
       seen = 0;
       if (HEAD.status >= 200) return this.#onFinalHead(sink, bytes, from, to);
-      if (HEAD.status === 101) return this.#fail('101 without an Upgrade request', 'malformed');
+      if (HEAD.status === 101) {
+        if (switchesTo(HEAD, this.#awaits)) return this.#onSwitch(sink, bytes, from, to);
+        return this.#fail('101 that nobody asked for', 'malformed');
+      }
       sink.onInterim(HEAD);
     }
   }
@@ -284,7 +308,13 @@ export class UpstreamConnection {
     }
   }
 
+  #onSwitch(sink: ResponseSink, bytes: Buffer, from: number, to: number): void {
+    this.beginTunnel();
+    sink.onResponse(HEAD, bytes, from, to, false);
+  }
+
   #onFinalHead(sink: ResponseSink, bytes: Buffer, from: number, to: number): void {
+    if (this.#awaits === CONNECT && HEAD.status < 300) return this.#onSwitch(sink, bytes, from, to);
     this.#inHead = false;
     if (HEAD.close) this.#reusable = false;
     if (HEAD.keepAliveS >= 0) {

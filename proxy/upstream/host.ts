@@ -116,6 +116,12 @@ export class Host implements ConnectionOwner {
     connection.rest();
   }
 
+  /** One that has its turn wants a new connection instead of that one. */
+  renew(connection: UpstreamConnection, waiter: Waiter): void {
+    this.#waiting.unshift(waiter);
+    connection.destroy();
+  }
+
   closed(connection: UpstreamConnection): void {
     this.open -= 1;
     connection.breaker.connections -= 1;

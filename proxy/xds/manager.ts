@@ -10,6 +10,7 @@ import { compileFilters } from './filters.ts';
 import { FieldRefusal, assertOnly, within } from './refusal.ts';
 import { compileRoutes } from './routes.ts';
 import { durationMs } from './types.ts';
+import { compileUpgrades } from './upgrades.ts';
 
 export interface CompiledManager {
   readonly routes: { readonly rds: string } | { readonly inline: RouteTable };
@@ -40,6 +41,7 @@ const MANAGER = [
   'common_http_protocol_options',
   'local_reply_config',
   'internal_address_config',
+  'upgrade_configs',
   ...UNREAD,
 ];
 
@@ -55,6 +57,7 @@ export function compileManager(message: HttpConnectionManager__Output, bufferByt
   const common = message.common_http_protocol_options ?? {};
   within('common_http_protocol_options', () => assertOnly(common, ['idle_timeout', 'max_stream_duration']));
   const headMs = message.request_headers_timeout;
+  const upgrades = compileUpgrades(message.upgrade_configs ?? []);
   const trusts = message.use_remote_address?.value && trustOf(message.internal_address_config);
   return {
     routes: routesOf(message),
@@ -66,6 +69,7 @@ export function compileManager(message: HttpConnectionManager__Output, bufferByt
       ...(common.idle_timeout && { clientIdleMs: durationMs(common.idle_timeout, 0) }),
       ...(headMs && { headMs: durationMs(headMs, 0) }),
       bufferBytes,
+      ...(upgrades && { upgrades }),
       ...(trusts && { trusts }),
     },
   };

@@ -45,7 +45,8 @@ function compilePath(message: RouteMatch__Output): Predicate {
   switch (message.path_specifier) {
     case 'prefix': {
       const prefix = text(message.prefix ?? '');
-      if (prefix === '' || prefix === '/') return () => true;
+      // CONNECT has no path, and only a matcher of its own is for it.
+      if (prefix === '' || prefix === '/') return (request) => request.path !== '';
       return on((path) => path.startsWith(prefix));
     }
     case 'path': {
@@ -56,8 +57,9 @@ function compilePath(message: RouteMatch__Output): Predicate {
       const prefix = text(message.path_separated_prefix ?? '');
       return on((path) => path === prefix || path.startsWith(`${prefix}/`));
     }
-    case 'safe_regex':
     case 'connect_matcher':
+      return (request) => request.path === '';
+    case 'safe_regex':
     case 'path_match_policy':
     case undefined:
   }

@@ -21,6 +21,7 @@ import { labelsOf } from './labels.ts';
 import { FieldRefusal, assertOnly, within } from './refusal.ts';
 import { compileRetry } from './retry.ts';
 import { durationMs } from './types.ts';
+import { compileUpgrades } from './upgrades.ts';
 
 /** RouteAction.timeout when absent (xDS API). */
 const DEFAULT_TIMEOUT_MS = 15_000;
@@ -41,6 +42,7 @@ const ACTION = [
   'request_mirror_policies',
   'priority',
   'hash_policy',
+  'upgrade_configs',
 ];
 const UNKNOWN_STATUS: Readonly<Record<string, number>> = { NOT_FOUND: 404, INTERNAL_SERVER_ERROR: 500 };
 
@@ -87,6 +89,7 @@ function meansOf(
   const own = action.request_mirror_policies ?? [];
   const mirrors = mirrorsOf(own.length > 0 ? own : defaults.mirrors);
   const rewrite = rewriteOf(action, match);
+  const upgrades = compileUpgrades(action.upgrade_configs ?? []);
   const unknownStatus = UNKNOWN_STATUS[action.cluster_not_found_response_code ?? ''];
   return {
     ...(retry && { retry: within('retry_policy', () => compileRetry(retry)) }),
@@ -94,6 +97,7 @@ function meansOf(
     ...(action.priority === 'HIGH' && { priority: 1 }),
     ...(unknownStatus !== undefined && { unknownStatus }),
     ...(rewrite && { rewrite }),
+    ...(upgrades && { upgrades }),
     ...(mirrors.length > 0 && { mirrors }),
   };
 }

@@ -134,6 +134,7 @@ function managerBase(prefix: string): HttpConnectionManager {
     // Requests to a sidecar come from its own app: their request ids and traces are kept.
     preserve_external_request_id: true,
     stream_idle_timeout: { seconds: 300 },
+    upgrade_configs: [{ upgrade_type: 'websocket' }],
     http_filters: [{ name: 'envoy.filters.http.router', typed_config: packAny(ROUTER, {}) }],
   };
 }

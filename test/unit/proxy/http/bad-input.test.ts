@@ -27,7 +27,22 @@ const REFUSED: readonly (readonly [why: string, request: string, status: number]
   ['a relative target', `GET orders HTTP/1.1\r\n${HOST}\r\n`, 400],
   ['an asterisk for GET', `GET * HTTP/1.1\r\n${HOST}\r\n`, 400],
   ['user information', `GET http://me@orders/ HTTP/1.1\r\n${HOST}\r\n`, 400],
-  ['CONNECT', `CONNECT orders:443 HTTP/1.1\r\n${HOST}\r\n`, 501],
+  ['CONNECT without a port', `CONNECT orders HTTP/1.1\r\n${HOST}\r\n`, 400],
+  ['CONNECT to port 0', `CONNECT orders:0 HTTP/1.1\r\n${HOST}\r\n`, 400],
+  ['CONNECT to port 65536', `CONNECT orders:65536 HTTP/1.1\r\n${HOST}\r\n`, 400],
+  ['CONNECT with a path', `CONNECT orders:443/a HTTP/1.1\r\n${HOST}\r\n`, 400],
+  ['CONNECT with user information', `CONNECT a@orders:443 HTTP/1.1\r\n${HOST}\r\n`, 400],
+  ['CONNECT with a length', `CONNECT orders:443 HTTP/1.1\r\n${HOST}content-length: 5\r\n\r\nhello`, 400],
+  [
+    'CONNECT with chunks',
+    `CONNECT orders:443 HTTP/1.1\r\n${HOST}transfer-encoding: chunked\r\n\r\n0\r\n\r\n`,
+    400,
+  ],
+  [
+    'an upgrade with a body',
+    `POST / HTTP/1.1\r\n${HOST}connection: upgrade\r\nupgrade: websocket\r\ncontent-length: 5\r\n\r\nhello`,
+    400,
+  ],
   ['two empty lines first', `\r\n\r\nGET / HTTP/1.1\r\n${HOST}\r\n`, 400],
   // Host.
   ['no Host', 'GET / HTTP/1.1\r\nAccept: */*\r\n\r\n', 400],
