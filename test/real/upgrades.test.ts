@@ -51,7 +51,7 @@ interface Scenario {
   readonly name: string;
   readonly send: string;
   /** Sent when the first bytes have come. */
-  readonly then?: string;
+  readonly after?: string;
   readonly expected: string;
   /** The connection is over by itself. */
   readonly over: boolean;
@@ -64,7 +64,7 @@ const SCENARIOS: readonly Scenario[] = [
   {
     name: 'both ways',
     send: get('ws', '/echo'),
-    then: 'hey',
+    after: 'hey',
     expected: `${SWITCHED}HEY`,
     over: false,
     upstream: 'hey',
@@ -112,7 +112,7 @@ const SCENARIOS: readonly Scenario[] = [
   {
     name: 'on for the route',
     send: get('own', '/other', 'connection: upgrade\r\nupgrade: other\r\n'),
-    then: 'a',
+    after: 'a',
     expected: '101 | connection: upgrade | upgrade: other | x-host: 1 | A',
     over: false,
   },
@@ -131,7 +131,7 @@ const SCENARIOS: readonly Scenario[] = [
   {
     name: 'tried again before the switch',
     send: get('retried', '/second'),
-    then: 'b',
+    after: 'b',
     expected: `${SWITCHED}B`,
     over: false,
   },
@@ -151,14 +151,14 @@ const SCENARIOS: readonly Scenario[] = [
   {
     name: 'CONNECT, ended here',
     send: 'CONNECT ended:443 HTTP/1.1\r\nhost: ended:443\r\n\r\n',
-    then: 'raw',
+    after: 'raw',
     expected: '200 | RAW',
     over: false,
   },
   {
     name: 'CONNECT, passed on',
     send: 'CONNECT passed:443 HTTP/1.1\r\nhost: passed:443\r\n\r\n',
-    then: 'raw',
+    after: 'raw',
     expected: '200 | RAW',
     over: false,
     upstream: 'raw',
@@ -223,12 +223,12 @@ describePeers(['envoy'], 'the same upgrades on Envoy and on the proxy', (start) 
     await host?.stop();
   });
 
-  const run = async (plane: ScriptedPlane, { send, then, expected }: Scenario) => {
+  const run = async (plane: ScriptedPlane, { send, after, expected }: Scenario) => {
     host.clear();
     const client = talk(plane, send);
-    if (then !== undefined) {
+    if (after !== undefined) {
       await eventually(() => client.text !== '');
-      client.socket.write(then);
+      client.socket.write(after);
     }
     const seen = () => shown(client.text);
     await eventually(() => seen().startsWith(expected) || client.over, { withinMs: 20_000 }).catch(
