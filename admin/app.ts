@@ -30,6 +30,8 @@ import { OVERRIDE_PATH, overrideRoutes } from './overrides.ts';
 import { RESOURCE_PATH, resourceRoutes } from './resources.ts';
 import type { ResourceDesk } from './resources.ts';
 import type { OverrideDeps } from './overrides.ts';
+import { readinessRoutes } from './readiness.ts';
+import type { ReadinessDeps } from './readiness.ts';
 import { readinessText } from './ready.ts';
 import type { Readiness } from './ready.ts';
 import { DIFF_PATH, previewRoutes } from './preview.ts';
@@ -43,7 +45,7 @@ export interface History {
   at(service: string, at: number): Promise<Past>;
 }
 
-export interface AdminDeps extends OverrideDeps, PreviewDeps {
+export interface AdminDeps extends OverrideDeps, PreviewDeps, ReadinessDeps {
   readonly resources: ResourceDesk;
   /** undefined: no journal is kept. */
   readonly history?: History | undefined;
@@ -83,6 +85,7 @@ export function adminApp(deps: AdminDeps, listenHost: string): Hono {
   overrideRoutes(app, deps);
   resourceRoutes(app, deps);
   previewRoutes(app, deps);
+  readinessRoutes(app, deps);
   debugRoutes(app, deps);
   app.notFound((c) => refuse(c, 404, ADMIN_NOT_FOUND(`page ${c.req.path}`)));
   app.onError((error, c) => {

@@ -50,6 +50,12 @@ export const ADMIN_WINDOW = defineError(
   () => 'window takes a duration such as 30s, at most 10m',
 );
 
+export const ADMIN_SIDES = defineError(
+  'ISTHMUS_ADMIN_SIDES',
+  () => 'from and to take the names of two different sources',
+  { hint: '`isthmus get sources` lists them.' },
+);
+
 export const ADMIN_TOKEN_MISSING = defineError('ISTHMUS_ADMIN_TOKEN_MISSING', () => 'changes want a token', {
   hint: 'Send `Authorization: Bearer TOKEN` with what is in the file admin-token of the dataDir (or admin.tokenFile). The command takes it from --token-file, ISTHMUS_TOKEN, or ./isthmus-data/admin-token.',
 });

@@ -9,6 +9,7 @@ import type { ChangeFlags, EndpointFlags } from './commands/endpoint.ts';
 import type { GetOptions, Kind } from './commands/get.ts';
 import type { HistoryOptions } from './commands/history.ts';
 import type { LoadOptions } from './commands/load.ts';
+import type { PlanFlags } from './commands/migrate-plan.ts';
 import type { StartFlags } from './commands/migrate-start.ts';
 import type { ProxyFlags } from './commands/proxy.ts';
 import type { Format } from './output.ts';
@@ -209,6 +210,13 @@ changing(program.command('delete'))
   .action(async (flags: DeleteFlags) => (await import('./commands/apply.ts')).deleteResources(flags));
 
 const migrate = program.command('migrate').description('move a service from one source to another, in steps');
+asking(migrate.command('plan').argument('<service>', 'its name or an alias'))
+  .description('is it ready to move? Exit code 1 when something stands in the way')
+  .requiredOption('--from <source>', 'the side it is on')
+  .requiredOption('--to <source>', 'the side it shall move to')
+  .action(async (service: string, flags: PlanFlags) =>
+    (await import('./commands/migrate-plan.ts')).plan(service, flags),
+  );
 changing(migrate.command('start').argument('<service>', 'a service'))
   .description('begin: what a Migration resource says, from flags')
   .requiredOption('--from <source>', 'the old side')

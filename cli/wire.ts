@@ -23,6 +23,7 @@ import { keepingBySource } from './wire-keeping.ts';
 import { followLastKnownGood, restoreLastKnownGood } from './wire-known.ts';
 import { openOverrides } from './wire-overrides.ts';
 import { startProber } from './wire-probe.ts';
+import { wireReadiness } from './wire-readiness.ts';
 import { startResources } from './wire-resources.ts';
 
 export interface ControlPlaneDeps {
@@ -148,6 +149,15 @@ export async function startControlPlane(
       resources: resources.desk,
       preview: (documents) => xds.preview(resources.rulesIn(documents)),
       mayWrite,
+      readiness: wireReadiness({
+        config,
+        aggregator,
+        leftOut,
+        policyOrigin: (service) => resources.policyOrigin(service),
+        proxies: () => xds.proxies(),
+        load: xds.load,
+        clock,
+      }),
       explain: {
         notes: (source, service, key) => aggregator.notes(source, service, key),
         policyOrigin: (service) => resources.policyOrigin(service),

@@ -56,6 +56,8 @@ export interface LoadReports {
    * nodes of another replica are one node, `@` and its name.
    */
   rows(query: LoadQuery): readonly LoadRow[];
+  /** node.id of each data plane that has a stream of reports open, whether it has told of requests or not. Sorted. */
+  reporters(): readonly string[];
 }
 
 /** What the data planes of one replica reported, in a stretch of time, of one locality of a cluster. */

@@ -72,7 +72,9 @@ export class LoadService implements SideService {
           const joined = this.#o.groups.join(node.group);
           client = { node: node.id, view: joined.view };
           const forget = this.#ask(call, joined.view, request.node?.client_features ?? []);
+          const ended = this.#o.store.joined(node.id);
           leave = () => {
+            ended();
             forget();
             joined.leave();
           };

@@ -52,6 +52,8 @@ export class LoadStore implements LoadReports {
   readonly #times = new Map<string, LatencyWindow>();
   readonly #room: Room = { left: MAX_TIMES };
   #outbox: Outbox | undefined;
+  /** Streams by node. */
+  readonly #open = new Map<string, number>();
   #sweptAt: number;
 
   constructor(options: LoadStoreOptions) {
@@ -81,6 +83,21 @@ export class LoadStore implements LoadReports {
         for (const load of loads) this.#adopt(`@${replica}`, load, agoMs);
       },
     };
+  }
+
+  /** A node has opened a stream; the returned function is called once, when it is over. */
+  joined(node: string): () => void {
+    const change = (by: number) => {
+      const streams = (this.#open.get(node) ?? 0) + by;
+      if (streams > 0) this.#open.set(node, streams);
+      else this.#open.delete(node);
+    };
+    change(1);
+    return () => change(-1);
+  }
+
+  reporters(): readonly string[] {
+    return [...this.#open.keys()].sort();
   }
 
   rows({ windowMs, service, node, byNode = false }: LoadQuery): readonly LoadRow[] {

@@ -62,7 +62,7 @@ function options(over: Partial<AdminOptions> = {}): AdminOptions {
     overrides: NO_OVERRIDES,
     resources: NO_RESOURCES,
     mayWrite: () => Promise.resolve(undefined),
-    load: { rows: () => [] },
+    load: { rows: () => [], reporters: () => [] },
     metrics: createMetrics(),
     clock: new ManualClock(NOW),
     explain: {

@@ -49,7 +49,7 @@ function app() {
   loadRoutes(hono, {
     snapshot: () => SNAPSHOT,
     clock: new ManualClock(NOW),
-    load: { rows: (query) => (asked.push(query), [ROW, DROPS]) },
+    load: { rows: (query) => (asked.push(query), [ROW, DROPS]), reporters: () => [] },
   });
   return { asked, get: (query: string) => hono.request(`/api/v1/load${query}`) };
 }

@@ -41,7 +41,7 @@ const build = (file: string): Hono =>
         policyOrigin: () => 'default',
         leftOut: { of: () => [], names: () => [] },
       },
-      load: { rows: () => [] },
+      load: { rows: () => [], reporters: () => [] },
       metrics: createMetrics(),
       clock: new ManualClock(NOW),
       log,
