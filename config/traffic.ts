@@ -68,6 +68,17 @@ const pool = z.strictObject({
   tcpKeepalive: positiveTime.optional(),
 });
 
+const WHEN = ['auto', 'on', 'off'] as const;
+
+const activeChecks = z.union([
+  z.enum(WHEN),
+  z.strictObject({
+    when: z.enum(WHEN).optional(),
+    interval: positiveTime.optional(),
+    timeout: positiveTime.optional(),
+  }),
+]);
+
 export const trafficFields = {
   /** Of a whole request, retries included; 0 is none. */
   timeout: time.optional(),
@@ -75,6 +86,8 @@ export const trafficFields = {
   balancer: balancer.optional(),
   outlierDetection: outlierDetection.optional(),
   pool: pool.optional(),
+  /** Of endpoints behind sidecars, by the service's name. */
+  activeChecks: activeChecks.optional(),
 };
 
 export type TrafficFields = z.infer<z.ZodObject<typeof trafficFields>>;
@@ -107,6 +120,13 @@ export function trafficFrom(fields: TrafficFields): TrafficRules | undefined {
       maxRequestsPerConnection: fields.pool.maxRequestsPerConnection,
       keepAliveMs: fields.pool.tcpKeepalive,
     },
+    activeChecks: checksFrom(fields.activeChecks),
   };
   return Object.values(rules).some((value) => value !== undefined) ? rules : undefined;
+}
+
+function checksFrom(fields: TrafficFields['activeChecks']): TrafficRules['activeChecks'] {
+  if (fields === undefined) return undefined;
+  if (typeof fields === 'string') return { when: fields };
+  return { when: fields.when, intervalMs: fields.interval, timeoutMs: fields.timeout };
 }

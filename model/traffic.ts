@@ -8,6 +8,15 @@ export interface TrafficRules {
   readonly balancer?: 'roundRobin' | 'leastRequest' | 'random' | HashBalancer | undefined;
   readonly outlier?: OutlierRules | undefined;
   readonly pool?: PoolRules | undefined;
+  readonly activeChecks?: ActiveCheckRules | undefined;
+}
+
+/** How callers ask endpoints behind sidecars whose they are. */
+export interface ActiveCheckRules {
+  /** `auto`, the default: while callers × endpoints are few enough. */
+  readonly when?: 'auto' | 'on' | 'off' | undefined;
+  readonly intervalMs?: number | undefined;
+  readonly timeoutMs?: number | undefined;
 }
 
 export interface RetryRules {

@@ -34,6 +34,11 @@ export class CatchUp {
     if (this.#o.catalogue.isBehind) this.#running ??= this.#run();
   }
 
+  /** Something is to be done again though nothing new was offered. */
+  nudge(): void {
+    this.#running ??= this.#run();
+  }
+
   /** Resolves when all that was offered is taken in, or when it ended. */
   async settled(): Promise<void> {
     while (this.#running) await this.#running;

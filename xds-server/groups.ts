@@ -7,8 +7,13 @@ export class Groups {
   readonly #catalogue: Catalogue;
   readonly #views = new Map<string, { readonly view: View; users: number }>();
 
-  constructor(catalogue: Catalogue) {
+  readonly #onCallers: (callers: number) => void;
+  #callers = 0;
+
+  /** @param onCallers told how many of the users check endpoints, each time that changes. */
+  constructor(catalogue: Catalogue, onCallers: (callers: number) => void = () => undefined) {
     this.#catalogue = catalogue;
+    this.#onCallers = onCallers;
   }
 
   /** How many different views are in use. */
@@ -22,13 +27,22 @@ export class Groups {
     const entry = this.#views.get(id) ?? { view: viewOf(this.#catalogue, key), users: 0 };
     entry.users += 1;
     this.#views.set(id, entry);
+    const checks = key.dialect === 'envoy' ? 1 : 0;
+    this.#count(checks);
     let left = false;
     const leave = () => {
       if (left) return;
       left = true;
+      this.#count(-checks);
       entry.users -= 1;
       if (entry.users === 0) this.#views.delete(id);
     };
     return { view: entry.view, leave };
+  }
+
+  #count(more: number): void {
+    if (more === 0) return;
+    this.#callers += more;
+    this.#onCallers(this.#callers);
   }
 }

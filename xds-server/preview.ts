@@ -7,6 +7,7 @@ import type { ServiceShards } from '../model/snapshot.ts';
 import type { EncodedResource } from './resource.ts';
 import { clustersOf } from './resources/cluster-names.ts';
 import { buildCluster } from './resources/clusters.ts';
+import { namedCheck } from './resources/active-checks.ts';
 import { buildEndpoints } from './resources/endpoints.ts';
 import { OUTBOUND_ROUTES } from './resources/routes.ts';
 import type { ClientState } from './stream/inspect.ts';
@@ -55,10 +56,10 @@ function changesOf(slice: ServiceShards, rules: ServiceRules): readonly Change[]
 }
 
 function built(slice: ServiceShards): ReadonlyMap<string, EncodedResource> {
-  const resources = clustersOf(mergeShards(slice)).flatMap(({ name, port, rules }) => [
-    buildCluster(name, port, rules),
-    buildEndpoints(name, port, rules.policy),
-  ]);
+  const resources = clustersOf(mergeShards(slice)).flatMap(({ name, port, rules }) => {
+    const check = namedCheck(slice.service, port, rules, true);
+    return [buildCluster(name, port, rules, check), buildEndpoints(name, port, rules.policy, check)];
+  });
   return new Map(resources.map((resource) => [`${resource.type} ${resource.name}`, resource]));
 }
 

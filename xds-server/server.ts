@@ -100,7 +100,9 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
   const { log, clock, metrics } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const catalogue = new Catalogue(faultReporter(log, clock, metrics));
-  const groups = new Groups(catalogue);
+  const groups = new Groups(catalogue, (callers) => {
+    if (catalogue.setCallers(callers)) catchUp.nudge();
+  });
   let services: FederationSnapshot['services'] = new Map();
   const calls = new SideCalls(log, metrics);
   const load = new LoadStore({

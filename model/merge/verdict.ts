@@ -1,8 +1,9 @@
 // Rules 4 to 6 for one endpoint: its health, its weight, and why. The only place where they are decided:
 // `explain` prints what stands here.
 import { endpointKey } from '../endpoint.ts';
-import type { Endpoint } from '../endpoint.ts';
+import type { Endpoint, Labels } from '../endpoint.ts';
 import type { EndpointOverride } from '../rules.ts';
+import { APP_PORT_LABEL, HEALTH_PATH_LABEL } from '../sidecars.ts';
 import type { ServiceShards } from '../snapshot.ts';
 import type { HealthVerdict, Verdict, WeightFactor } from './types.ts';
 import { heard, sure } from './witnesses.ts';
@@ -38,7 +39,7 @@ export function judge(witnesses: readonly [Witness, ...Witness[]], slice: Servic
       ...first.endpoint,
       health: health.value,
       weight: factors.reduce((product, { value }) => product * value, 1),
-      ...(override?.labels ? { labels: { ...first.endpoint.labels, ...override.labels } } : {}),
+      labels: labelsOf(first, witnesses, override),
     },
     sources: namesOf(witnesses),
     counted: namesOf(counted),
@@ -55,6 +56,26 @@ export function judge(witnesses: readonly [Witness, ...Witness[]], slice: Servic
     },
   };
 }
+
+/** A registry's word may come first: that a sidecar stands there is known all the same. */
+function labelsOf(
+  { endpoint }: Witness,
+  witnesses: readonly Witness[],
+  override: EndpointOverride | undefined,
+): Labels {
+  const sidecar = witnesses.find(isSidecar)?.endpoint.labels;
+  const isSaid = !sidecar || sidecar === endpoint.labels;
+  if (isSaid && !override?.labels) return endpoint.labels;
+  const { [APP_PORT_LABEL]: appPort = '', [HEALTH_PATH_LABEL]: path = '/' } = sidecar ?? {};
+  return {
+    ...endpoint.labels,
+    ...(isSaid ? {} : { [APP_PORT_LABEL]: appPort, [HEALTH_PATH_LABEL]: path }),
+    ...override?.labels,
+  };
+}
+
+const isSidecar = ({ endpoint, mark }: Witness): boolean =>
+  endpoint.labels[APP_PORT_LABEL] !== undefined && !mark.doubted && !mark.quarantined;
 
 const namesOf = (witnesses: readonly Witness[]): readonly string[] => witnesses.map(({ source }) => source);
 

@@ -17,6 +17,7 @@ import { Authorities } from './authorities.ts';
 import { Backlog } from './backlog.ts';
 import { clustersOf } from './cluster-names.ts';
 import { buildCluster } from './clusters.ts';
+import { Pairs, isNamed, namedCheck } from './active-checks.ts';
 import { buildEndpoints } from './endpoints.ts';
 import { GrpcDialect } from './grpc/dialect.ts';
 import { RouteTable } from './route-table.ts';
@@ -46,6 +47,9 @@ export class Catalogue implements DialectSource {
   #reroute = false;
   /** Clusters that no route names any more, once clients are told of the routes. */
   readonly #retiring = new Set<string>();
+  readonly #pairs = new Pairs();
+  /** Services to be built again though nothing is new of them. */
+  readonly #again = new Set<string>();
   #workSinceRoutes = 0;
   #behind = false;
   readonly #onFault: (service: string, error: Error) => void;
@@ -101,6 +105,18 @@ export class Catalogue implements DialectSource {
     this.#behind = true;
   }
 
+  /** How many clients see these clusters. True: advance() has something to do. */
+  setCallers(callers: number): boolean {
+    if (!this.#pairs.setCallers(callers)) return false;
+    this.#buildAgain();
+    return true;
+  }
+
+  #buildAgain(): void {
+    for (const service of this.#pairs.services) this.#again.add(service);
+    this.#behind = true;
+  }
+
   /** Takes the new state of the world, all of it; returns what changed for clients. */
   update(snapshot: FederationSnapshot): Changes {
     this.offer(snapshot);
@@ -123,7 +139,7 @@ export class Catalogue implements DialectSource {
   #take(most: number, routed: Set<string>): number {
     let left = most;
     while (left > 0 && this.#workSinceRoutes < ROUTES_DUE_WORK) {
-      const service = this.#backlog.next();
+      const service = this.#next();
       if (service === undefined) {
         this.#behind = false;
         return left;
@@ -133,6 +149,11 @@ export class Catalogue implements DialectSource {
       this.#workSinceRoutes += work;
     }
     return left;
+  }
+
+  #next(): string | undefined {
+    const [again] = this.#again;
+    return this.#backlog.next() ?? again;
   }
 
   /** Tells of routes, and only then of what they do not name any more. */
@@ -155,7 +176,7 @@ export class Catalogue implements DialectSource {
   #look(service: string, routed: Set<string>): number {
     const slice = this.#backlog.newest(service);
     const before = this.#built.get(service);
-    if (slice === before?.slice) return 1;
+    if (!this.#again.delete(service) && slice === before?.slice) return 1;
     if (!slice) {
       this.#drop(service, routed);
       return SERVICE_WORK;
@@ -173,10 +194,13 @@ export class Catalogue implements DialectSource {
 
   #put(merged: MergedService, slice: ServiceShards, routed: Set<string>): void {
     // All built before any is set: a service that cannot be built changes nothing.
-    const built = clustersOf(merged).flatMap(({ name, port, rules }) => [
-      buildCluster(name, port, rules),
-      buildEndpoints(name, port, rules.policy),
-    ]);
+    const named = merged.ports.reduce((sum, { endpoints }) => sum + endpoints.filter(isNamed).length, 0);
+    if (this.#pairs.setEndpoints(merged.service, named)) this.#buildAgain();
+    const { isRoom } = this.#pairs;
+    const built = clustersOf(merged).flatMap(({ name, port, rules }) => {
+      const check = namedCheck(merged.service, port, rules, isRoom);
+      return [buildCluster(name, port, rules, check), buildEndpoints(name, port, rules.policy, check)];
+    });
     const before = this.#built.get(merged.service)?.clusters ?? [];
     for (const resource of built) this.#table.set(resource);
     const clusters = built.flatMap(({ type, name }) => (type === 'cds' ? name : []));
@@ -188,6 +212,7 @@ export class Catalogue implements DialectSource {
 
   #drop(service: string, routed: Set<string>): void {
     this.#retire(this.#built.get(service)?.clusters ?? [], []);
+    if (this.#pairs.setEndpoints(service, 0)) this.#buildAgain();
     this.#built.delete(service);
     this.#rename(service, undefined, routed);
     this.grpc.drop(service);

@@ -9,6 +9,8 @@ import type { EncodedResource } from '../resource.ts';
 import { MESSAGE_NAME } from '../types.ts';
 import { assertValid, encodeValid } from '../validate/index.ts';
 import type { BackwardWriter } from '../wire/backward-writer.ts';
+import { healthChecks } from './active-checks.ts';
+import type { NamedCheck } from './active-checks.ts';
 import { socketAddress } from './endpoints.ts';
 import { clusterTraffic } from './policy.ts';
 
@@ -19,9 +21,17 @@ export const NO_LIMIT = { value: 4_294_967_295 };
 export const ADS_SOURCE = { ads: {}, resource_api_version: 'V3' } as const;
 
 /** @param rules of the service; what one source offers by itself is a `union` of one. */
-export function buildCluster(name: string, port: MergedPort, rules: ServiceRules): EncodedResource {
+export function buildCluster(
+  name: string,
+  port: MergedPort,
+  rules: ServiceRules,
+  check?: NamedCheck,
+): EncodedResource {
   if (!isName(name)) throw new Error(`cannot be a resource name: ${JSON.stringify(name)}`);
-  const rest = afterName(rules, isHttp2(port.protocol));
+  const http2 = isHttp2(port.protocol);
+  const rest = check
+    ? checkedTemplate({ ...clusterFor(rules, http2), health_checks: healthChecks(check) })
+    : afterName(rules, http2);
   const write = (to: BackwardWriter) => {
     to.raw(rest);
     to.text(1, name);

@@ -6,14 +6,21 @@ import type { MergePolicy } from '../../model/rules.ts';
 import { encodedResource } from '../resource.ts';
 import type { EncodedResource } from '../resource.ts';
 import { writeAssignment } from '../wire/assignment.ts';
+import type { NamedCheck } from './active-checks.ts';
 import { wholeWeights } from './weights.ts';
 
 /** A cluster without endpoints gets an assignment too: an unanswered EDS costs the client 15 s of warming. */
-export function buildEndpoints(name: string, port: MergedPort, policy: MergePolicy): EncodedResource {
+export function buildEndpoints(
+  name: string,
+  port: MergedPort,
+  policy: MergePolicy,
+  check?: NamedCheck,
+): EncodedResource {
+  const isUnchecked = check && ((endpoint: MergedEndpoint) => !check.isAsked(endpoint));
   const sendable = port.endpoints.every(isSendable) ? port.endpoints : port.endpoints.filter(isSendable);
   const weightOf = wholeWeights(sendable);
   const groups = localityGroups(sendable, policy);
-  return encodedResource('eds', name, (to) => writeAssignment(to, name, groups, weightOf), {
+  return encodedResource('eds', name, (to) => writeAssignment(to, name, groups, weightOf, isUnchecked), {
     empty: sendable.length === 0,
   });
 }

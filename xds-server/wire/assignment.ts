@@ -28,17 +28,18 @@ const HEALTH: Readonly<Record<Health, number>> = {
 
 /**
  * ClusterLoadAssignment: cluster_name 1, endpoints 2.
- * @param weightOf whole, 1 … 4,294,967,295.
+ * @param weightOf whole, 1 … 4,294,967,295. @param isUnchecked not to be checked though its cluster has checks.
  */
 export function writeAssignment<E extends AssignedEndpoint>(
   to: BackwardWriter,
   cluster: string,
   localities: readonly AssignedLocality<E>[],
   weightOf: (endpoint: E) => number,
+  isUnchecked: (endpoint: E) => boolean = never,
 ): void {
   for (let index = localities.length - 1; index >= 0; index -= 1) {
     const locality = localities[index];
-    if (locality) writeLocality(to, locality, weightOf);
+    if (locality) writeLocality(to, locality, weightOf, isUnchecked);
   }
   to.text(1, cluster);
 }
@@ -48,6 +49,7 @@ function writeLocality<E extends AssignedEndpoint>(
   to: BackwardWriter,
   { priority, locality, weight, endpoints }: AssignedLocality<E>,
   weightOf: (endpoint: E) => number,
+  isUnchecked: (endpoint: E) => boolean,
 ): void {
   const end = to.length;
   if (priority !== 0) to.uint(5, priority);
@@ -55,7 +57,7 @@ function writeLocality<E extends AssignedEndpoint>(
   writeWeight(to, 3, weight ?? endpoints.reduce((total, endpoint) => total + weightOf(endpoint), 0));
   for (let index = endpoints.length - 1; index >= 0; index -= 1) {
     const endpoint = endpoints[index];
-    if (endpoint) writeEndpoint(to, endpoint, weightOf(endpoint));
+    if (endpoint) writeEndpoint(to, endpoint, weightOf(endpoint), isUnchecked(endpoint));
   }
   const localityEnd = to.length;
   to.text(3, locality.subZone);
@@ -65,14 +67,29 @@ function writeLocality<E extends AssignedEndpoint>(
   to.close(2, end);
 }
 
-/** LbEndpoint: endpoint 1 { address 1, hostname 3 }, health_status 2, metadata 3, load_balancing_weight 4. */
-function writeEndpoint(to: BackwardWriter, endpoint: AssignedEndpoint, weight: number): void {
+const never = (): boolean => false;
+
+/**
+ * LbEndpoint: endpoint 1 { address 1, health_check_config 2 { disable_active_health_check 4 }, hostname 3 },
+ * health_status 2, metadata 3, load_balancing_weight 4.
+ */
+function writeEndpoint(
+  to: BackwardWriter,
+  endpoint: AssignedEndpoint,
+  weight: number,
+  isUnchecked: boolean,
+): void {
   const end = to.length;
   writeWeight(to, 4, weight);
   if (endpoint.metadata) writeMetadata(to, endpoint.metadata);
   to.uint(2, HEALTH[endpoint.health]);
   const endpointEnd = to.length;
   if (endpoint.hostname !== undefined) to.text(3, endpoint.hostname);
+  if (isUnchecked) {
+    const checkEnd = to.length;
+    to.uint(4, 1);
+    to.close(2, checkEnd);
+  }
   const addressEnd = to.length;
   // Address { socket_address 1 { address 2, port_value 3 } }
   to.uint(3, endpoint.port);

@@ -2,6 +2,7 @@
 // resource that this node sees.
 import { DEFAULT_RULES } from '../../../model/rules.ts';
 import type { EndpointMark } from '../../../model/shard.ts';
+import { APP_PORT_LABEL, HEALTH_PATH_LABEL } from '../../../model/sidecars.ts';
 import type { ServiceShards } from '../../../model/snapshot.ts';
 import type { Json } from '../../../proto/json.ts';
 import { toJson } from '../../../proto/json.ts';
@@ -24,6 +25,9 @@ const OUTBOUND_ONLY = {
   upstreams: [],
 } satisfies GroupKey;
 const ORDERS = 'orders.default';
+
+const behindSidecar = (at: string, path: string) =>
+  endpoint(at, { health: 'unknown', labels: { [APP_PORT_LABEL]: '8080', [HEALTH_PATH_LABEL]: path } });
 
 /** Three endpoints in Consul, three in Kubernetes in two zones, one of them in both. */
 const TWO_SOURCES = fromSources(
@@ -232,6 +236,23 @@ export const GOLDEN_CASES: Readonly<Record<string, GoldenCase>> = {
         rules: { ...DEFAULT_RULES, identity: 'strict' },
         conflicts: new Map([['10.0.0.1:80', ['users.default']]]),
       },
+    ],
+  },
+  'behind-sidecars': {
+    services: [
+      fromSources(
+        ['consul', group(ORDERS, { endpoints: ['10.0.0.1:8080', '10.0.0.2:8080'] })],
+        [
+          'sidecars',
+          group(ORDERS, {
+            endpoints: [
+              behindSidecar('10.0.0.1:15006', '/health'),
+              behindSidecar('10.0.0.3:15006', '/health'),
+              behindSidecar('10.0.0.4:15006', '/other'),
+            ],
+          }),
+        ],
+      ),
     ],
   },
   'inbound-and-outbound': {

@@ -18,6 +18,7 @@ const NAME = {
 const statusOf = (health: Health) => (health === 'degraded' ? 'DEGRADED' : NAME[health]);
 
 interface Weighted extends AssignedEndpoint {
+  readonly unchecked?: boolean;
   readonly weight: number;
 }
 
@@ -40,6 +41,7 @@ const endpoint: fc.Arbitrary<Weighted> = fc.record(
     health: fc.constantFrom<Health>('healthy', 'unhealthy', 'draining', 'degraded', 'unknown'),
     weight,
     hostname: text,
+    unchecked: fc.boolean(),
     metadata: fc.dictionary(key, fc.dictionary(key, text, { maxKeys: 3 }), { maxKeys: 3 }),
   },
   { requiredKeys: ['address', 'port', 'health', 'weight'] },
@@ -53,7 +55,13 @@ const locality: fc.Arbitrary<AssignedLocality<Weighted>> = fc.record({
 
 function written(cluster: string, localities: readonly AssignedLocality<Weighted>[]): Buffer {
   const to = new BackwardWriter();
-  writeAssignment(to, cluster, localities, (one) => one.weight);
+  writeAssignment(
+    to,
+    cluster,
+    localities,
+    (one) => one.weight,
+    (one) => one.unchecked === true,
+  );
   return to.copy();
 }
 
@@ -73,6 +81,7 @@ function byLibrary(cluster: string, localities: readonly AssignedLocality<Weight
       lb_endpoints: group.endpoints.map((each) => ({
         endpoint: {
           address: { socket_address: { address: each.address, port_value: each.port } },
+          ...(each.unchecked && { health_check_config: { disable_active_health_check: true } }),
           ...(each.hostname === undefined ? {} : { hostname: each.hostname }),
         },
         health_status: statusOf(each.health),
