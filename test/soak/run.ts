@@ -2,10 +2,11 @@
 // code 0: nothing was; 1: something was, or it was interrupted; 2: wrong arguments. Only loopback.
 import { parseArgs } from 'node:util';
 import { describeError } from '../../lib/errors.ts';
+import { proxy } from './proxy.ts';
 import { sources } from './sources.ts';
 import type { Soak, SoakOptions } from './types.ts';
 
-const SOAKS: Readonly<Record<string, Soak>> = { sources };
+const SOAKS: Readonly<Record<string, Soak>> = { sources, proxy };
 
 const HELP = `npm run soak -- NAME [options]
 
@@ -16,6 +17,7 @@ ${Object.entries(SOAKS)
   --minutes N     how long, default 30
   --seed N        the same changes and faults again; default: drawn, and printed
   --kinds A,B     only these
+  --envoy         an Envoy beside the bundled proxy (proxy)
   --verbose       a line for every step
 `;
 
@@ -30,6 +32,7 @@ function readArguments(): Arguments {
       minutes: { type: 'string', default: '30' },
       seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
       kinds: { type: 'string' },
+      envoy: { type: 'boolean', default: false },
       verbose: { type: 'boolean', default: false },
     },
   });
@@ -50,7 +53,8 @@ function readArguments(): Arguments {
       `[${String(Math.floor(at / 60)).padStart(2)}:${String(at % 60).padStart(2, '0')}] ${text}\n`,
     );
   };
-  return { soak, minutes, seed, kinds, verbose: values.verbose, say };
+  const { envoy, verbose } = values;
+  return { soak, minutes, seed, kinds, envoy, verbose, say };
 }
 
 async function main(args: Arguments): Promise<number> {
@@ -73,7 +77,7 @@ try {
   process.exitCode = 2;
 }
 if (args) {
-  // The registries' own processes end with this one.
+  // The servers' own processes end with this one.
   process.exit(
     await main(args).catch((thrown: unknown) => {
       process.stderr.write(`it could not be run: ${describeError(thrown)}\n`);

@@ -4,6 +4,8 @@ export interface SoakOptions {
   readonly minutes: number;
   readonly seed: number;
   readonly kinds: readonly string[];
+  /** An Envoy beside the bundled proxy. Default false. */
+  readonly envoy?: boolean;
   /** Every step, not only the slow ones. */
   readonly verbose: boolean;
   /** A line to the terminal. */

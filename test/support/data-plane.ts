@@ -20,6 +20,9 @@ export interface DataPlane {
   readonly upstreamPort: number;
   /** Where others call its app, on 127.0.0.1; 0 without one. */
   readonly inboundPort: number;
+  /** Only of the bundled proxy. */
+  readonly pid?: number;
+  readonly adminUrl?: string;
   /** Its counters by name (Envoy's names on Envoy). */
   stats(): Promise<ReadonlyMap<string, number>>;
   log(): string;
@@ -122,6 +125,8 @@ async function startProxy(options: DataPlaneOptions): Promise<DataPlane> {
   return {
     kind: 'proxy',
     nodeId,
+    pid: child.pid,
+    adminUrl: url,
     port,
     upstreamPort,
     inboundPort,
