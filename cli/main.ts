@@ -67,6 +67,12 @@ withNode(program.command('proxy'))
   .option('--health-path <path>', 'what pings ask the application for (default: /)')
   .option('--protocol <name>', "the application's protocol: http, http2, grpc or tcp")
   .option('--token-file <file>', 'a join token, for a control plane on another machine')
+  .option('--access-log <path>', 'log every request there; - is standard output')
+  .addOption(
+    new Option('--access-log-format <format>', "Envoy's default format, or JSON")
+      .choices(['text', 'json'])
+      .default('text'),
+  )
   .option('--log-level <level>', 'debug, info, warn, error or silent', 'info')
   .action(async (flags: ProxyFlags) => {
     (await import('./small-heap.ts')).keepNewSpaceSmall();

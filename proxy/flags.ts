@@ -19,6 +19,7 @@ const NAMES = [
   'UPE',
   'NC',
   'OM',
+  'DPE',
 ] as const;
 
 export type FlagName = (typeof NAMES)[number];
@@ -58,6 +59,8 @@ export const Flag = {
   NC: bit('NC'),
   /** Shed under overload. */
   OM: bit('OM'),
+  /** The client broke the protocol. */
+  DPE: bit('DPE'),
 } as const satisfies Record<FlagName, number>;
 
 export const FLAG_NAMES: readonly FlagName[] = NAMES;
@@ -66,6 +69,34 @@ export const FLAG_NAMES: readonly FlagName[] = NAMES;
 export function flagText(flags: number): string {
   if (flags === 0) return '-';
   return NAMES.filter((_, i) => (flags & (1 << i)) !== 0).join(',');
+}
+
+const LONG: Readonly<Record<FlagName, string>> = {
+  DI: 'DelayInjected',
+  URX: 'UpstreamRetryLimitExceeded',
+  UO: 'UpstreamOverflow',
+  UH: 'NoHealthyUpstream',
+  UT: 'UpstreamRequestTimeout',
+  UF: 'UpstreamConnectionFailure',
+  UC: 'UpstreamConnectionTermination',
+  NR: 'NoRouteFound',
+  FI: 'FaultInjected',
+  RL: 'RateLimited',
+  DC: 'DownstreamConnectionTermination',
+  SI: 'StreamIdleTimeout',
+  DT: 'DurationTimeout',
+  UPE: 'UpstreamProtocolError',
+  NC: 'NoClusterFound',
+  OM: 'OverloadManagerTerminated',
+  DPE: 'DownstreamProtocolError',
+};
+
+/** As flagText(), in words (%RESPONSE_FLAGS_LONG%). */
+export function flagLongText(flags: number): string {
+  if (flags === 0) return '-';
+  return NAMES.filter((_, i) => (flags & (1 << i)) !== 0)
+    .map((name) => LONG[name])
+    .join(',');
 }
 
 /** Why an attempt ended without a response. */

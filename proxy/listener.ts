@@ -5,9 +5,12 @@ import { TimerWheel } from '../lib/timer-wheel.ts';
 import { sleep } from '../lib/clock.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import type { DownstreamContext } from './http/downstream.ts';
+import type { DownstreamContext } from './http/client.ts';
 import { HttpListener } from './http/listener.ts';
 import type { LoadBook } from './load/book.ts';
+import { AccessLogs } from './observe/logs.ts';
+import type { ObserveEnv } from './observe/observer.ts';
+import type { AccessLogRule } from './observe/rules.ts';
 import { OverloadGuard } from './overload.ts';
 import type { OverloadLimits } from './overload.ts';
 import { clusterStats, listenerStats } from './stats.ts';
@@ -38,6 +41,8 @@ export interface DataPlaneOptions {
   readonly onMisdirected?: UpstreamOptions['onMisdirected'];
   /** Where what the control plane wants to know is counted. Default: nowhere. */
   readonly load?: LoadBook;
+  /** Logs of every listener, beside those that the tables name. Default: none. */
+  readonly accessLogs?: readonly AccessLogRule[];
 }
 
 export interface DataPlane {
@@ -50,6 +55,8 @@ export interface DataPlane {
   /** Every host that is actively checked was checked once. */
   settled(): boolean;
   stats(): DataPlaneStats;
+  /** To be closed after close(), so that what that ends is logged. */
+  readonly logs: AccessLogs;
   /**
    * Accepts no more, answers with `connection: close`, closes idle connections after 100 ms.
    * @returns true when everything in flight ended, false when `drainMs` passed before that.
@@ -87,6 +94,8 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     ...(options.onMisdirected && { onMisdirected: options.onMisdirected }),
     ...(options.load && { load: options.load }),
   };
+  const logs = new AccessLogs({ clock, log });
+  const observe: ObserveEnv = { clock, logs, everywhere: options.accessLogs ?? [] };
   const context: DownstreamContext = {
     clock,
     wheel,
@@ -122,8 +131,8 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
 
   const open = (table: ListenerTable): AnyListener =>
     'tcp' in table
-      ? new TcpListener(table, { context, clock, log })
-      : new HttpListener(table, { context, clock, log });
+      ? new TcpListener(table, { context, observe, clock, log })
+      : new HttpListener(table, { context, observe, clock, log });
 
   const updateListeners = (tables: ProxyTables) => {
     for (const [name, listener] of listeners) {
@@ -143,6 +152,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     updateClusters(tables);
     updateListeners(tables);
     current = tables;
+    logs.keep([...observe.everywhere, ...[...tables.listeners.values()].flatMap(logsOf)]);
   };
 
   const everyListener = () => [...listeners.values(), ...leaving];
@@ -150,6 +160,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   if (options.tables) update(options.tables);
   return {
     update,
+    logs,
     opened: async () => void (await Promise.all([...listeners.values()].map((listener) => listener.tried))),
     addressOf: (name) => listeners.get(name)?.address,
     settled: () => [...clusters.values()].every((cluster) => cluster.settled),
@@ -179,6 +190,9 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   };
 }
 
+const logsOf = (table: ListenerTable): readonly AccessLogRule[] =>
+  ('tcp' in table ? table.tcp.logs : table.http?.logs) ?? [];
+
 function sameAddress(a: ListenerTable, b: ListenerTable): boolean {
   return a.address === b.address && a.port === b.port;
 }
@@ -187,7 +201,7 @@ function sameAddress(a: ListenerTable, b: ListenerTable): boolean {
 function takesTable(listener: AnyListener, table: ListenerTable): boolean {
   if (listener instanceof TcpListener) {
     if (!('tcp' in table)) return false;
-    listener.table = table;
+    listener.update(table);
     return true;
   }
   if ('tcp' in table) return false;

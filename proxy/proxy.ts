@@ -8,6 +8,7 @@ import type { ProxyState } from './admin/pages.ts';
 import { createDataPlane } from './listener.ts';
 import { LoadBook } from './load/book.ts';
 import { createLoadReporter } from './load/reporter.ts';
+import type { AccessLogRule } from './observe/rules.ts';
 import { EMPTY_TABLES } from './tables.ts';
 import { createAdsClient } from './xds/client.ts';
 import type { AdsClientOptions } from './xds/client.ts';
@@ -24,6 +25,8 @@ export interface ProxyOptions extends Omit<NodeIdentity, 'id'> {
   readonly adminListen?: string;
   readonly log: Logger;
   readonly clock: Clock;
+  /** Logs of every listener, beside those that xDS asks for. Default: none. */
+  readonly accessLogs?: readonly AccessLogRule[];
   /** How long requests in flight get when the proxy stops. */
   readonly drainMs: number;
   /** Times of the link to the control plane, for tests and unusual networks. */
@@ -46,6 +49,8 @@ export interface Proxy {
   ready(): boolean;
   /** Where a listener (`outbound`, `inbound`) listens; undefined while it does not. */
   addressOf(listener: string): { readonly address: string; readonly port: number } | undefined;
+  /** Logs go on in new files (log rotation). */
+  reopenLogs(): void;
   /** Accepts no more, lets requests finish for up to drainMs, ends everything. A second call waits for the first. */
   close(): Promise<void>;
 }
@@ -56,7 +61,12 @@ const DEFAULT_ADMIN = '127.0.0.1:15000';
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const { log, clock, nodeId, xdsAddress, drainMs } = options;
   const load = new LoadBook();
-  const dataPlane = createDataPlane({ log, clock, load });
+  const dataPlane = createDataPlane({
+    log,
+    clock,
+    load,
+    ...(options.accessLogs && { accessLogs: options.accessLogs }),
+  });
   let tables = EMPTY_TABLES;
   let draining = false;
   let hasLived = false;
@@ -116,6 +126,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     const finished = await drain();
     if (!finished) log.warn({ drainMs }, 'requests were still in flight when the proxy stopped');
     dataPlane.close();
+    await dataPlane.logs.close();
     await admin.close();
   };
   let ending: Promise<void> | undefined;
@@ -123,6 +134,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     adminPort,
     ready: () => phase() === 'LIVE',
     addressOf: (name) => dataPlane.addressOf(name),
+    reopenLogs: () => dataPlane.logs.reopen(),
     close: () => (ending ??= end()),
   };
 }

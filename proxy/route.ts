@@ -7,6 +7,8 @@ import type { RequestKey } from './keys.ts';
 import type { RetryRules } from './retry/rules.ts';
 
 export interface Route {
+  /** As its configuration names it; absent: it does not. */
+  readonly name?: string;
   /** Name of the cluster; one that is not in the table answers 503. '' when `reply` answers. */
   readonly cluster: string;
   /** From the end of the request to the end of its response; 0 is off. */

@@ -5,6 +5,8 @@ import type { Chain } from './filters/types.ts';
 import type { HealthRules } from './health/rules.ts';
 import type { UpgradeRules } from './http/upgrade.ts';
 import type { RequestKey } from './keys.ts';
+import type { RequestIdRules } from './observe/request-id.ts';
+import type { AccessLogRule } from './observe/rules.ts';
 import type { Route } from './route.ts';
 import type { BreakerRules } from './upstream/breaker.ts';
 import type { OutlierRules } from './upstream/outlier.ts';
@@ -116,6 +118,9 @@ export interface HttpRules {
   readonly upgrades?: UpgradeRules;
   /** Absent: nobody is. */
   readonly trusts?: (address: string) => boolean;
+  /** Absent: x-request-id passes as it comes. */
+  readonly requestIds?: RequestIdRules;
+  readonly logs?: readonly AccessLogRule[];
 }
 
 /** Where a connection may go. */
@@ -140,6 +145,7 @@ export interface TcpTable {
   readonly connectAttempts: number;
   /** The client's address chooses the host, where the balancer hashes. */
   readonly hashClient: boolean;
+  readonly logs?: readonly AccessLogRule[];
 }
 
 export interface TcpListenerTable extends ListenAddress {

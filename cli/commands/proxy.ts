@@ -19,7 +19,7 @@ import {
 } from '../usage.ts';
 import type { RegisterFlags } from '../usage.ts';
 import { version } from '../version.ts';
-import { startProxy } from '../wire-proxy.ts';
+import { plainAccessLog, startProxy } from '../wire-proxy.ts';
 
 /** Requests under way get this long to finish; an idle proxy ends at once. */
 const DRAIN_MS = 4_000;
@@ -37,6 +37,8 @@ export interface ProxyFlags extends RegisterFlags {
   readonly zone: string;
   readonly subZone: string;
   readonly logLevel: string;
+  readonly accessLog?: string;
+  readonly accessLogFormat: 'text' | 'json';
   readonly tokenFile?: string;
 }
 
@@ -59,6 +61,9 @@ export async function proxy(flags: ProxyFlags): Promise<void> {
     upstreams: (flags.upstream ?? []).map(upstreamFlag),
     ...(register && { register }),
     ...(token !== undefined && { token }),
+    ...(flags.accessLog !== undefined && {
+      accessLogs: [plainAccessLog(flags.accessLog, flags.accessLogFormat)],
+    }),
     adminListen: addressFlag('--admin', flags.admin),
     locality: { region: flags.region, zone: flags.zone, subZone: flags.subZone },
   };
@@ -71,10 +76,13 @@ export async function proxy(flags: ProxyFlags): Promise<void> {
     clock: systemClock,
     drainMs: DRAIN_MS,
   });
+  const reopen = () => running.reopenLogs();
+  process.on('SIGUSR1', reopen);
   await aborted(stop.signal);
   log.info('stopping');
   await running.close();
   log.info('stopped');
+  process.removeListener('SIGUSR1', reopen);
   stop.release();
 }
 

@@ -55,6 +55,8 @@ export class ChunkScanner {
   #extensionBytes = 0;
   #trailerBytes = 0;
   #name = '';
+  /** Bytes between the frames so far. */
+  payload = 0;
 
   /** The last byte of the body was seen. */
   get done(): boolean {
@@ -72,6 +74,7 @@ export class ChunkScanner {
     this.#extensionBytes = 0;
     this.#trailerBytes = 0;
     this.#name = '';
+    this.payload = 0;
   }
 
   /** Follows bytes [from, to); returns where the body ends, or `to`, or the refused byte (see `bad`). */
@@ -81,6 +84,7 @@ export class ChunkScanner {
       if (this.#state === S.data) {
         const step = Math.min(this.#left, to - i);
         this.#left -= step;
+        this.payload += step;
         i += step;
         if (this.#left === 0) this.#state = S.dataCr;
       } else {

@@ -3,17 +3,24 @@ import type { Clock } from '../../lib/clock.ts';
 import type { TimerWheel } from '../../lib/timer-wheel.ts';
 import type { Handler } from '../filters/types.ts';
 import type { OverloadGuard } from '../overload.ts';
+import type { Noted } from '../observe/notes.ts';
+import type { Observer } from '../observe/observer.ts';
 import type { HttpRules, RouteTable } from '../tables.ts';
 import type { ClusterState } from '../upstream/cluster.ts';
-import type { ForwardedBy } from './request-head.ts';
 
-/** The client's side of an exchange. */
-export interface Client {
-  readonly forwardedBy: ForwardedBy;
+/** What a listener says of the moment. */
+export interface ListenerSide {
   readonly routes: RouteTable;
   readonly http: HttpRules;
-  /** The listener's filters, with `forward` behind them. */
+  /** Its filters, with `forward` behind them. */
   readonly handler: Handler;
+  /** Absent: nothing of a request is noted. */
+  readonly observer: Observer | undefined;
+}
+
+/** The client's side of an exchange. */
+export interface Client extends Noted {
+  readonly listener: ListenerSide;
   /** True when this connection must end after the response, whatever the client wants. */
   readonly closing: boolean;
   /** One write: a head and the body bytes that came with it. False when the client reads too slowly. */
@@ -38,4 +45,13 @@ export interface ExchangeContext {
   readonly wheel: TimerWheel;
   readonly overload: OverloadGuard;
   cluster(name: string): ClusterState | undefined;
+}
+
+export interface DownstreamContext extends ExchangeContext {
+  /** A connection without a request is closed after this. */
+  readonly clientIdleMs: number;
+  /** A head must be complete within this after its first byte. */
+  readonly headMs: number;
+  /** How long a connection that we closed may go on sending. */
+  readonly lingerMs: number;
 }

@@ -4,23 +4,20 @@
 import type { Socket } from 'node:net';
 import { WheelTimer } from '../../lib/timer-wheel.ts';
 import { Flag } from '../flags.ts';
-import type { Handler } from '../filters/types.ts';
-import type { HttpRules, RouteTable } from '../tables.ts';
 import { ByteBuffer } from './byte-buffer.ts';
 import { CR, LF } from './chars.ts';
-import type { Client, ExchangeContext } from './client.ts';
+import type { Client, DownstreamContext, ListenerSide } from './client.ts';
 import { Exchange } from './exchange.ts';
 import { BodyFraming } from './framing.ts';
 import { INCOMPLETE, MAX_HEAD_BYTES, TOO_LARGE, findHeadEnd } from './head.ts';
 import { localReply } from './local-reply.ts';
+import { originOf } from './origin.ts';
+import type { Origin } from './origin.ts';
 import { RequestHead, forwardedBy, parseRequestHead, parseRequestLine } from './request-head.ts';
 import type { ForwardedBy } from './request-head.ts';
 
 /** The listener a connection came in by: its routes of the moment and its counters. */
-export interface DownstreamOwner {
-  readonly routes: RouteTable;
-  readonly http: HttpRules;
-  readonly handler: Handler;
+export interface DownstreamOwner extends ListenerSide {
   /** True while the listener or the whole data plane drains. */
   readonly draining: boolean;
   /** A request head was read and understood. */
@@ -29,17 +26,8 @@ export interface DownstreamOwner {
   requestEnded(status: number, flags: number): void;
   /** A connection asks to leave HTTP. @param change 1: it may, 0: it may not, -1: one that might has ended. */
   upgraded(change: 1 | 0 | -1): void;
-  protocolError(status: number, problem: string, peer: string): void;
+  protocolError(status: number, problem: string, origin: Origin): void;
   closed(connection: Downstream): void;
-}
-
-export interface DownstreamContext extends ExchangeContext {
-  /** A connection without a request is closed after this. */
-  readonly clientIdleMs: number;
-  /** A head must be complete within this after its first byte. */
-  readonly headMs: number;
-  /** How long a connection that we closed may go on sending. */
-  readonly lingerMs: number;
 }
 
 const Phase = { head: 0, exchange: 1, closing: 2 } as const;
@@ -54,7 +42,7 @@ const HEAD = new RequestHead();
 
 export class Downstream implements Client {
   readonly #socket: Socket;
-  readonly #owner: DownstreamOwner;
+  readonly listener: DownstreamOwner;
   readonly #context: DownstreamContext;
   readonly #exchange: Exchange;
   readonly #timer = new WheelTimer(() => this.#onTimer());
@@ -73,10 +61,11 @@ export class Downstream implements Client {
   #held = 0;
   #advancing = false;
   #forwardedBy: ForwardedBy | undefined;
+  #origin: Origin | undefined;
 
   constructor(socket: Socket, owner: DownstreamOwner, context: DownstreamContext) {
     this.#socket = socket;
-    this.#owner = owner;
+    this.listener = owner;
     this.#context = context;
     this.#exchange = new Exchange(context, this);
     socket.on('data', (bytes: Buffer) => this.#onBytes(bytes));
@@ -89,20 +78,16 @@ export class Downstream implements Client {
     if (clientIdleMs > 0) context.wheel.arm(this.#timer, clientIdleMs);
   }
 
-  get routes(): RouteTable {
-    return this.#owner.routes;
+  get origin(): Origin {
+    return (this.#origin ??= originOf(this.#socket));
   }
 
-  get http(): HttpRules {
-    return this.#owner.http;
-  }
-
-  get handler(): Handler {
-    return this.#owner.handler;
+  get receivedBytes(): number {
+    return this.#body.payload;
   }
 
   get closing(): boolean {
-    return this.#owner.draining;
+    return this.listener.draining;
   }
 
   get forwardedBy(): ForwardedBy {
@@ -148,20 +133,20 @@ export class Downstream implements Client {
   answer(status: number, text: string, requestDone: boolean, flags: number, fields: string): void {
     const close = this.#clientCloses || this.closing || !requestDone;
     const reply = localReply(status, text, close, this.#isHead, fields);
-    this.#owner.requestEnded(status, flags);
+    this.listener.requestEnded(status, flags);
     if (close) return this.#closeGently(reply);
     this.#socket.write(reply, 'latin1');
     this.#next();
   }
 
   finished(status: number, close: boolean, flags: number): void {
-    this.#owner.requestEnded(status, flags);
+    this.listener.requestEnded(status, flags);
     if (close) this.#closeGently('');
     else this.#next();
   }
 
   abort(status: number, reset: boolean, flags: number): void {
-    this.#owner.requestEnded(status, flags);
+    this.listener.requestEnded(status, flags);
     this.#phase = Phase.closing;
     // A response that ends with the connection must not look finished: only a reset tells them apart.
     if (reset) this.#socket.resetAndDestroy();
@@ -170,7 +155,7 @@ export class Downstream implements Client {
 
   upgrade(allowed: boolean): void {
     this.#upgrading = allowed;
-    this.#owner.upgraded(allowed ? 1 : 0);
+    this.listener.upgraded(allowed ? 1 : 0);
   }
 
   holdBody(): void {
@@ -219,7 +204,7 @@ export class Downstream implements Client {
 
   #onWaiting(): void {
     const { wheel } = this.#context;
-    const { clientIdleMs = this.#context.clientIdleMs, headMs = this.#context.headMs } = this.http;
+    const { clientIdleMs = this.#context.clientIdleMs, headMs = this.#context.headMs } = this.listener.http;
     if (this.#input.size === 0) {
       if (this.closing) this.#closeGently('');
       else if (clientIdleMs > 0) wheel.arm(this.#timer, clientIdleMs, wheel.lastMs);
@@ -297,7 +282,7 @@ export class Downstream implements Client {
     this.#isHead = HEAD.method === 'HEAD';
     this.#clientCloses = HEAD.close || HEAD.http10;
     this.#context.wheel.hold(this.#timer);
-    this.#owner.requestStarted();
+    this.listener.requestStarted();
     this.#exchange.begin(HEAD, first, this.#body.done);
   }
 
@@ -315,7 +300,7 @@ export class Downstream implements Client {
   }
 
   #refuse(status: number, problem: string): true {
-    this.#owner.protocolError(status, problem, this.forwardedBy.clientAddress);
+    this.listener.protocolError(status, problem, this.origin);
     this.#closeGently(localReply(status, problem, true, false));
     return true;
   }
@@ -323,9 +308,9 @@ export class Downstream implements Client {
   /** The body of a request that is already on its way breaks the grammar: it must never look complete. */
   #onBadBody(): void {
     const begun = this.#exchange.cancel();
-    this.#owner.requestEnded(400, Flag.DC);
+    this.listener.requestEnded(400, Flag.DC);
     if (begun) {
-      this.#owner.protocolError(400, 'malformed chunk', this.forwardedBy.clientAddress);
+      this.listener.protocolError(400, 'malformed chunk', this.origin);
       this.#phase = Phase.closing;
       this.#socket.destroy();
     } else this.#refuse(400, 'malformed chunk');
@@ -364,13 +349,13 @@ export class Downstream implements Client {
     this.#context.wheel.disarm(this.#timer);
     if (this.#phase === Phase.exchange) {
       this.#exchange.cancel();
-      this.#owner.requestEnded(499, Flag.DC);
+      this.listener.requestEnded(499, Flag.DC);
     }
-    if (this.#upgrading) this.#owner.upgraded(-1);
+    if (this.#upgrading) this.listener.upgraded(-1);
     this.#phase = Phase.closing;
     this.#input.clear();
     this.#exchange.release();
-    this.#owner.closed(this);
+    this.listener.closed(this);
   }
 
   #onTimer(): void {

@@ -12,13 +12,14 @@ import { K } from '../upstream/counters.ts';
 import type { AttemptOwner } from './attempt.ts';
 import type { Client, ExchangeContext } from './client.ts';
 import { applyEdits, applyRewrite } from './edits.ts';
-import type { EditFacts } from './edit-rules.ts';
+import { Facts } from './facts.ts';
 import { LOCALLY_OVERLOADED, OVERLOADED, notFoundText, replyDirectly } from './local-reply.ts';
 import { mirrorRequest } from './mirror.ts';
 import { RequestBody } from './request-body.ts';
 import { HeldRequest } from './held.ts';
 import { forwardedRequest } from './request-head.ts';
 import type { RequestHead } from './request-head.ts';
+import { StreamNotes } from '../observe/notes.ts';
 import { forwardedResponse } from './response-head.ts';
 import type { ResponseHead } from './response-head.ts';
 import { DEFAULT_HTTP } from './rules.ts';
@@ -31,7 +32,7 @@ import { chooseRoute } from './weighted.ts';
 
 const NO_BYTES = Buffer.alloc(0);
 
-export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
+export class Exchange implements AttemptOwner, Stream, TimersOwner {
   readonly #context: ExchangeContext;
   readonly #client: Client;
   readonly #timers: StreamTimers;
@@ -39,6 +40,8 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
   readonly #attempt = this.#tries.attempt;
   readonly #retry = this.#tries.retry;
   readonly #body = new RequestBody();
+  readonly #notes: StreamNotes;
+  readonly #facts: Facts;
   #active = false;
   #method = '';
   #http10 = false;
@@ -59,19 +62,9 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
   constructor(context: ExchangeContext, client: Client) {
     this.#context = context;
     this.#client = client;
+    this.#notes = new StreamNotes(client);
+    this.#facts = new Facts(this, client, this.#attempt);
     this.#timers = new StreamTimers(context.wheel, this);
-  }
-
-  get cluster(): string {
-    return this.route.cluster;
-  }
-
-  get client(): string {
-    return this.#client.forwardedBy.clientAddress;
-  }
-
-  get upstream(): string {
-    return this.#attempt.host?.key ?? '';
   }
 
   /**
@@ -87,19 +80,20 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
     this.#status = 0;
     this.flags = 0;
     this.#tries.reset();
-    this.#http = this.#client.http;
+    this.#http = this.#client.listener.http;
     this.route = NO_ROUTE;
+    this.#notes.begin(head, bodyDone);
     const { overload } = this.#context;
     if (overload.shedding) return this.reply(503, overload.refuse(), Flag.OM, LOCALLY_OVERLOADED);
-    const found = this.#client.routes.lookup(head);
+    const found = this.#client.listener.routes.lookup(head);
     if (!this.switching.begin(head, found, this.#http, this.#client)) return this.reply(403, '', 0, '');
     if (!found) return this.reply(404, notFoundText(head), Flag.NR, '');
     this.route = found.split ? chooseRoute(found.split, found) : found;
-    this.#timers.deadlines.fill(this.route, this.#http, head, this.client);
+    this.#timers.deadlines.fill(this.route, this.#http, head, this.#facts.client);
     this.#timers.arm(Due.duration, this.#timers.deadlines.durationMs);
     if (!bodyDone) this.#timers.arm(Due.request, this.#http.requestMs);
     this.#stir();
-    this.#client.handler(this, head);
+    this.#client.listener.handler(this, head);
   }
 
   /** More of the request body. */
@@ -145,15 +139,16 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
     if (!cluster) {
       return this.reply(route.unknownStatus ?? 503, `${route.cluster}: unknown cluster`, Flag.NC, '');
     }
-    this.#tries.begin(cluster, route, head, this.client);
+    this.#tries.begin(cluster, route, head, this.#facts.client);
     if (this.#retry.enabled || route.mirrors) {
       if (!this.#body.limitTo(route.bufferBytes ?? this.#http.bufferBytes)) this.#giveUpKeeping();
     }
     if (route.rewrite && head.path !== '') applyRewrite(head, route.rewrite);
-    if (route.requestEdits) head.newFields += applyEdits(head.fields, route.requestEdits, this);
+    if (route.requestEdits) head.newFields += applyEdits(head.fields, route.requestEdits, this.#facts);
     dropTold(head, route, this.#http);
     this.switching.tellUpstream(head);
     this.#head = forwardedRequest(head, this.#client.forwardedBy);
+    this.#notes.forwarded(this.#head);
     this.#try();
     if (this.#active && this.#body.done) this.#onRequestDone();
   }
@@ -162,7 +157,8 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
     this.flags |= flag;
     const bodyDone = this.#body.done;
     const attempt = this.#tries.cluster ? this.#retry.retries + 1 : 0;
-    const more = fields + toldLocally(this.route, attempt, this);
+    const more = fields + toldLocally(this.route, attempt, this.#facts);
+    this.#notes.local(status, text, more, this.#method === 'HEAD');
     this.#end(status);
     this.#client.answer(status, text, bodyDone, this.flags, more);
   }
@@ -185,6 +181,7 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
     if (this.switching.type !== '') return this.switching.ready(this.#attempt, head);
     const body = this.#body.take();
     const ready = this.#attempt.send(head, body, bodiless, done, this.#http10);
+    this.#notes.sending(this.#attempt.connection);
     if (done) this.#armPerTry();
     if (ready || done) this.#client.releaseBody();
     else this.#client.holdBody();
@@ -198,9 +195,10 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
   }
 
   onResponse(head: ResponseHead, bytes: Buffer, from: number, to: number, done: boolean): void {
+    const { connection } = this.#attempt;
     if (done) this.#attempt.detach();
     this.#timers.disarm(Due.perTry);
-    if (this.#attempt.connection?.tunnel === true) return this.#onSwitched(head, bytes, from, to);
+    if (connection?.tunnel === true) return this.#onSwitched(head, bytes, from, to);
     if (this.#retry.enabled && this.#retriesAfter(this.#retry.onResponse(head))) {
       this.#attempt.end();
       return this.#scheduleRetry();
@@ -212,18 +210,20 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
     this.#status = head.status;
     this.#timers.disarm(Due.request);
     this.#body.forget();
-    const { connection } = this.#attempt;
     // A response that overtakes its request: what is left of the request is not worth waiting for.
     this.#untilClose = !done && connection?.untilClose === true;
     this.#closeAfter = this.#clientCloses || this.#client.closing || !this.#body.done || this.#untilClose;
     this.#tellResponse(head);
-    const ready = this.#client.sendHead(forwardedResponse(head, this.#closeAfter), bytes, from, to);
+    const answer = forwardedResponse(head, this.#closeAfter);
+    this.#notes.responded(answer, connection);
+    const ready = this.#client.sendHead(answer, bytes, from, to);
     if (done) this.#complete();
     else if (!ready) connection?.pause();
   }
 
   onBody(bytes: Buffer, from: number, to: number, done: boolean): void {
     this.#stir();
+    this.#notes.body(this.#attempt.connection);
     const ready = to === from || this.#client.sendBody(bytes, from, to);
     if (done) this.#complete();
     else if (!ready) this.#attempt.connection?.pause();
@@ -249,6 +249,7 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
 
   #onFailedTry(reason: ResetReason, detail: string): void {
     if (this.#retriesAfter(this.#retry.onReset(reason, this.#attempt.started))) return this.#scheduleRetry();
+    this.#notes.failed(reason, detail);
     const { status, flag, text } = resetAnswer(reason, detail, this.#retry.retries > 0);
     this.reply(status, text, flag, reason === 'overflow' ? OVERLOADED : '');
   }
@@ -280,6 +281,7 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
   /** The whole request is here. */
   #onRequestDone(): void {
     this.#timers.disarm(Due.request);
+    this.#notes.requestDone();
     // Not past the filters yet: forward() comes here again.
     if (!this.#tries.cluster) return;
     this.#timers.requestDone();
@@ -345,7 +347,8 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
 
   #tellResponse(head: ResponseHead): void {
     this.#tries.tell(head, this.route, this.#http, this.#body.done ? this.#timers.spentMs() : -1);
-    if (this.route.responseEdits) head.newFields += applyEdits(head.fields, this.route.responseEdits, this);
+    if (this.route.responseEdits)
+      head.newFields += applyEdits(head.fields, this.route.responseEdits, this.#facts);
   }
 
   #stir(): void {
@@ -370,6 +373,7 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
     this.#closeAfter = true;
     this.#tellResponse(head);
     const text = this.switching.switched(this.#attempt, this.#body, this.#client, head);
+    this.#notes.responded(text, this.#attempt.connection);
     if (!this.#client.sendHead(text, bytes, from, to)) this.#attempt.connection?.pause();
   }
 
@@ -386,6 +390,7 @@ export class Exchange implements AttemptOwner, Stream, EditFacts, TimersOwner {
     if (!this.#active) return;
     this.#active = false;
     this.#timers.disarmAll();
+    if (this.#notes.on) this.#notes.end(status, this.flags, this.route, this.#tries);
     this.#tries.end(status);
     this.#body.clear();
     this.#head = '';

@@ -5,13 +5,17 @@ import { RequestHead, parseRequestHead } from './request-head.ts';
 
 /** Read and used up at once, so one is enough. */
 const HEAD = new RequestHead();
+const REQUEST_ID = ['x-request-id'];
 
 export class HeldRequest {
   #text = '';
+  /** What was put on before: an id of the request. */
+  #newFields = '';
   #next: Handler | undefined;
 
   hold(head: RequestHead, next: Handler): void {
     this.#text = head.fields.text;
+    this.#newFields = head.newFields;
     this.#next = next;
   }
 
@@ -21,6 +25,8 @@ export class HeldRequest {
     if (!next) return false;
     this.#next = undefined;
     parseRequestHead(this.#text, HEAD);
+    HEAD.newFields = this.#newFields;
+    if (this.#newFields.includes('\r\nx-request-id: ')) HEAD.fields.dropNamed(REQUEST_ID);
     next(stream, HEAD);
     return true;
   }

@@ -6,15 +6,22 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import { forward } from '../filters/types.ts';
 import type { Handler } from '../filters/types.ts';
-import { FLAG_NAMES } from '../flags.ts';
+import { FLAG_NAMES, Flag } from '../flags.ts';
 import { Listening } from '../listening.ts';
 import type { HttpListenerTable, HttpRules, RouteTable } from '../tables.ts';
+import { recordOf } from '../observe/notes.ts';
+import { observerOf } from '../observe/observer.ts';
+import type { ObserveEnv, Observer } from '../observe/observer.ts';
 import { Downstream } from './downstream.ts';
-import type { DownstreamContext, DownstreamOwner } from './downstream.ts';
+import type { DownstreamContext } from './client.ts';
+import type { DownstreamOwner } from './downstream.ts';
+import { bodyOf } from './local-reply.ts';
+import type { Origin } from './origin.ts';
 import { DEFAULT_HTTP } from './rules.ts';
 
 export interface ListenerOptions {
   readonly context: DownstreamContext;
+  readonly observe: ObserveEnv;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -31,6 +38,7 @@ export class HttpListener implements DownstreamOwner {
   #table: HttpListenerTable;
   /** The filters of the table, composed once. */
   handler: Handler;
+  observer: Observer | undefined;
   draining = false;
 
   accepted = 0;
@@ -47,6 +55,7 @@ export class HttpListener implements DownstreamOwner {
   constructor(table: HttpListenerTable, options: ListenerOptions) {
     this.#table = table;
     this.handler = this.http.chain(forward);
+    this.observer = observerOf(options.observe, this.http.logs);
     this.#options = options;
     this.#log = options.log.child({ listener: table.name });
     this.#listening = new Listening({
@@ -68,9 +77,11 @@ export class HttpListener implements DownstreamOwner {
 
   /** Takes new routes and filters; the address must be the same. */
   update(table: HttpListenerTable): void {
-    const before = this.http.chain;
+    const before = this.http;
     this.#table = table;
-    if (this.http.chain !== before) this.handler = this.http.chain(forward);
+    if (this.http === before) return;
+    this.handler = this.http.chain(forward);
+    this.observer = observerOf(this.#options.observe, this.http.logs);
   }
 
   get routes(): RouteTable {
@@ -133,9 +144,19 @@ export class HttpListener implements DownstreamOwner {
     this.upgrades.active += change;
   }
 
-  protocolError(status: number, problem: string, peer: string): void {
+  protocolError(status: number, problem: string, origin: Origin): void {
     this.protocolErrors += 1;
+    const peer = origin.address;
     if (this.#log.isLevelEnabled('debug')) this.#log.debug({ status, problem, peer }, 'request refused');
+    if (!this.observer) return;
+    const record = recordOf(origin);
+    this.observer.begin(record);
+    record.status = status;
+    record.flags = status === 408 ? 0 : Flag.DPE;
+    record.details = status === 408 ? 'request_header_timeout' : 'http1.codec_error';
+    record.localBody = problem;
+    record.sentBytes = bodyOf(problem).length;
+    this.observer.end(record);
   }
 
   closed(connection: Downstream): void {

@@ -21,7 +21,7 @@ export function localReply(
   headOnly: boolean,
   fields = '',
 ): string {
-  const body = text === '' ? '' : `${text}\n`;
+  const body = bodyOf(text);
   return (
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}\r\n` +
     (body === '' ? '' : 'content-type: text/plain\r\n') +
@@ -36,6 +36,7 @@ export function replyDirectly(stream: Stream, reply: RouteReply, head: RequestHe
   const { status, body, location } = reply;
   stream.reply(status, body, 0, location ? `location: ${location(head)}\r\n` : '');
 }
+export const bodyOf = (text: string): string => (text === '' ? '' : `${text}\n`);
 
 /** What was asked for that no route is for. */
 export function notFoundText(head: RequestHead): string {

@@ -38,6 +38,7 @@ export class Tries {
 
   reset(): void {
     this.cluster = undefined;
+    this.attempt.host = undefined;
     this.#tried = undefined;
     this.#refreshed = false;
   }

@@ -3,12 +3,15 @@
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import { Listening } from '../listening.ts';
+import { observerOf } from '../observe/observer.ts';
+import type { ObserveEnv, Observer } from '../observe/observer.ts';
 import type { TcpListenerTable } from '../tables.ts';
 import { TcpSession } from './session.ts';
 import type { TcpContext, TcpOwner } from './session.ts';
 
 export interface TcpListenerOptions {
   readonly context: TcpContext;
+  readonly observe: ObserveEnv;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -16,7 +19,9 @@ export interface TcpListenerOptions {
 export class TcpListener implements TcpOwner {
   readonly #sessions = new Set<TcpSession>();
   readonly #listening: Listening;
-  table: TcpListenerTable;
+  readonly #observe: ObserveEnv;
+  #table: TcpListenerTable;
+  observer: Observer | undefined;
 
   accepted = 0;
   withoutUpstream = 0;
@@ -24,7 +29,9 @@ export class TcpListener implements TcpOwner {
   sentBytes = 0;
 
   constructor(table: TcpListenerTable, options: TcpListenerOptions) {
-    this.table = table;
+    this.#table = table;
+    this.#observe = options.observe;
+    this.observer = observerOf(options.observe, table.tcp.logs);
     this.#listening = new Listening({
       ...table,
       clock: options.clock,
@@ -37,6 +44,16 @@ export class TcpListener implements TcpOwner {
         session.start();
       },
     });
+  }
+
+  get table(): TcpListenerTable {
+    return this.#table;
+  }
+
+  /** For connections to come; the address must be the same. */
+  update(table: TcpListenerTable): void {
+    this.#table = table;
+    this.observer = observerOf(this.#observe, table.tcp.logs);
   }
 
   /** Resolves when the first try to listen went well or failed. */

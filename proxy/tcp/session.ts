@@ -6,6 +6,11 @@ import type { TimerWheel } from '../../lib/timer-wheel.ts';
 import { PickKey } from '../balancers/types.ts';
 import { HASH, xxHash64 } from '../balancers/xxhash64.ts';
 import type { LoadTally } from '../load/tally.ts';
+import { Flag } from '../flags.ts';
+import { originOf } from '../http/origin.ts';
+import { recordOf } from '../observe/notes.ts';
+import type { Observer } from '../observe/observer.ts';
+import type { StreamRecord } from '../observe/record.ts';
 import type { TcpTable, TcpTarget } from '../tables.ts';
 import type { Breaker } from '../upstream/breaker.ts';
 import type { ClusterState } from '../upstream/cluster.ts';
@@ -20,6 +25,7 @@ export interface TcpContext {
 /** The listener a connection came in by. */
 export interface TcpOwner {
   readonly table: { readonly tcp: TcpTable };
+  readonly observer: Observer | undefined;
   /** No cluster, or none of its hosts may be used. */
   noUpstream(): void;
   passed(fromClient: number, toClient: number): void;
@@ -39,6 +45,9 @@ export class TcpSession {
   #cluster: ClusterState | undefined;
   #upstream: net.Socket | undefined;
   #connected = false;
+  readonly #observer: Observer | undefined;
+  /** Only with an observer. */
+  #record: StreamRecord | undefined;
 
   /** @param client paused: nothing is read before there is somewhere to send it. */
   constructor(client: net.Socket, owner: TcpOwner, context: TcpContext) {
@@ -46,6 +55,11 @@ export class TcpSession {
     this.#owner = owner;
     this.#context = context;
     this.#table = owner.table.tcp;
+    this.#observer = owner.observer;
+    if (this.#observer) {
+      this.#record = recordOf(originOf(client));
+      this.#observer.begin(this.#record);
+    }
     client.on('error', () => this.#upstream?.resetAndDestroy());
     client.on('close', () => this.#onClientClose());
     if (this.#table.maxMs > 0) context.wheel.arm(this.#limit, this.#table.maxMs);
@@ -57,6 +71,8 @@ export class TcpSession {
     this.#cluster = this.#context.cluster(target.cluster);
     if (this.#table.hashClient) hashInto(this.#key, this.#client.remoteAddress ?? '');
     this.#key.subset = target.subset;
+    if (this.#record) this.#record.cluster = this.#cluster ? target.cluster : '';
+    if (!this.#cluster) this.#flag(Flag.NC);
     if (this.#cluster) bump(this.#cluster.counters, K.requests);
     this.#connect();
   }
@@ -72,7 +88,10 @@ export class TcpSession {
     const host = cluster?.pick(this.#key, this.#tried);
     if (!cluster || !host) {
       // Hosts that were tried and failed were counted as such.
-      if (cluster && this.#tried.length === 0) bump(cluster.counters, K.noHost);
+      if (cluster && this.#tried.length === 0) {
+        bump(cluster.counters, K.noHost);
+        this.#flag(Flag.UH);
+      }
       this.#owner.noUpstream();
       return this.destroy();
     }
@@ -80,10 +99,12 @@ export class TcpSession {
     if (!breaker.canConnect(host.open)) {
       bump(cluster.counters, K.connectionOverflow);
       cluster.load.dropped += 1;
+      this.#flag(Flag.UO);
       this.#owner.noUpstream();
       return this.destroy();
     }
     this.#tried.push(host);
+    if (this.#record) this.#record.upstream = host.key;
     bump(cluster.counters, K.attempts);
     breaker.connections += 1;
     host.requests += 1;
@@ -110,10 +131,12 @@ export class TcpSession {
     pass(this.#client, upstream, (bytes) => {
       this.#touch();
       this.#owner.passed(bytes, 0);
+      if (this.#record) this.#record.receivedBytes += bytes;
     });
     pass(upstream, this.#client, (bytes) => {
       this.#touch();
       this.#owner.passed(0, bytes);
+      if (this.#record) this.#record.sentBytes += bytes;
     });
   }
 
@@ -135,8 +158,12 @@ export class TcpSession {
       return this.#endIfOver();
     }
     host.connectFailures += 1;
+    this.#flag(Flag.UF);
     this.#cluster?.detector?.onLocal(host, 'failed');
-    if (this.#tried.length >= this.#table.connectAttempts) return this.destroy();
+    if (this.#tried.length >= this.#table.connectAttempts) {
+      this.#flag(Flag.URX);
+      return this.destroy();
+    }
     if (this.#cluster) bump(this.#cluster.counters, K.retry);
     this.#connect();
   }
@@ -164,6 +191,13 @@ export class TcpSession {
     this.#context.wheel.disarm(this.#timer);
     this.#context.wheel.disarm(this.#limit);
     this.#owner.closed(this);
+    const record = this.#record;
+    this.#record = undefined;
+    if (record) this.#observer?.end(record);
+  }
+
+  #flag(flag: number): void {
+    if (this.#record) this.#record.flags |= flag;
   }
 }
 

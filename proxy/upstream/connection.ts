@@ -341,6 +341,18 @@ export class UpstreamConnection {
     sink?.onBody(bytes, from, end, done);
   }
 
+  /** Bytes of the response's body so far, without the framing of chunks. */
+  get payload(): number {
+    return this.#body.payload;
+  }
+
+  /** ADDRESS:PORT of our end; '' while it is not connected. */
+  get local(): string {
+    const { localAddress = '', localPort = 0 } = this.#socket;
+    if (localAddress === '') return '';
+    return localAddress.includes(':') ? `[${localAddress}]:${localPort}` : `${localAddress}:${localPort}`;
+  }
+
   /** True when the body of the response being passed on ends with the connection. */
   get untilClose(): boolean {
     return this.#body.untilClose;

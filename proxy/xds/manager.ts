@@ -6,6 +6,7 @@ import type { LocalReplyConfig__Output } from '../../proto/gen/types/envoy/exten
 import { DEFAULT_HTTP } from '../http/rules.ts';
 import type { HttpRules, RouteTable } from '../tables.ts';
 import { assertAds } from './cluster.ts';
+import { compileAccessLogs } from './access-log.ts';
 import { compileFilters } from './filters.ts';
 import { FieldRefusal, assertOnly, within } from './refusal.ts';
 import { compileRoutes } from './routes.ts';
@@ -18,17 +19,10 @@ export interface CompiledManager {
 }
 
 /**
- * The client's address is always taken from the connection and appended; request ids pass as they come; the
- * options of protocols that are not spoken have nothing to set.
+ * The client's address is always taken from the connection and appended; the options of protocols that are not
+ * spoken have nothing to set.
  */
-const UNREAD = [
-  'stat_prefix',
-  'use_remote_address',
-  'generate_request_id',
-  'preserve_external_request_id',
-  'http2_protocol_options',
-  'http3_protocol_options',
-];
+const UNREAD = ['stat_prefix', 'http2_protocol_options', 'http3_protocol_options'];
 const MANAGER = [
   'codec_type',
   'route_specifier',
@@ -42,6 +36,10 @@ const MANAGER = [
   'local_reply_config',
   'internal_address_config',
   'upgrade_configs',
+  'access_log',
+  'use_remote_address',
+  'generate_request_id',
+  'preserve_external_request_id',
   ...UNREAD,
 ];
 
@@ -71,8 +69,17 @@ export function compileManager(message: HttpConnectionManager__Output, bufferByt
       bufferBytes,
       ...(upgrades && { upgrades }),
       ...(trusts && { trusts }),
+      ...requestIds(message),
+      ...compileAccessLogs(message.access_log),
     },
   };
+}
+
+/** An explicit false is a wrapper without a value. */
+function requestIds(message: HttpConnectionManager__Output): Pick<HttpRules, 'requestIds'> {
+  if (message.generate_request_id && message.generate_request_id.value !== true) return {};
+  const edge = message.use_remote_address?.value === true;
+  return { requestIds: { edge, preserve: message.preserve_external_request_id === true } };
 }
 
 /** Only with use_remote_address, as in Envoy: else the address is what the request says of itself. */

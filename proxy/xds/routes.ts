@@ -196,6 +196,7 @@ function compileRoute(message: Route__Output, above: Above): Route {
     const settings = settingsOver(route.filters, filters);
     return {
       ...route,
+      ...(message.name && { name: message.name }),
       ...(request.length > 0 && { requestEdits: request }),
       ...(response.length > 0 && { responseEdits: response }),
       ...(settings && { filters: settings }),

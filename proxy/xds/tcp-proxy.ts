@@ -3,6 +3,7 @@ import { decode } from '../../proto/codec.ts';
 import type { TcpProxy__Output } from '../../proto/gen/types/envoy/extensions/filters/network/tcp_proxy/v3/TcpProxy.ts';
 import { subsetName } from '../balancers/subset.ts';
 import type { TcpTable, TcpTarget } from '../tables.ts';
+import { compileAccessLogs } from './access-log.ts';
 import { labelsOf } from './labels.ts';
 import { FieldRefusal, assertOnly, within } from './refusal.ts';
 import { durationMs } from './types.ts';
@@ -12,9 +13,9 @@ export const TCP_PROXY = 'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
 /** Envoy's default of idle_timeout. */
 const DEFAULT_IDLE_MS = 3_600_000;
 
-/** Names of statistics, and logs that have no reader here. */
-const UNREAD = ['stat_prefix', 'access_log', 'access_log_options'];
 const HONOURED = [
+  'stat_prefix',
+  'access_log',
   'cluster',
   'cluster_specifier',
   'weighted_clusters',
@@ -28,7 +29,7 @@ const HONOURED = [
 /** @throws FieldRefusal */
 export function compileTcpProxy(bytes: Buffer): TcpTable {
   const message = decodeTcpProxy(bytes);
-  assertOnly(message, [...HONOURED, ...UNREAD]);
+  assertOnly(message, HONOURED);
   const idle = message.idle_timeout;
   const max = message.max_downstream_connection_duration;
   return {
@@ -37,6 +38,7 @@ export function compileTcpProxy(bytes: Buffer): TcpTable {
     maxMs: durationMs(max, 0),
     connectAttempts: Math.max(1, message.max_connect_attempts?.value ?? 1),
     hashClient: hashesClient(message),
+    ...compileAccessLogs(message.access_log),
   };
 }
 

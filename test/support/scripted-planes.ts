@@ -66,10 +66,15 @@ export interface Probed {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/** More of the connection manager, for both planes or for each. */
+export type ScriptedManager =
+  | Partial<HttpConnectionManager>
+  | ((plane: { readonly kind: DataPlaneKind }) => Partial<HttpConnectionManager>);
+
 export interface ScriptedPlanes {
   readonly planes: readonly ScriptedPlane[];
   /** Gives both planes the services, and resolves when both have them. Replaces what was there. */
-  set(services: readonly ScriptedService[], manager?: Partial<HttpConnectionManager>): Promise<void>;
+  set(services: readonly ScriptedService[], manager?: ScriptedManager): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -116,7 +121,9 @@ export async function startScriptedPlanes(start: StartPeer): Promise<ScriptedPla
   return {
     planes: both.map(({ scripted }) => scripted),
     async set(services, manager = {}) {
-      await Promise.all(both.map((one) => one.set(services, manager)));
+      await Promise.all(
+        both.map((one) => one.set(services, typeof manager === 'function' ? manager(one.scripted) : manager)),
+      );
     },
     async stop() {
       await Promise.all(both.map((one) => one.stop()));
