@@ -102,7 +102,7 @@ describe('a Migration', () => {
     );
     const sources = { names: ['old'], has: (name: string) => name === 'old' };
     const context = { ...CONTEXT, sources };
-    expect(faults(text(STEPS), context).join()).toMatch(/:4:44: spec.to: unknown source "new"/);
+    expect(faults(text(STEPS), context).join()).toMatch(/:4:41: spec.to: unknown source "new"/);
   });
 
   it('may stand beside the policy of its service, and once only', () => {
