@@ -1,11 +1,11 @@
-// The layer check: which top-level folder may import which. The stages (adapters, aggregator,
+// The layer check: which top-level folder may import which. The stages (adapters, aggregator, migration,
 // xds-server, proxy) never import each other; cli/wire*.ts alone join them.
 const only = (from, allowed) => ({
   name: `${from}-imports-only`,
   severity: 'error',
   from: { path: `^${from}/` },
   to: {
-    path: '^(model|lib|telemetry|config|pki|adapters|aggregator|xds-server|proxy|admin|ui|cli|proto|test)/',
+    path: '^(model|lib|telemetry|config|pki|adapters|aggregator|migration|xds-server|proxy|admin|ui|cli|proto|test)/',
     pathNot: `^(${[from, ...allowed].join('|')})/`,
   },
 });
@@ -20,6 +20,7 @@ module.exports = {
     only('config', ['model', 'lib']),
     only('adapters', ['model', 'lib', 'telemetry', 'config']),
     only('aggregator', ['model', 'lib', 'telemetry']),
+    only('migration', ['model', 'lib', 'telemetry']),
     only('xds-server', ['model', 'lib', 'telemetry', 'config', 'proto']),
     only('proxy', ['model', 'lib', 'telemetry', 'proto']),
     only('admin', ['model', 'lib', 'telemetry', 'config']),
@@ -30,6 +31,7 @@ module.exports = {
       'config',
       'adapters',
       'aggregator',
+      'migration',
       'xds-server',
       'proxy',
       'admin',
@@ -46,7 +48,7 @@ module.exports = {
       comment: 'cli/wire*.ts are the composition roots; cli/commands may reach a stage through them only',
       severity: 'error',
       from: { path: '^cli/', pathNot: '^cli/wire[a-z-]*\\.ts$' },
-      to: { path: '^(adapters|aggregator|xds-server|proxy)/' },
+      to: { path: '^(adapters|aggregator|migration|xds-server|proxy)/' },
     },
     {
       name: 'model-has-no-packages',

@@ -26,6 +26,8 @@ import { changeJson, pastJson } from './history.ts';
 import type { Past } from './history.ts';
 import { hostAllowed, originAllowed } from './guard.ts';
 import { loadRoutes } from './load.ts';
+import { MIGRATION_PATH, migrationRoutes } from './migrations.ts';
+import type { MigrationDeps } from './migrations.ts';
 import { OVERRIDE_PATH, overrideRoutes } from './overrides.ts';
 import { RESOURCE_PATH, resourceRoutes } from './resources.ts';
 import type { ResourceDesk } from './resources.ts';
@@ -45,7 +47,7 @@ export interface History {
   at(service: string, at: number): Promise<Past>;
 }
 
-export interface AdminDeps extends OverrideDeps, PreviewDeps, ReadinessDeps {
+export interface AdminDeps extends OverrideDeps, PreviewDeps, ReadinessDeps, MigrationDeps {
   readonly resources: ResourceDesk;
   /** undefined: no journal is kept. */
   readonly history?: History | undefined;
@@ -86,6 +88,7 @@ export function adminApp(deps: AdminDeps, listenHost: string): Hono {
   resourceRoutes(app, deps);
   previewRoutes(app, deps);
   readinessRoutes(app, deps);
+  migrationRoutes(app, deps);
   debugRoutes(app, deps);
   app.notFound((c) => refuse(c, 404, ADMIN_NOT_FOUND(`page ${c.req.path}`)));
   app.onError((error, c) => {
@@ -100,9 +103,11 @@ const pathTest = (path: string): RegExp => new RegExp(`^${path.replace(/:[a-z]+/
 
 const OVERRIDES = pathTest(OVERRIDE_PATH);
 const RESOURCES = pathTest(RESOURCE_PATH);
+const MIGRATIONS = pathTest(MIGRATION_PATH);
 
 function methodsAt(path: string): readonly string[] {
   if (path === DIFF_PATH) return ['POST'];
+  if (MIGRATIONS.test(path)) return ['POST'];
   if (OVERRIDES.test(path)) return ['PUT', 'DELETE'];
   return RESOURCES.test(path) ? ['GET', 'HEAD', 'PUT', 'DELETE'] : ['GET', 'HEAD'];
 }

@@ -10,6 +10,7 @@ import type { GetOptions, Kind } from './commands/get.ts';
 import type { HistoryOptions } from './commands/history.ts';
 import type { LoadOptions } from './commands/load.ts';
 import type { PlanFlags } from './commands/migrate-plan.ts';
+import type { StatusFlags, WordFlags } from './commands/migrate.ts';
 import type { StartFlags } from './commands/migrate-start.ts';
 import type { ProxyFlags } from './commands/proxy.ts';
 import type { Format } from './output.ts';
@@ -238,6 +239,27 @@ changing(migrate.command('start').argument('<service>', 'a service'))
   .action(async (service: string, flags: StartFlags) => {
     await (await import('./commands/migrate-start.ts')).start(service, flags);
   });
+asking(migrate.command('status').argument('[service]', 'only this one, with its gates'))
+  .description('how far migrations are, and what decided')
+  .option('-w, --watch', 'a line for each change, until its end; exit code 1 when that is no good one')
+  .action(async (service: string | undefined, flags: StatusFlags) => {
+    await (await import('./commands/migrate.ts')).status(service, flags);
+  });
+const WORDS = {
+  pause: 'nothing goes forward; the share stays, and a failing gate still brings everything back',
+  resume: 'go on after a pause; after a rollback or an abort, begin again',
+  approve: 'let it go on after a step that wants approval',
+  rollback: 'everything back to the old side, at once',
+  abort: 'the same, and give it up',
+};
+for (const verb of ['pause', 'resume', 'approve', 'rollback', 'abort'] as const) {
+  changing(migrate.command(verb).argument('<service>', 'a service'))
+    .description(WORDS[verb])
+    .option('--reason <text>', 'why, for those who look later')
+    .action(async (service: string, flags: WordFlags) => {
+      await (await import('./commands/migrate.ts')).say(verb, service, flags);
+    });
+}
 
 program
   .command('validate')

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Aggregator } from '../aggregator/aggregator.ts';
+import { keepLease } from '../aggregator/cluster/lease.ts';
 import type { Role } from '../aggregator/cluster/lease.ts';
 import { openNats } from '../aggregator/cluster/nats.ts';
 import { shareSource } from '../aggregator/cluster/share.ts';
@@ -18,6 +19,11 @@ export interface Membership {
   follow(discoverer: Discoverer, signal: AbortSignal): Promise<void>;
   /** Shares a table with the other replicas until `signal` aborts; alone, there is nobody to share it with. */
   share<V>(table: Table<V>, signal: AbortSignal): Promise<void>;
+  /**
+   * Takes part in who does a work that one replica does, until `signal` aborts. Tells who does: '' this one, else
+   * another replica, or why nobody, in words.
+   */
+  lead(work: string, onLeader: (elsewhere: string) => void, signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -31,6 +37,10 @@ export async function joinCluster(
     return {
       follow: (discoverer, signal) => aggregator.attach(discoverer, signal),
       share: () => Promise.resolve(),
+      lead(_work, onLeader) {
+        onLeader('');
+        return Promise.resolve();
+      },
       close: () => Promise.resolve(),
     };
   }
@@ -57,6 +67,18 @@ export async function joinCluster(
         },
         signal,
       ),
+    lead: (work, onLeader, signal) =>
+      keepLease(
+        {
+          // No source has a name like it.
+          source: `*${work}`,
+          replica,
+          bucket: () => bus.bucket('leases'),
+          onRole: (role) => onLeader(leader(role)),
+          clock: deps.clock,
+        },
+        signal,
+      ),
     share: (table, signal) => shareTable({ table, bucket: () => bus.bucket(table.name), ...deps }, signal),
     close: () => bus.close(),
   };
@@ -65,4 +87,9 @@ export async function joinCluster(
 function watcher(role: Role, replica: string): string | undefined {
   if (role.role === 'alone') return undefined;
   return role.role === 'holder' ? replica : role.holder;
+}
+
+function leader(role: Role): string {
+  if (role.role === 'holder') return '';
+  return role.role === 'follower' ? `replica ${role.holder}` : `nobody: NATS does not answer (${role.cause})`;
 }

@@ -9,12 +9,13 @@ import { knownSources } from '../config/known-sources.ts';
 import { rulesFrom } from '../config/policy.ts';
 import { RESOURCE_IN_FILE, RESOURCE_REFUSED } from '../config/problems.ts';
 import { loadResources, parseResources, refText } from '../config/resources.ts';
-import type { ResourceContext, Resources } from '../config/resources.ts';
+import type { PlacedMigration, ResourceContext, Resources } from '../config/resources.ts';
 import type { Config } from '../config/schema.ts';
 import { inFiles, mergeStored, problemsOf, serviceIn } from '../config/stored-resources.ts';
 import type { MergedResources } from '../config/stored-resources.ts';
 import { watchResources } from '../config/watch-resources.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { ServiceRules } from '../model/rules.ts';
 import { coalesce } from '../lib/coalesce.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -28,6 +29,10 @@ export interface FollowedResources {
    * @throws ISTHMUS_RESOURCES_INVALID
    */
   rulesIn(documents: readonly unknown[]): Resources['rules'];
+  /** How services move, as it is wanted now. */
+  migrations(): Resources['migrations'];
+  /** Rules are made anew: something else than resources that they hang on has changed. */
+  retake(): void;
   /** Who says what a service's policy is, as it is now. */
   policyOrigin(service: string): string;
   /** After the signal aborted. */
@@ -39,6 +44,10 @@ export interface ResourceDeps {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly aggregator: Aggregator;
+  /** What migrations make of a service's rules. */
+  during(service: string, migration: PlacedMigration, rules: ServiceRules): ServiceRules;
+  /** What they say of its policy's origin. */
+  originDuring(service: string, migration: PlacedMigration): string;
 }
 
 /**
@@ -58,7 +67,11 @@ export async function startResources(
   const rules = new MergedRules(await loadResources(config.resources, context), context, log);
   const take = () => {
     const merged = rules.merged();
-    aggregator.setRules({ base, services: merged.rules });
+    const services = new Map(merged.rules);
+    for (const [service, migration] of merged.migrations) {
+      services.set(service, deps.during(service, migration, services.get(service) ?? base));
+    }
+    aggregator.setRules({ base, services });
     metrics.resources.count.set(merged.count);
   };
   const soon = coalesce(take, { quietMs: 10, maxMs: 100, clock });
@@ -104,7 +117,13 @@ export async function startResources(
       const text = documents.map((document) => JSON.stringify(document)).join('\n---\n');
       return parseResources([{ file: 'request', text }], context).rules;
     },
-    policyOrigin: (service) => rules.merged().policyOrigins.get(service) ?? fallback,
+    migrations: () => rules.merged().migrations,
+    retake: take,
+    policyOrigin(service) {
+      const { policyOrigins, migrations } = rules.merged();
+      const migration = migrations.get(service);
+      return migration ? deps.originDuring(service, migration) : (policyOrigins.get(service) ?? fallback);
+    },
     async close() {
       soon.cancel();
       await watching;

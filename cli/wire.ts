@@ -19,6 +19,7 @@ import { createXdsServer } from '../xds-server/server.ts';
 import { sidecarChecks } from './wire-checks.ts';
 import { joinCluster } from './wire-cluster.ts';
 import { wireJournal } from './wire-journal.ts';
+import { openMigrations } from './wire-migration.ts';
 import { keepingBySource } from './wire-keeping.ts';
 import { followLastKnownGood, restoreLastKnownGood } from './wire-known.ts';
 import { openOverrides } from './wire-overrides.ts';
@@ -109,11 +110,18 @@ export async function startControlPlane(
 
     const { controller, release } = childController(signal);
     closers.push(release);
-    const resources = await startResources(config, { clock, log, metrics, aggregator }, controller.signal);
+    const migrations = await openMigrations(config, { clock, log, metrics, aggregator });
+    closers.push(() => migrations.close());
+    const resources = await startResources(
+      config,
+      { clock, log, metrics, aggregator, ...migrations.rules },
+      controller.signal,
+    );
     closers.push(async () => {
       controller.abort(new Error('control plane closes'));
       await resources.close();
     });
+    const migrating = migrations.start(resources, xds.load, controller.signal);
 
     // 3. What was known when the last process ended, held until its sources answer; what operators had set.
     const { overrides, mayWrite } = await openOverrides(config, aggregator, sourceDeps);
@@ -147,6 +155,7 @@ export async function startControlPlane(
       ready,
       overrides,
       resources: resources.desk,
+      migrations: migrating.desk,
       preview: (documents) => xds.preview(resources.rulesIn(documents)),
       mayWrite,
       readiness: wireReadiness({
@@ -176,6 +185,9 @@ export async function startControlPlane(
     const watching = [
       cluster.share(overrides.table, controller.signal),
       cluster.share(resources.store.table, controller.signal),
+      cluster.share(migrations.table, controller.signal),
+      cluster.lead('migrations', (elsewhere) => migrating.setLeader(elsewhere), controller.signal),
+      migrating.run(),
       ...discoverers.map((discoverer) => cluster.follow(discoverer, controller.signal)),
     ];
     const taken = new Set(fixed.map(({ name }) => name));

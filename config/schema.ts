@@ -358,6 +358,12 @@ export const configSchema = z.strictObject({
       writeEvery: duration('1s'),
     })
     .prefault({}),
+  migrations: z
+    .strictObject({
+      /** Each step, rollback and end is told here by POST; empty: nobody. */
+      webhook: z.union([z.literal(''), z.url({ protocol: /^https?$/ })]).default(''),
+    })
+    .prefault({}),
   /** Pings of endpoints whose life or identity is in question. */
   probe,
   /** Several replicas share work and state; absent: this one is alone. */

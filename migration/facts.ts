@@ -15,6 +15,21 @@ export interface SideFacts {
   readonly violations: readonly string[];
 }
 
+/** Requests that data planes reported since this process began, or between two moments. */
+export interface SideTotals {
+  readonly from: Total;
+  readonly to: Total;
+  /** Copies, which went to what the new side alone offers. */
+  readonly mirrored: Total;
+}
+
+export interface Total {
+  readonly successes: number;
+  readonly errors: number;
+  /** Begun, ended or not. */
+  readonly issued: number;
+}
+
 /** Requests that data planes reported. */
 export interface Counts {
   readonly successes: number;

@@ -136,10 +136,16 @@ function underWay(spec: MigrationSpec, before: MigrationState, facts: Facts, now
   return onwards(spec, state, facts, baseline, now, verdicts);
 }
 
-/** A pause that a failed gate made is that gate's outcome; it does not fail once more. */
-const isAtRisk = ({ phase, by }: MigrationState): boolean => phase !== 'paused' || by !== '';
+/** Before it has begun nothing can go wrong. A pause that a failed gate made is that gate's outcome. */
+function isAtRisk({ phase, by, paused }: MigrationState): boolean {
+  if (phase !== 'paused') return true;
+  return by !== '' && paused?.phase !== 'pending' && paused?.phase !== 'waiting';
+}
 
-function tooEarly(spec: MigrationSpec, { step, since }: MigrationState, now: number): readonly string[] {
+function tooEarly(spec: MigrationSpec, state: MigrationState, now: number): readonly string[] {
+  const { step, since, approved } = state;
+  // It was over before somebody was asked.
+  if (step >= 0 && approved === step) return [];
   const forMs = step < 0 ? (spec.mirror?.forMs ?? 0) : (spec.steps[step]?.forMs ?? 0);
   return now - since < forMs ? [`the time of this step, until ${new Date(since + forMs).toISOString()}`] : [];
 }

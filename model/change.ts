@@ -13,6 +13,7 @@ export type CauseKind =
   | 'rules'
   | 'replica'
   | 'restart'
+  | 'migration'
   | 'journal';
 
 export interface Cause {

@@ -50,6 +50,16 @@ export interface LoadQuery {
   readonly byNode?: boolean | undefined;
 }
 
+/** Requests to one side of a cluster since this process began; without those that were thrown away. */
+export interface LoadTotal {
+  readonly cluster: string;
+  /** As in a LoadRow. */
+  readonly side: string;
+  readonly successes: number;
+  readonly errors: number;
+  readonly issued: number;
+}
+
 export interface LoadReports {
   /**
    * Sorted by cluster, locality, node. Only what was reported within the window, to this replica or to others: the
@@ -75,6 +85,12 @@ export interface LoadExchange {
   take(): readonly SharedLoad[];
   /** What another replica took so long ago. */
   adopt(replica: string, loads: readonly SharedLoad[], agoMs: number): void;
+}
+
+/** For who counts between two moments of his own. */
+export interface LoadCounters {
+  /** Of one service, by cluster and side. */
+  totals(service: string): readonly LoadTotal[];
 }
 
 /** What callers met with on one side of a service. */

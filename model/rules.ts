@@ -13,7 +13,12 @@ import type { TrafficRules } from './traffic.ts';
 export type MergePolicy =
   | { readonly kind: 'union' }
   | { readonly kind: 'prefer'; readonly sources: readonly string[] }
-  | { readonly kind: 'weighted'; readonly shares: Readonly<Record<string, number>> }
+  | {
+      readonly kind: 'weighted';
+      readonly shares: Readonly<Record<string, number>>;
+      /** Of several sides with a share that list one endpoint, it counts for this one; else for the first in the config. */
+      readonly first?: string;
+    }
   | { readonly kind: 'isolate' };
 
 export interface ServiceRules {

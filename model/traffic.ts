@@ -9,6 +9,8 @@ export interface TrafficRules {
   readonly outlier?: OutlierRules | undefined;
   readonly pool?: PoolRules | undefined;
   readonly activeChecks?: ActiveCheckRules | undefined;
+  /** Copies of so many percent of the requests go to what `source` alone offers (`service@source`); answers are dropped. */
+  readonly mirror?: { readonly source: string; readonly percent: number } | undefined;
 }
 
 /** How callers ask endpoints behind sidecars whose they are. */

@@ -101,6 +101,25 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
       }),
       count: new Gauge({ name: 'isthmus_resources', help: 'Resources that count', registers }),
     },
+    migration: {
+      percent: new Gauge({
+        name: 'isthmus_migration_percent',
+        help: 'Share of the traffic that data planes are told to send to the new side, 0 to 100',
+        labelNames: ['service'],
+        registers,
+      }),
+      transitions: new Counter({
+        name: 'isthmus_migration_transitions_total',
+        help: 'Steps, pauses, rollbacks and ends that this replica made, by the phase that began',
+        labelNames: ['phase'],
+        registers,
+      }),
+      hookLost: new Counter({
+        name: 'isthmus_migration_webhook_lost_total',
+        help: 'Events that the webhook did not take',
+        registers,
+      }),
+    },
     identity: {
       conflicts: new Gauge({
         name: 'isthmus_identity_conflict_services',

@@ -5,7 +5,7 @@ import { Server, ServerCredentials, status } from '@grpc/grpc-js';
 import { parseListenAddress } from '../config/addresses.ts';
 import type { Clock } from '../lib/clock.ts';
 import { defineError } from '../lib/errors.ts';
-import type { LoadReports } from '../model/load.ts';
+import type { LoadCounters, LoadReports } from '../model/load.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
 import type { ServiceRules } from '../model/rules.ts';
 import type { SidecarDoor } from '../model/sidecars.ts';
@@ -79,7 +79,7 @@ export interface XdsServer {
   /** Endpoints that connected data planes are to check (HDS), in place of those before. */
   setHealthChecks(targets: readonly HealthTarget[]): void;
   /** What data planes report of their requests. */
-  readonly load: LoadReports;
+  readonly load: LoadReports & LoadCounters;
   /** Ends streams with UNAVAILABLE, so that clients come back elsewhere or later. */
   close(options: { readonly drainMs: number }): Promise<void>;
 }

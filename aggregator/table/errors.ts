@@ -18,3 +18,9 @@ export const REVISION_CONFLICT = defineError(
   (what: string, now: string) => `${what} was changed meanwhile: ${now}`,
   { hint: 'Read it again, see whether the change is still wanted, and send it with the new revision.' },
 );
+
+export const TABLE_ALONE = defineError(
+  'ISTHMUS_TABLE_ALONE',
+  (table: string) => `NATS does not answer, and ${table} are changed only when all replicas can know it`,
+  { hint: 'What is in force stays in force. Try again when NATS is back.' },
+);

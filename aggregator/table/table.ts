@@ -3,7 +3,7 @@
 // ends by itself. Knows nothing of what the lines say, and never waits for a broker longer than one call takes.
 import { randomBytes } from 'node:crypto';
 import { steadyTime } from '../../lib/clock.ts';
-import { REVISION_CONFLICT } from './errors.ts';
+import { REVISION_CONFLICT, TABLE_ALONE } from './errors.ts';
 import { createSaver, readTable } from './file.ts';
 import type { Saver, TableContent, TableFileOptions } from './file.ts';
 import { REMEMBER_MS, isInForce, isNewer, isSame, revisionOf } from './row.ts';
@@ -32,6 +32,11 @@ export type InForce<V> = Row<V> & { readonly value: V };
 export interface TableOptions<V> extends TableFileOptions<V> {
   /** What is in force for a key is something else now. `time`: only its times moved. */
   readonly onChange: (change: TableChange<V>) => void;
+  /**
+   * What is written is on disk, and known to the broker where there are replicas, before it is in force; without the
+   * broker nothing is taken. Default false: it is in force here at once, and the others are told when it is back.
+   */
+  readonly strict?: boolean;
 }
 
 /** What becomes of a key; without a value it is taken back. */
@@ -113,7 +118,7 @@ export class Table<V> {
   /**
    * @param draft from what is in force just now; undefined: nothing is to be done. May be asked several times.
    * @param expected revision of what the writer knows to be in force, null: nothing; undefined: whatever it is.
-   * @throws ISTHMUS_REVISION_CONFLICT when something else is, and what `draft` throws.
+   * @throws ISTHMUS_REVISION_CONFLICT when something else is, ISTHMUS_TABLE_ALONE (a strict one), and what `draft` throws.
    */
   write(
     key: string,
@@ -182,8 +187,7 @@ export class Table<V> {
       const shared = await this.#share(row);
       if (shared === 'beaten' && tries < TRIES) continue;
       if (shared === 'beaten') this.#check(this.get(key), before ? revisionOf(before) : null);
-      if (isNewer(row, this.#rows.get(key))) this.#put(row, 'here');
-      const unsaved = await this.#save();
+      const unsaved = await this.#enforce(row);
       const notes = [
         ...(unsaved === '' ? [] : [`a restart will forget it: ${unsaved}`]),
         ...(shared === 'alone' && this.isShared
@@ -192,6 +196,20 @@ export class Table<V> {
       ];
       return { before, after: this.get(key), notes };
     }
+  }
+
+  /** @returns why it is not on disk; '' when it is. */
+  async #enforce(row: Row<V>): Promise<string> {
+    if (!isNewer(row, this.#rows.get(row.key))) return await this.#save();
+    if (this.#options.strict !== true) {
+      this.#put(row, 'here');
+      return await this.#save();
+    }
+    this.#rows.set(row.key, row);
+    const unsaved = await this.#save();
+    // The next line may have come while this one was written.
+    if (isSame(this.#rows.get(row.key), row)) this.#put(row, 'here');
+    return unsaved;
   }
 
   #check(before: InForce<V> | undefined, expected: string | null | undefined): void {
@@ -216,10 +234,15 @@ export class Table<V> {
   }
 
   async #share(row: Row<V>): Promise<'stored' | 'beaten' | 'alone'> {
-    if (!this.#link) return 'alone';
+    const isStrict = this.#options.strict === true && this.isShared;
+    if (!this.#link) {
+      if (isStrict) throw TABLE_ALONE(this.name);
+      return 'alone';
+    }
     try {
       return await this.#link.put(row);
-    } catch {
+    } catch (thrown) {
+      if (isStrict) throw TABLE_ALONE.from(thrown, this.name);
       // It is kept here, and the link tries again: nobody who drains an endpoint waits for the broker.
       return 'alone';
     }

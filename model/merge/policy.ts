@@ -72,7 +72,7 @@ function placer(all: readonly Judged[], policy: MergePolicy, order: readonly str
     case 'prefer':
       return preferring(all, policy.sources, order);
     case 'weighted':
-      return sharing(policy.shares);
+      return sharing(policy.shares, policy.first);
     case 'union':
     case 'isolate':
       return () => ({ tier: 0, side: '' });
@@ -94,9 +94,10 @@ function preferring(all: readonly Judged[], named: readonly string[], order: rea
   };
 }
 
-/** An endpoint with witnesses on several sides counts once: for the first of them that has a share. */
-function sharing(shares: Readonly<Record<string, number>>): Placer {
-  return ({ counted }) => {
+/** An endpoint with witnesses on several sides counts once: for `first`, or the first of them that has a share. */
+function sharing(shares: Readonly<Record<string, number>>, first: string | undefined): Placer {
+  return ({ counted: all }) => {
+    const counted = first !== undefined && all.includes(first) ? [first, ...all] : all;
     const shareOf = (source: string) => (Object.hasOwn(shares, source) ? shares[source] : undefined);
     const paid = counted.find((source) => (shareOf(source) ?? 0) > 0);
     if (paid !== undefined) return { tier: 0, side: paid };

@@ -3,13 +3,22 @@
 // that nobody was told of never comes here. What other replicas heard is kept in the same way.
 import type { Clock } from '../../lib/clock.ts';
 import type { Locality } from '../../model/endpoint.ts';
-import type { LoadExchange, LoadQuery, LoadReports, LoadRow, SharedLoad } from '../../model/load.ts';
+import type {
+  LoadCounters,
+  LoadExchange,
+  LoadQuery,
+  LoadReports,
+  LoadRow,
+  LoadTotal,
+  SharedLoad,
+} from '../../model/load.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { LatencyWindow } from './latency-window.ts';
 import type { Room } from './latency-window.ts';
 import { Outbox } from './outbox.ts';
 import type { LoadReport } from './report.ts';
 import { spread } from './spread.ts';
+import { LoadTotals } from './totals.ts';
 import { LoadWindow, MAX_WINDOW_MS } from './window.ts';
 
 export interface LoadStoreOptions {
@@ -45,7 +54,7 @@ interface Series {
   last: number;
 }
 
-export class LoadStore implements LoadReports {
+export class LoadStore implements LoadReports, LoadCounters {
   readonly #o: LoadStoreOptions;
   readonly #series = new Map<string, Series>();
   /** By cluster and locality. */
@@ -54,6 +63,7 @@ export class LoadStore implements LoadReports {
   #outbox: Outbox | undefined;
   /** Streams by node. */
   readonly #open = new Map<string, number>();
+  readonly #totals = new LoadTotals();
   #sweptAt: number;
 
   constructor(options: LoadStoreOptions) {
@@ -150,6 +160,7 @@ export class LoadStore implements LoadReports {
       this.#o.metrics.load.ignored.inc();
       return undefined;
     }
+    this.#totals.add(serviceOfCluster(report.cluster), report.cluster, this.#sideOf(series), report);
     for (const part of spread(report, report.times, intervalMs, at)) {
       series.window.add(part.counts, part.at);
       if (part.times && !series.times.add(part.times, part.at)) this.#o.metrics.load.ignored.inc();
@@ -159,6 +170,10 @@ export class LoadStore implements LoadReports {
     if (at >= series.last && report.inProgress !== undefined) series.inProgress = report.inProgress;
     series.last = Math.max(series.last, at);
     return series;
+  }
+
+  totals(service: string): readonly LoadTotal[] {
+    return this.#totals.of(service);
   }
 
   #row(series: Series, node: string, now: number, windowMs: number): LoadRow {

@@ -12,6 +12,7 @@ const FOLDERS = [
   'config',
   'adapters',
   'aggregator',
+  'migration',
   'xds-server',
   'proxy',
   'admin',
