@@ -6,6 +6,7 @@ import { parseListenAddress } from '../config/addresses.ts';
 import { defineError, describeError } from '../lib/errors.ts';
 import type { IsthmusError } from '../lib/errors.ts';
 import { clusterOf, serviceName } from '../model/names.ts';
+import { hostProblem } from '../model/scope.ts';
 
 export const USAGE = defineError('ISTHMUS_USAGE', (what: string) => what, {
   hint: 'See `isthmus help COMMAND`.',
@@ -51,6 +52,35 @@ export function upstreamFlag(text: string): { readonly service: string; readonly
     throw usage(`--upstream: expected SERVICE=ADDRESS:PORT such as db=127.0.0.1:5432, got "${text}"`);
   }
   return { service: clusterOf(service), listen: listenFlag('--upstream', text.slice(at + 1)) };
+}
+
+export interface ScopeFlags {
+  readonly calls?: string;
+  readonly scope?: string;
+}
+
+/** As in `node.metadata.isthmus`. */
+export interface NodeScope {
+  readonly scope?: 'all' | 'on-demand';
+  readonly calls?: readonly string[];
+}
+
+/** `--calls orders,shop/*` or `--scope on-demand`. */
+export function scopeFlags({ calls, scope }: ScopeFlags): NodeScope {
+  if (calls !== undefined && scope !== undefined) throw usage('--calls and --scope: one of them');
+  if (scope !== undefined) {
+    if (scope !== 'all' && scope !== 'on-demand') {
+      throw usage(`--scope: expected all or on-demand, got "${scope}"`);
+    }
+    return { scope };
+  }
+  if (calls === undefined) return {};
+  const names = calls.split(',').map((name) => name.trim());
+  for (const name of names) {
+    const problem = hostProblem(name);
+    if (problem !== undefined) throw usage(`--calls: expected a service or ${problem}, got "${name}"`);
+  }
+  return { calls: names };
 }
 
 /** As in `node.metadata.isthmus.register`. */

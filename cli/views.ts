@@ -148,7 +148,10 @@ export function proxiesView(nowMs: number): View<ProxyJson> {
       { title: 'AGE', text: (p) => ageOf(p.connectedSince, nowMs) },
       { title: 'VERSION', text: (p) => `${p.kind} ${p.version}` },
     ],
-    wide: [{ title: 'ERROR', text: (p) => refusals(p).join('; ') }],
+    wide: [
+      { title: 'SCOPE', text: (p) => String(p.scope ?? 'all') },
+      { title: 'ERROR', text: (p) => refusals(p).join('; ') },
+    ],
     none: 'No proxy is connected.',
   };
 }

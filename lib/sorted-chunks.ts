@@ -37,6 +37,12 @@ export class SortedChunks<T extends Keyed> {
     return before;
   }
 
+  get(key: string): T | undefined {
+    const chunk = this.#chunks[this.#chunkOf(key)] ?? [];
+    const found = chunk[lowerBound(chunk, key)];
+    return found?.key === key ? found : undefined;
+  }
+
   /** All items in order; later changes do not touch it. */
   chunks(): Chunks<T> {
     return this.#chunks.slice();

@@ -1,6 +1,8 @@
 // What the server knows of one xDS client: which config it was offered, and which it took. Plain data;
 // the xds-server writes it, the admin API and the CLI show it.
 
+import type { Scope } from './scope.ts';
+
 /** The four resource types that proxies are told of. */
 export type ProxyType = 'cds' | 'eds' | 'lds' | 'rds';
 
@@ -34,4 +36,6 @@ export interface ProxyStatus {
   /** Milliseconds since the epoch. */
   readonly connectedSince: number;
   readonly types: Readonly<Record<ProxyType, ProxyTypeStatus>>;
+  /** Of which services it is told. Absent: `all`. */
+  readonly scope?: Scope;
 }

@@ -1,52 +1,21 @@
-// The open xDS calls: joins each gRPC call to its stream logic and keeps faults apart. A bad request, or a
-// bug met while serving one stream, ends that stream and nothing else; whatever way a call ends, its
-// subscriptions, its share of a group and its timer go with it.
+// The open xDS calls: who is let in, who is told of a change, and in which order they end. Each is a Connection.
 import { randomBytes } from 'node:crypto';
 import { status } from '@grpc/grpc-js';
-import type { ServerDuplexStream } from '@grpc/grpc-js';
-import type { Clock } from '../lib/clock.ts';
-import { describeError } from '../lib/errors.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
-import type { Departure, SidecarDoor } from '../model/sidecars.ts';
-import type { Logger } from '../telemetry/logger.ts';
-import type { Metrics } from '../telemetry/metrics.ts';
-import { callStatus, statusOf } from './call-status.ts';
+import { callStatus } from './call-status.ts';
+import { Connection } from './connection.ts';
+import type { Call, ConnectionOptions } from './connection.ts';
 import type { Changes } from './dialect.ts';
-import type { Groups } from './groups.ts';
-import type { ClientNode } from './node.ts';
 import { Admission } from './flow/admission.ts';
-import type { FlowLimits } from './flow/limits.ts';
-import { Outlet } from './flow/outlet.ts';
 import { Ring } from './flow/ring.ts';
 import { clientsOf, proxiesOf } from './proxies.ts';
 import type { ClientState } from './stream/inspect.ts';
 import type { AnyRequest, Protocol } from './stream/protocol.ts';
-
-import { XdsStream } from './stream/stream.ts';
-import type { Gate } from './stream/stream.ts';
 import type { ResourceType } from './types.ts';
 import type { View } from './view.ts';
-import type { ResponseWriter } from './wire/response.ts';
-
-/** Metadata of a call: what a sidecar shows to be let in. */
-const TOKEN = 'isthmus-token';
-
-export type Call = ServerDuplexStream<Buffer, Buffer>;
-
-export interface ConnectionsOptions {
-  readonly log: Logger;
-  readonly clock: Clock;
-  readonly metrics: Metrics;
-  readonly groups: Groups;
-  readonly writer: ResponseWriter;
-  readonly limits: FlowLimits;
-  gate(): Gate;
-  /** Told of data planes that stand beside a service. */
-  readonly onSidecar: SidecarDoor;
-}
 
 export class Connections {
-  readonly #o: ConnectionsOptions;
+  readonly #o: ConnectionOptions;
   readonly #open = new Set<Connection>();
   /** Tells the streams of this process from those of the one before: nonces never survive their stream. */
   readonly #run = randomBytes(3).toString('hex');
@@ -56,7 +25,7 @@ export class Connections {
   #cancelSweep: (() => void) | undefined;
   #closing = false;
 
-  constructor(options: ConnectionsOptions) {
+  constructor(options: ConnectionOptions) {
     this.#o = options;
     this.#admission = new Admission(options.limits, options.clock);
   }
@@ -117,6 +86,7 @@ export class Connections {
   }
 
   touch(changes: Changes): void {
+    this.#o.groups.update(changes);
     const touched: Connection[] = [];
     for (const connection of this.#open) if (connection.mark(changes)) touched.push(connection);
     this.#ring.run(touched);
@@ -124,6 +94,13 @@ export class Connections {
 
   pump(): void {
     this.#ring.run(this.#open);
+  }
+
+  /** What nodes are told of was decided anew. */
+  rescope(): void {
+    const touched: Connection[] = [];
+    for (const connection of this.#open) if (connection.rescope()) touched.push(connection);
+    this.#ring.run(touched);
   }
 
   /** One timer for all streams: those that take nothing (F3), and those that are old enough (F6). */
@@ -207,8 +184,6 @@ export class Connections {
 }
 
 const SWEEP_MS = 1_000;
-/** A client that has just come counts as such no longer than this. */
-const START_MS = 2_000;
 /** Between the ends of two streams, on average, when the server stops. */
 const SPREAD_MS = 5;
 export const STOPPING = 'the control plane is stopping';
@@ -217,183 +192,4 @@ const ignore = (): void => undefined;
 function refuse(call: Call, code: status, details: string): void {
   call.on('error', ignore);
   call.emit('error', callStatus(code, details));
-}
-
-interface Opened {
-  readonly call: Call;
-  readonly only: ResourceType | undefined;
-  readonly id: string;
-  /** The client took the first message, of so many bytes. */
-  readonly onStarted: (firstBytes: number) => void;
-  readonly onOver: () => void;
-}
-
-class Connection {
-  readonly #o: ConnectionsOptions;
-  readonly #call: Call;
-  readonly #outlet: Outlet;
-  /** Monotonic ms at which it is old enough. */
-  readonly #oldAt: number;
-  readonly #stream: Pick<XdsStream, 'receive' | 'pump' | 'mark' | 'wants' | 'status' | 'inspect' | 'close'>;
-  readonly #onOver: () => void;
-  readonly #onStarted: (firstBytes: number) => void;
-  /** Monotonic ms of its begin. */
-  readonly #since: number;
-  #leave: () => void = () => undefined;
-  #depart: (how: Departure) => void = () => undefined;
-  #over = false;
-  /** The only type of its messages; undefined on ADS. */
-  readonly only: ResourceType | undefined;
-  view: View | undefined;
-  /** node.id; undefined before the first message. */
-  node: string | undefined;
-
-  constructor(
-    options: ConnectionsOptions,
-    protocol: Protocol<AnyRequest>,
-    { call, only, id, onStarted, onOver }: Opened,
-  ) {
-    this.only = only;
-    this.#o = options;
-    this.#call = call;
-    this.#onOver = onOver;
-    this.#onStarted = onStarted;
-    this.#since = options.clock.monotonic();
-    const { log, clock, limits } = options;
-    // After the GOAWAY, which comes within 10 % of the age, and before the end of its grace.
-    const age = limits.maxConnectionAgeMs;
-    this.#oldAt = age === 0 ? Infinity : clock.monotonic() + age * (1.15 + Math.random() / 10);
-    this.#outlet = new Outlet(
-      call,
-      () => clock.monotonic(),
-      () => {
-        onStarted(this.#outlet.firstBytes);
-        this.pump();
-      },
-    );
-    this.#stream = new XdsStream({
-      id,
-      protocol,
-      only,
-      writer: options.writer,
-      clock: {
-        now: () => clock.now(),
-        monotonic: () => clock.monotonic(),
-        after: (ms, fn) => clock.after(ms, () => this.#guard(fn)),
-      },
-      metrics: options.metrics,
-      gate: () => options.gate(),
-      join: (node) => this.#join(node, protocol.name),
-      send: (bytes) => this.#outlet.send(bytes),
-      free: () => this.#outlet.free,
-      onRefused: (node, type, error, resources) =>
-        log.warn({ node: node.id, type, resources, error }, 'xDS client refused a response'),
-      onOverdue: (node, step) =>
-        log.warn({ node: node.id, step }, 'xDS client does not acknowledge; going on without'),
-    });
-    call.on('data', (bytes: Buffer) => this.#guard(() => this.#stream.receive(bytes)));
-    call.on('end', () => {
-      this.#forget('ended');
-      call.end();
-    });
-    call.on('error', (error: Error) => {
-      log.debug({ error: error.message }, 'xDS stream broke');
-      this.#forget();
-    });
-    call.on('cancelled', () => this.#forget());
-    call.on('close', () => this.#forget());
-  }
-
-  /** True when something changed for it, which the next pump() sends. */
-  mark(changes: Changes): boolean {
-    const own = this.view?.changed(changes);
-    if (!own || own.size === 0) return false;
-    this.#guard(() => this.#stream.mark(own));
-    return true;
-  }
-
-  sweep(): void {
-    const { clock, limits, log, metrics } = this.#o;
-    // One that says nothing, or takes nothing, must not keep others out.
-    if (clock.monotonic() - this.#since >= START_MS) this.#onStarted(0);
-    if (this.#outlet.stalledMs >= limits.slowReaderMs) {
-      metrics.xds.slowReaders.inc();
-      log.warn(
-        { node: this.status()?.node, bytes: this.#outlet.unsent },
-        'xDS client takes nothing; cut off',
-      );
-      this.#forget();
-      this.#outlet.cut();
-    } else if (clock.monotonic() >= this.#oldAt) {
-      this.end(status.UNAVAILABLE, 'old enough: come again, to whoever has room');
-    }
-  }
-
-  pump(): void {
-    this.#guard(() => this.#stream.pump());
-  }
-
-  wants(type: ResourceType, name: string): boolean {
-    return this.#stream.wants(type, name);
-  }
-
-  status(): ProxyStatus | undefined {
-    return this.#stream.status();
-  }
-
-  inspect(): ClientState | undefined {
-    return this.#stream.inspect();
-  }
-
-  end(code: status, details: string): void {
-    if (this.#over) return;
-    this.#forget();
-    this.#call.emit('error', callStatus(code, details));
-  }
-
-  /** What goes wrong here stays here. */
-  #guard(work: () => void): void {
-    if (this.#over) return;
-    try {
-      work();
-    } catch (thrown) {
-      const { code, details } = statusOf(thrown);
-      this.#o.metrics.xds.streamErrors.inc({ code: status[code] });
-      this.#o.log.warn({ error: describeError(thrown) }, 'xDS stream ended');
-      this.end(code, details);
-    }
-  }
-
-  #join(node: ClientNode, protocol: string): View {
-    const { view, leave } = this.#o.groups.join(node.group);
-    this.view = view;
-    this.node = node.id;
-    this.#leave = leave;
-    if (node.registration) {
-      const [token] = this.#call.metadata.get(TOKEN);
-      this.#depart = this.#o.onSidecar({
-        node: node.id,
-        peer: addressOf(this.#call.getPeer()),
-        token: typeof token === 'string' ? token : '',
-        registration: node.registration,
-      });
-    }
-    this.#o.log.info({ node: node.id, kind: node.kind, protocol }, 'xDS client connected');
-    return view;
-  }
-
-  #forget(how: Departure = 'broken'): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#onOver();
-    this.#stream.close();
-    this.#leave();
-    this.#depart(how);
-  }
-}
-
-/** Without its port; an IPv4 address as such, also where it came in by a dual-stack socket. */
-function addressOf(peer: string): string {
-  const address = peer.slice(0, peer.lastIndexOf(':')).replace(/^\[|\]$/g, '');
-  return address.replace(/^::ffff:(?=\d+\.)/i, '');
 }

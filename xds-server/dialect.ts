@@ -11,7 +11,12 @@ export type DialectName = 'envoy' | 'grpc';
 export type ChangeSet = ReadonlyMap<ResourceType, ReadonlySet<string>>;
 
 /** What one update changed, for the clients of each dialect. */
-export type Changes = Readonly<Record<DialectName, ChangeSet>>;
+export interface Changes extends Readonly<Record<DialectName, ChangeSet>> {
+  /** Services that were looked at, for who sees only some. */
+  readonly services: ReadonlySet<string>;
+  /** Services whose part of the routes is another one than clients were told of before. */
+  readonly routed: ReadonlySet<string>;
+}
 
 export const hasChanges = (changes: Changes): boolean => changes.envoy.size > 0 || changes.grpc.size > 0;
 

@@ -1,11 +1,23 @@
-// The views that connected nodes need, one per group, kept while a stream uses it.
+// The views that connected nodes need, one per group, kept while a stream uses it; and who is told of what: groups
+// with the same scope share what is made for it.
+import type { Scope } from '../model/scope.ts';
+import { withHosts } from '../model/scope.ts';
+import type { Changes } from './dialect.ts';
+import type { ClientNode } from './node.ts';
 import type { Catalogue } from './resources/catalogue.ts';
-import { viewOf } from './view.ts';
+import { ScopedResources } from './scoped.ts';
+import { isHosts, viewOf } from './view.ts';
 import type { GroupKey, View } from './view.ts';
+
+/** What is decided for a node that does not say itself what it calls. */
+export type ScopeRules = (node: Pick<ClientNode, 'service' | 'labels'>) => Scope;
 
 export class Groups {
   readonly #catalogue: Catalogue;
-  readonly #views = new Map<string, { readonly view: View; users: number }>();
+  readonly #views: Shares<View>;
+  readonly #scoped: Shares<ScopedResources>;
+  /** Default: everybody is told of everything. */
+  scopeRules: ScopeRules = () => 'all';
 
   readonly #onCallers: (callers: number) => void;
   #callers = 0;
@@ -14,6 +26,8 @@ export class Groups {
   constructor(catalogue: Catalogue, onCallers: (callers: number) => void = () => undefined) {
     this.#catalogue = catalogue;
     this.#onCallers = onCallers;
+    this.#views = new Shares();
+    this.#scoped = new Shares();
   }
 
   /** How many different views are in use. */
@@ -21,12 +35,26 @@ export class Groups {
     return this.#views.size;
   }
 
+  /** What a node belongs to, by what it says and what is decided for it. What it says counts more. */
+  keyOf(node: ClientNode): GroupKey {
+    const { group } = node;
+    const scope = node.scope ?? this.scopeRules(node);
+    if (scope === 'all') return group;
+    if (group.dialect === 'grpc') return isHosts(scope) ? { ...group, scope } : group;
+    // Who has a listener for a service calls it.
+    const listened = group.upstreams.map(({ cluster }) => `*/${cluster.replace(/[:@].*$/s, '')}`);
+    return { ...group, scope: withHosts(scope, listened) };
+  }
+
   /** Each call is paired with one of `leave`. */
   join(key: GroupKey): { readonly view: View; readonly leave: () => void } {
+    const { scope } = key;
+    const scoped =
+      key.dialect === 'envoy' && isHosts(scope)
+        ? this.#scoped.join(scope.join(), () => new ScopedResources(this.#catalogue, scope))
+        : undefined;
     const id = JSON.stringify(key);
-    const entry = this.#views.get(id) ?? { view: viewOf(this.#catalogue, key), users: 0 };
-    entry.users += 1;
-    this.#views.set(id, entry);
+    const view = this.#views.join(id, () => viewOf(this.#catalogue, key, scoped?.shared));
     const checks = key.dialect === 'envoy' ? 1 : 0;
     this.#count(checks);
     let left = false;
@@ -34,15 +62,45 @@ export class Groups {
       if (left) return;
       left = true;
       this.#count(-checks);
-      entry.users -= 1;
-      if (entry.users === 0) this.#views.delete(id);
+      view.leave();
+      scoped?.leave();
     };
-    return { view: entry.view, leave };
+    return { view: view.shared, leave };
   }
 
   #count(more: number): void {
     if (more === 0) return;
     this.#callers += more;
     this.#onCallers(this.#callers);
+  }
+
+  /** Before anybody is told of these changes. */
+  update(changes: Changes): void {
+    for (const scoped of this.#scoped.all()) scoped.update(changes);
+  }
+}
+
+/** Things that are made once and kept while somebody uses them. */
+class Shares<T> {
+  readonly #entries = new Map<string, { readonly shared: T; users: number }>();
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  *all(): Generator<T> {
+    for (const { shared } of this.#entries.values()) yield shared;
+  }
+
+  /** Each call is paired with one of `leave`, which is called once. */
+  join(id: string, make: () => T): { readonly shared: T; readonly leave: () => void } {
+    const entry = this.#entries.get(id) ?? { shared: make(), users: 0 };
+    entry.users += 1;
+    this.#entries.set(id, entry);
+    const leave = () => {
+      entry.users -= 1;
+      if (entry.users === 0) this.#entries.delete(id);
+    };
+    return { shared: entry.shared, leave };
   }
 }

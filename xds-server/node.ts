@@ -2,8 +2,11 @@
 import { isIP } from 'node:net';
 import { parseListenAddress } from '../config/addresses.ts';
 import { defineError, describeError } from '../lib/errors.ts';
-import { clusterOf, serviceName } from '../model/names.ts';
+import type { Labels } from '../model/endpoint.ts';
+import { DEFAULT_NAMESPACE, clusterOf, serviceName, splitServiceName } from '../model/names.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
+import { hostProblem, normalHost, scopeOf } from '../model/scope.ts';
+import type { Scope } from '../model/scope.ts';
 import type { Registration } from '../model/sidecars.ts';
 import { decode } from '../proto/codec.ts';
 import type { Node__Output } from '../proto/gen/types/envoy/config/core/v3/Node.ts';
@@ -19,6 +22,10 @@ export interface ClientNode {
   readonly kind: ProxyStatus['kind'];
   readonly version: string;
   readonly group: GroupKey;
+  /** What it says it calls; undefined: nothing, so that others decide. */
+  readonly scope?: Scope;
+  /** Those of its service, and what it says beside: a Sidecar resource selects by them. */
+  readonly labels: Labels;
   /** It stands beside a service and wants to be called for it. */
   readonly registration?: Registration;
 }
@@ -27,6 +34,9 @@ export const NODE_INVALID = defineError('ISTHMUS_XDS_NODE_INVALID', (what: strin
   hint: 'Print a bootstrap with `isthmus bootstrap envoy` and compare its node section.',
 });
 
+/** Who calls more than that calls everything. */
+const MAX_CALLS = 1_000;
+const MAX_LABELS = 64;
 const DEFAULT_OUTBOUND = '127.0.0.1:15001';
 const DEFAULT_INBOUND = '0.0.0.0:15006';
 
@@ -41,12 +51,15 @@ export function readNode(bytes: Uint8Array): ClientNode {
   const group: GroupKey =
     kind === 'grpc' ? { dialect: 'grpc' } : envoyGroup(service, own, upstreamsOf(node.metadata));
   const registration = readRegistration(node, service, group);
+  const scope = scopeIn(node.metadata);
   return {
     id: node.id,
     service,
     kind,
     version: versionOf(node),
     group,
+    ...(scope !== undefined && { scope }),
+    labels: { app: splitServiceName(service).name, ...labelsIn(node.metadata), ...registration?.labels },
     ...(registration && { registration }),
   };
 }
@@ -103,6 +116,33 @@ function upstreamsOf(metadata: Struct__Output | undefined): readonly Upstream[] 
   const twice = upstreams.find(({ cluster }, i) => upstreams.findIndex((u) => u.cluster === cluster) < i);
   if (twice) throw NODE_INVALID(`metadata.isthmus.upstreams names ${twice.cluster} twice`);
   return upstreams.sort((a, b) => (a.cluster < b.cluster ? -1 : 1));
+}
+
+/** `metadata.isthmus.scope`: `all` or `on-demand`; or `metadata.isthmus.calls`: a list of names. */
+function scopeIn(metadata: Struct__Output | undefined): Scope | undefined {
+  const fields = metadata?.fields?.isthmus?.structValue?.fields;
+  const scope = fields?.scope?.stringValue ?? '';
+  const calls = fields?.calls?.listValue?.values;
+  if (scope !== '' && scope !== 'all' && scope !== 'on-demand') {
+    throw NODE_INVALID(`metadata.isthmus.scope is "${scope.slice(0, 100)}", not all or on-demand`);
+  }
+  if (!calls) return scope === '' ? undefined : scope;
+  if (scope !== '') throw NODE_INVALID('metadata.isthmus has both scope and calls');
+  if (calls.length > MAX_CALLS) throw NODE_INVALID(`metadata.isthmus.calls has more than ${MAX_CALLS}`);
+  return scopeOf(
+    calls.map(({ stringValue: name = '' }, i) => {
+      const problem = hostProblem(name);
+      if (problem === undefined) return normalHost(name, DEFAULT_NAMESPACE);
+      throw NODE_INVALID(`metadata.isthmus.calls[${i}] is "${name.slice(0, 100)}", not ${problem}`);
+    }),
+  );
+}
+
+/** Labels as Istio's own bootstraps have them. */
+function labelsIn(metadata: Struct__Output | undefined): Labels {
+  const labels = metadata?.fields?.LABELS?.structValue?.fields ?? {};
+  const entries = Object.entries(labels).slice(0, MAX_LABELS);
+  return Object.fromEntries(entries.map(([name, { stringValue }]) => [name, stringValue ?? '']));
 }
 
 function decodeNode(bytes: Uint8Array): Node__Output {

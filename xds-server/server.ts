@@ -22,6 +22,7 @@ import { faultReporter } from './faults.ts';
 import { DEFAULT_LIMITS } from './flow/limits.ts';
 import type { FlowLimits } from './flow/limits.ts';
 import { Groups } from './groups.ts';
+import type { ScopeRules } from './groups.ts';
 import type { HealthTarget } from './hds/assign.ts';
 import type { CheckSettings } from './hds/messages.ts';
 import { HealthDiscovery } from './hds/service.ts';
@@ -67,6 +68,8 @@ export interface XdsServer {
    * was given before is taken in.
    */
   setReady(ready: boolean): void;
+  /** Of what nodes are told that do not say themselves what they call. Default: of everything. */
+  setScopes(rules: ScopeRules): void;
   /** @param address HOST:PORT; port 0 picks a free one. Rejects with ISTHMUS_LISTEN_FAILED. */
   listen(address: string): Promise<{ readonly port: number }>;
   proxies(): readonly ProxyStatus[];
@@ -181,6 +184,10 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
     setReady(value) {
       isReady = value;
       applyReady();
+    },
+    setScopes(rules) {
+      groups.scopeRules = rules;
+      connections.rescope();
     },
     listen: (address) => listen(server, address),
     proxies: () => connections.proxies(),

@@ -1,17 +1,27 @@
-// What one node group sees: in Envoy's dialect the shared catalogue and the group's own listeners and inbound
-// cluster, in that of gRPC what was asked for by name. Two nodes with equal answers to GroupKey see the same
-// bytes.
+// What one node group sees: in Envoy's dialect the shared catalogue, or the part of it that is in scope, and the
+// group's own listeners and inbound cluster; in that of gRPC what was asked for by name. Two nodes with equal
+// answers to GroupKey see the same bytes.
+import { hostPatterns } from '../model/scope.ts';
+import type { HostPatterns, Scope } from '../model/scope.ts';
 import type { ChangeSet, Changes, ResourceSet } from './dialect.ts';
-import { buildInboundCluster } from './resources/clusters.ts';
+import { buildInboundCluster, inboundClusterName } from './resources/clusters.ts';
+import { resolveTarget } from './resources/grpc/names.ts';
 import { buildInboundListener, buildOutboundListener, buildUpstreamListener } from './resources/listeners.ts';
 import type { Inbound, ListenAt, Upstream } from './resources/listeners.ts';
 import type { Catalogue } from './resources/catalogue.ts';
 import type { EncodedResource } from './resource.ts';
+import type { ScopedResources } from './scoped.ts';
 import { SetVersion } from './set-version.ts';
 import type { ResourceType } from './types.ts';
 
 /** Everything about a node that its resources depend on. */
-export type GroupKey = EnvoyGroup | { readonly dialect: 'grpc' };
+export type GroupKey = EnvoyGroup | GrpcGroup;
+
+export interface GrpcGroup {
+  readonly dialect: 'grpc';
+  /** Absent: `all`. */
+  readonly scope?: Scope;
+}
 
 export interface EnvoyGroup {
   readonly dialect: 'envoy';
@@ -20,28 +30,54 @@ export interface EnvoyGroup {
   readonly inbound: Inbound | undefined;
   /** Addresses of its own for services that are not called by HTTP; by cluster, each once. */
   readonly upstreams: readonly Upstream[];
+  /** Absent: `all`. */
+  readonly scope?: Scope;
+}
+
+/** What a view adds to, or chooses from. */
+export interface Shared extends ResourceSet {
+  setVersion(type: ResourceType, own?: SetVersion): string;
 }
 
 export interface View extends ResourceSet {
   /** What an update changed for this group. */
   changed(changes: Changes): ChangeSet;
+  /** Whether a wildcard covers this name, if there is such a resource. */
+  covers(type: ResourceType, name: string): boolean;
   /** Equal for equal resources of a type on every replica. Constant time. */
   setVersion(type: ResourceType): string;
 }
 
-export const viewOf = (catalogue: Catalogue, key: GroupKey): View =>
-  key.dialect === 'grpc' ? new GrpcView(catalogue) : new EnvoyView(catalogue, key);
+/** @param scoped what there is in its scope, where that is a list. */
+export function viewOf(catalogue: Catalogue, key: GroupKey, scoped?: ScopedResources): View {
+  if (key.dialect === 'grpc') return new GrpcView(catalogue, key.scope);
+  return key.scope === 'on-demand'
+    ? new OnDemandView(catalogue, key)
+    : new EnvoyView(scoped ?? catalogue, key);
+}
 
-/** No wildcard: gRPC names what it wants. */
+/** No wildcard: gRPC names what it wants. What is out of scope does not exist for it. */
 class GrpcView implements View {
   readonly #catalogue: Catalogue;
+  readonly #hosts: HostPatterns | undefined;
 
-  constructor(catalogue: Catalogue) {
+  constructor(catalogue: Catalogue, scope: Scope | undefined) {
     this.#catalogue = catalogue;
+    this.#hosts = isHosts(scope) ? hostPatterns(scope, catalogue) : undefined;
   }
 
   get(type: ResourceType, name: string): EncodedResource | undefined {
-    return this.#catalogue.grpc.get(type, name);
+    return this.#sees(type, name) ? this.#catalogue.grpc.get(type, name) : undefined;
+  }
+
+  #sees(type: ResourceType, name: string): boolean {
+    if (!this.#hosts) return true;
+    const target = type === 'lds' ? resolveTarget(name, this.#catalogue) : this.#catalogue.clusterOf(name);
+    return !target || this.#hosts.includes(target.service);
+  }
+
+  covers(): boolean {
+    return false;
   }
 
   names(type: ResourceType): Iterable<string> {
@@ -59,11 +95,11 @@ class GrpcView implements View {
 }
 
 class EnvoyView implements View {
-  readonly #shared: Catalogue;
+  readonly #shared: Shared & { changed?(): ChangeSet };
   readonly #own: Readonly<Partial<Record<ResourceType, ReadonlyMap<string, EncodedResource>>>>;
   readonly #ownVersions: Readonly<Partial<Record<ResourceType, SetVersion>>>;
 
-  constructor(shared: Catalogue, key: EnvoyGroup) {
+  constructor(shared: Catalogue | ScopedResources, key: EnvoyGroup) {
     this.#shared = shared;
     const listeners = [buildOutboundListener(key.outbound), ...key.upstreams.map(buildUpstreamListener)];
     const clusters: EncodedResource[] = [];
@@ -86,13 +122,43 @@ class EnvoyView implements View {
   }
 
   changed({ envoy }: Changes): ChangeSet {
-    return envoy;
+    return this.#shared.changed?.() ?? envoy;
+  }
+
+  covers(_type: ResourceType, _name: string): boolean {
+    return true;
   }
 
   setVersion(type: ResourceType): string {
     return this.#shared.setVersion(type, this.#ownVersions[type]);
   }
 }
+
+/**
+ * Clusters come when they are asked for by name; without being asked those come that its own listeners name. Routes
+ * are everybody's: they say by which names a service is called and how, and a request needs one before its cluster.
+ */
+class OnDemandView extends EnvoyView {
+  readonly #unasked: ReadonlySet<string>;
+
+  constructor(shared: Catalogue, key: EnvoyGroup) {
+    super(shared, key);
+    const inbound = key.inbound ? [inboundClusterName(key.inbound.appPort)] : [];
+    this.#unasked = new Set([...inbound, ...key.upstreams.map(({ cluster }) => cluster)]);
+  }
+
+  override *names(type: ResourceType): Generator<string> {
+    if (type === 'lds' || type === 'rds') return yield* super.names(type);
+    for (const name of this.#unasked) if (this.get(type, name)) yield name;
+  }
+
+  override covers(type: ResourceType, name: string): boolean {
+    return type === 'lds' || type === 'rds' || this.#unasked.has(name);
+  }
+}
+
+export const isHosts = (scope: Scope | undefined): scope is readonly string[] =>
+  scope !== undefined && typeof scope !== 'string';
 
 function versionOf(resources: readonly EncodedResource[]): SetVersion {
   const version = new SetVersion();

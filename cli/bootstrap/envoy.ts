@@ -17,6 +17,9 @@ export interface BootstrapOptions {
   readonly appPort?: number | undefined;
   /** Services reached by TCP on an address of their own. */
   readonly upstreams?: readonly { readonly service: string; readonly listen: string }[];
+  readonly scope?: 'all' | 'on-demand';
+  /** Names of services; it is told of no others. */
+  readonly calls?: readonly string[];
   /** What it says of the app; undefined: it does not register. */
   readonly register?: object | undefined;
   /** Join token; undefined: none. */
@@ -76,7 +79,7 @@ export function envoyBootstrap(options: BootstrapOptions): Readonly<Record<strin
 }
 
 function nodeOf(options: BootstrapOptions) {
-  const { service, outbound, inbound, appPort, upstreams = [], register } = options;
+  const { service, outbound, inbound, appPort, upstreams = [], scope, calls, register } = options;
   const locality = localityOf(options.locality);
   return {
     id: options.nodeId,
@@ -89,6 +92,8 @@ function nodeOf(options: BootstrapOptions) {
         ...(inbound !== undefined && { inbound }),
         ...(appPort !== undefined && { appPort }),
         ...(upstreams.length > 0 && { upstreams }),
+        ...(scope !== undefined && { scope }),
+        ...(calls && { calls }),
         ...(register && { register }),
       },
     },

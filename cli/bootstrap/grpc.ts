@@ -10,6 +10,8 @@ export interface GrpcBootstrapOptions {
   /** HOST:PORT of the control plane. */
   readonly xds: string;
   readonly locality: NodeLocality;
+  /** Names of services; nothing else exists for the client then. */
+  readonly calls?: readonly string[];
 }
 
 /** Plain data, to be printed as JSON. */
@@ -28,7 +30,7 @@ export function grpcBootstrap(options: GrpcBootstrapOptions): Readonly<Record<st
       cluster: options.service,
       // Even when nothing is said: @grpc/grpc-js-xds refuses a bootstrap without the field.
       locality: localityOf(options.locality),
-      metadata: { isthmus: { service: options.service } },
+      metadata: { isthmus: { service: options.service, ...(options.calls && { calls: options.calls }) } },
     },
   };
 }

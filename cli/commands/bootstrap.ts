@@ -10,14 +10,15 @@ import {
   listenFlag,
   portFlag,
   registerFlags,
+  scopeFlags,
   serviceFlag,
   tokenFile,
   upstreamFlag,
   usage,
 } from '../usage.ts';
-import type { RegisterFlags } from '../usage.ts';
+import type { RegisterFlags, ScopeFlags } from '../usage.ts';
 
-export interface BootstrapFlags extends RegisterFlags {
+export interface BootstrapFlags extends RegisterFlags, ScopeFlags {
   readonly service: string;
   readonly nodeId?: string;
   readonly xds: string;
@@ -48,6 +49,7 @@ export function bootstrap(kind: string, flags: BootstrapFlags): void {
     inbound: inbound && listenFlag('--inbound', inbound),
     appPort: port === undefined ? undefined : portFlag('--port', port),
     upstreams: (flags.upstream ?? []).map(upstreamFlag),
+    ...scopeFlags(flags),
     register: registerFlags(flags),
     token: flags.tokenFile === undefined ? undefined : tokenFile(flags.tokenFile),
     locality: { region: flags.region, zone: flags.zone, subZone: flags.subZone },
@@ -61,9 +63,11 @@ function bootstrapGrpc(flags: BootstrapFlags): void {
   for (const name of ['port', 'outbound', 'inbound', 'upstream'] as const) {
     if (flags[name] !== undefined) throw usage(`--${name}: a gRPC client needs no listener of ours`);
   }
+  if (flags.scope !== undefined) throw usage('--scope: a gRPC client asks for what it calls by name anyway');
   const service = serviceFlag(flags.service);
   const data = grpcBootstrap({
     service,
+    ...scopeFlags(flags),
     nodeId: flags.nodeId ?? defaultNodeId(service),
     xds: addressFlag('--xds', flags.xds),
     locality: { region: flags.region, zone: flags.zone, subZone: flags.subZone },

@@ -12,12 +12,13 @@ import {
   listenFlag,
   portFlag,
   registerFlags,
+  scopeFlags,
   serviceFlag,
   tokenFile,
   upstreamFlag,
   usage,
 } from '../usage.ts';
-import type { RegisterFlags } from '../usage.ts';
+import type { RegisterFlags, ScopeFlags } from '../usage.ts';
 import { version } from '../version.ts';
 import { plainAccessLog, startProxy } from '../wire-proxy.ts';
 
@@ -25,7 +26,7 @@ import { plainAccessLog, startProxy } from '../wire-proxy.ts';
 const DRAIN_MS = 4_000;
 const STOP_MS = 8_000;
 
-export interface ProxyFlags extends RegisterFlags {
+export interface ProxyFlags extends RegisterFlags, ScopeFlags {
   readonly service: string;
   readonly xds: string;
   readonly outbound?: string;
@@ -59,6 +60,7 @@ export async function proxy(flags: ProxyFlags): Promise<void> {
     ...(inbound !== undefined && { inbound: listenFlag('--inbound', inbound) }),
     ...(port !== undefined && { appPort: portFlag('--port', port) }),
     upstreams: (flags.upstream ?? []).map(upstreamFlag),
+    ...scopeFlags(flags),
     ...(register && { register }),
     ...(token !== undefined && { token }),
     ...(flags.accessLog !== undefined && {

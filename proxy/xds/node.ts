@@ -21,6 +21,9 @@ export interface NodeIdentity {
   readonly appPort?: number;
   /** Services reached by TCP on an address of their own: HOST:PORT. */
   readonly upstreams?: readonly { readonly service: string; readonly listen: string }[];
+  readonly scope?: 'all' | 'on-demand';
+  /** Names of services; it is told of no others. */
+  readonly calls?: readonly string[];
   /** What it says of the app beside it; absent: it does not register. */
   readonly register?: NodeRegistration;
 }
@@ -36,10 +39,12 @@ export interface NodeRegistration {
 
 export function buildNode(identity: NodeIdentity): Node {
   const { id, service, version, locality, outbound, inbound, appPort, upstreams = [], register } = identity;
+  const { calls, scope } = identity;
   const isthmus: Record<string, string | number> = { service };
   if (outbound !== undefined) isthmus.outbound = outbound;
   if (inbound !== undefined) isthmus.inbound = inbound;
   if (appPort !== undefined) isthmus.appPort = appPort;
+  if (scope !== undefined) isthmus.scope = scope;
   return {
     id,
     cluster: service,
@@ -50,6 +55,7 @@ export function buildNode(identity: NodeIdentity): Node {
         structValue: struct({
           ...mapValues(isthmus, scalar),
           ...(upstreams.length > 0 && { upstreams: { listValue: { values: upstreams.map(record) } } }),
+          ...(calls && { calls: { listValue: { values: calls.map(scalar) } } }),
           ...(register && { register: registerValue(register) }),
         }),
       },

@@ -89,6 +89,7 @@ function viewOf(wrong: Partial<Cluster>): View {
     get: (type, name) => all[type]?.get(name),
     names: (type) => all[type]?.keys() ?? [],
     changed: () => new Map(),
+    covers: () => true,
     setVersion: (type) => hashOfSet(all[type]?.values() ?? []),
   };
 }

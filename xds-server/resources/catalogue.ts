@@ -21,12 +21,15 @@ import { Pairs, isNamed, namedCheck } from './active-checks.ts';
 import { buildEndpoints } from './endpoints.ts';
 import { GrpcDialect } from './grpc/dialect.ts';
 import { RouteTable } from './route-table.ts';
+import type { RoutePart } from './route-table.ts';
 
 /** What a service costs beside its endpoints, each of which counts 1: about a microsecond. */
 const SERVICE_WORK = 20;
 const RETIRED_WORK = 4;
 /** So much is built, a second's worth or two, before routes are told of, also when news never ends. */
 const ROUTES_DUE_WORK = 1_000_000;
+
+const NOBODY: ReadonlySet<string> = new Set();
 
 interface Built {
   readonly slice: ServiceShards;
@@ -43,8 +46,9 @@ export class Catalogue implements DialectSource {
   readonly #routes = new RouteTable();
   /** Of services that have some: how callers treat them. */
   readonly #traffic = new Map<string, TrafficRules>();
-  /** The routes are others than those that clients are told of. */
-  #reroute = false;
+  /** Services whose routes are others than those that clients are told of. */
+  #reroute = new Set<string>();
+  #touched = new Set<string>();
   /** Clusters that no route names any more, once clients are told of the routes. */
   readonly #retiring = new Set<string>();
   readonly #pairs = new Pairs();
@@ -81,6 +85,20 @@ export class Catalogue implements DialectSource {
 
   namesOf(service: string): Iterable<string> {
     return this.#authorities.namesOf(service);
+  }
+
+  /** What leads to a service, once clients may be told of it: see Changes.routed. */
+  routePart(service: string): RoutePart | undefined {
+    return this.#routes.part(service);
+  }
+
+  /** Names of its clusters; none: there is no such service. */
+  clustersIn(service: string): readonly string[] {
+    return this.#built.get(service)?.clusters ?? [];
+  }
+
+  services(): Iterable<string> {
+    return this.#built.keys();
   }
 
   merged(service: string): MergedService | undefined {
@@ -131,8 +149,10 @@ export class Catalogue implements DialectSource {
     const routed = new Set<string>();
     const left = this.#take(most, routed);
     if (routed.size > 0) this.grpc.renamed(routed);
-    if (left > 0) this.#finish(left);
-    return { envoy: this.#table.takeChanges(), grpc: this.grpc.takeChanges() };
+    const rerouted = left > 0 ? this.#finish(left) : NOBODY;
+    const services = this.#touched;
+    if (services.size > 0) this.#touched = new Set();
+    return { envoy: this.#table.takeChanges(), grpc: this.grpc.takeChanges(), services, routed: rerouted };
   }
 
   /** @returns how much work is left; more than nothing when routes may be told of. */
@@ -156,11 +176,14 @@ export class Catalogue implements DialectSource {
     return this.#backlog.next() ?? again;
   }
 
-  /** Tells of routes, and only then of what they do not name any more. */
-  #finish(most: number): void {
+  /** Tells of routes, and only then of what they do not name any more. @returns whose routes are others now. */
+  #finish(most: number): ReadonlySet<string> {
     this.#workSinceRoutes = 0;
-    if (this.#reroute) this.#table.set(this.#routes.resource());
-    this.#reroute = false;
+    const rerouted = this.#reroute;
+    if (rerouted.size > 0) {
+      this.#table.set(this.#routes.resource());
+      this.#reroute = new Set();
+    }
     let left = most;
     for (const cluster of this.#retiring) {
       if (left <= 0) break;
@@ -170,6 +193,7 @@ export class Catalogue implements DialectSource {
       this.#table.unset('eds', cluster);
     }
     if (this.#retiring.size > 0) this.#behind = true;
+    return rerouted;
   }
 
   /** @returns the work it took. */
@@ -177,6 +201,7 @@ export class Catalogue implements DialectSource {
     const slice = this.#backlog.newest(service);
     const before = this.#built.get(service);
     if (!this.#again.delete(service) && slice === before?.slice) return 1;
+    this.#touched.add(service);
     if (!slice) {
       this.#drop(service, routed);
       return SERVICE_WORK;
@@ -233,7 +258,7 @@ export class Catalogue implements DialectSource {
     for (const touched of renamed) routed.add(touched);
     for (const touched of treated ? new Set([...renamed, service]) : renamed) {
       const leads = this.#authorities.of(touched);
-      if (this.#routes.set(touched, leads, this.#traffic.get(touched))) this.#reroute = true;
+      if (this.#routes.set(touched, leads, this.#traffic.get(touched))) this.#reroute.add(touched);
     }
   }
 }

@@ -9,20 +9,24 @@ import type { ClusterAuthorities } from './authorities.ts';
 import { buildOutboundRoutes, buildRouteFragment } from './routes.ts';
 import type { RouteFragment, RouteSizes } from './routes.ts';
 
-interface Part extends RouteFragment {
+export interface RoutePart extends RouteFragment {
   /** The service. */
   readonly key: string;
   readonly version: string;
 }
 
 export class RouteTable {
-  readonly #parts = new SortedChunks<Part>();
+  readonly #parts = new SortedChunks<RoutePart>();
   readonly #version = new SetVersion();
   #sizes: RouteSizes = { hosts: 0, entries: 0 };
 
   /** What leads to the clusters of a service, by cluster; nothing: it is gone. False when that is as it was. */
   set(service: string, clusters: readonly ClusterAuthorities[], traffic: TrafficRules | undefined): boolean {
-    const part = clusters.length === 0 ? undefined : partOf(service, clusters, traffic);
+    return this.adopt(service, clusters.length === 0 ? undefined : partOf(service, clusters, traffic));
+  }
+
+  /** A part as another table has it; undefined: none. False when that is as it was. */
+  adopt(service: string, part: RoutePart | undefined): boolean {
     const before = part ? this.#parts.set(part) : this.#parts.delete(service);
     if (before) {
       this.#version.remove(before);
@@ -35,6 +39,10 @@ export class RouteTable {
     return before?.version !== part?.version;
   }
 
+  part(service: string): RoutePart | undefined {
+    return this.#parts.get(service);
+  }
+
   /** As the table is now; what is set later does not touch it. */
   resource(): EncodedResource {
     return buildOutboundRoutes(this.#parts.chunks(), this.#sizes, this.#version);
@@ -45,7 +53,7 @@ function partOf(
   service: string,
   clusters: readonly ClusterAuthorities[],
   traffic: TrafficRules | undefined,
-): Part {
+): RoutePart {
   const fragment = buildRouteFragment(clusters, service, traffic);
   return { key: service, version: contentHash(fragment.bytes), ...fragment };
 }

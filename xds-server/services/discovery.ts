@@ -1,7 +1,8 @@
 // Puts every discovery service of the table on a gRPC server. The state machine behind them is one; a service
 // of one type only adds that its messages need not name the type, and must not name another.
 import type { Server, UntypedServiceImplementation } from '@grpc/grpc-js';
-import type { Call, Connections } from '../connections.ts';
+import type { Call } from '../connection.ts';
+import type { Connections } from '../connections.ts';
 import { deltaProtocol, sotwProtocol } from '../stream/protocol.ts';
 import { bidirectional } from './bytes.ts';
 import { DISCOVERY_SERVICES } from './paths.ts';

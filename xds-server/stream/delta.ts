@@ -3,7 +3,7 @@
 import type { View } from '../view.ts';
 import type { EncodedResource } from '../resource.ts';
 import type { DeltaRequest } from '../wire/request.ts';
-import { inTurns, takeTrial, takesAway, visibleNames } from './subscription.ts';
+import { inTurns, seen, takeTrial, takesAway, visibleNames } from './subscription.ts';
 import type { Allowance, Content, Subscription } from './subscription.ts';
 
 /** A response is cut when it passes this; the rest follows after its ACK. Some clients take 4 MiB at most (F2). */
@@ -46,7 +46,7 @@ function startFrom(sub: Subscription, held: ReadonlyMap<string, string>, view: V
   }
   for (const [name, version] of held) {
     sub.brought.set(name, version);
-    if (!view.get(sub.type, name)) sub.dirty.add(name);
+    if (!seen(sub, view, name)) sub.dirty.add(name);
   }
   if (held.size > 0 && sub.wildcard) {
     sub.owesFirst = false; // it serves on with what it has
@@ -74,7 +74,7 @@ function takeNews(sub: Subscription, view: View, may: Allowance): Content | unde
   let bytes = 0;
   /** False when it has to wait. */
   const take = (name: string, asked: boolean): boolean => {
-    const resource = view.get(sub.type, name);
+    const resource = seen(sub, view, name);
     if (may.onlyAdd && (takesAway(sub, name, resource) || (!resource && !asked))) {
       sub.withheld.add(name);
       return true;

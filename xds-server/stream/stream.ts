@@ -19,7 +19,7 @@ import { inspect } from './inspect.ts';
 import type { ClientState } from './inspect.ts';
 import { STEP_LIMIT_MS, mayRemove, mayUpsert } from './plan.ts';
 import type { AnyRequest, Protocol } from './protocol.ts';
-import { Subscription } from './subscription.ts';
+import { Subscription, visibleNames } from './subscription.ts';
 import type { Content, InFlight } from './subscription.ts';
 
 /** What the server may tell clients while its sources have not all answered yet. */
@@ -93,9 +93,23 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
 
   /** The same, to be sent at the next pump(). */
   mark(changes: ChangeSet): void {
+    const client = this.#client;
+    if (!client) return;
     for (const [type, names] of changes) {
       const sub = this.#subs.get(type);
-      if (sub) for (const name of names) sub.touch(name);
+      if (sub) for (const name of names) sub.touch(name, client.view);
+    }
+  }
+
+  /** The node is told of other services from now on; what differs is sent at the next pump(). */
+  look(view: View): void {
+    const client = this.#client;
+    if (!client) return;
+    this.#client = { ...client, view };
+    for (const [type, sub] of this.#subs) {
+      for (const name of [...visibleNames(sub, client.view), ...visibleNames(sub, view)]) {
+        if (client.view.get(type, name)?.version !== view.get(type, name)?.version) sub.dirty.add(name);
+      }
     }
   }
 

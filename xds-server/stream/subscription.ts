@@ -94,8 +94,13 @@ export class Subscription {
   }
 
   /** Marks a changed or removed resource. */
-  touch(name: string): void {
-    if (this.wants(name)) this.dirty.add(name);
+  touch(name: string, view: View): void {
+    if (this.sees(name, view)) this.dirty.add(name);
+  }
+
+  /** Named, or covered by the wildcard. */
+  sees(name: string, view: View): boolean {
+    return this.names.has(name) || (this.wildcard && view.covers(this.type, name));
   }
 
   /** Something waits to be sent. */
@@ -231,6 +236,10 @@ export function inTurns(
   sub.trialWasLast = !sub.trialWasLast;
   return sub.trialWasLast ? (trial() ?? news()) : (news() ?? trial());
 }
+
+/** As the client may see it: what its wildcard does not cover exists for it by name alone. */
+export const seen = (sub: Subscription, view: View, name: string): EncodedResource | undefined =>
+  sub.wildcard && !sub.sees(name, view) ? undefined : view.get(sub.type, name);
 
 /** All names of a type that a wildcard covers plus those asked for by name. */
 export function visibleNames(subscription: Subscription, view: View): Set<string> {

@@ -36,6 +36,7 @@ export class World {
   /** The new state of the world: all services. */
   update(...services: readonly ServiceShards[]): void {
     const changes = this.catalogue.update(snapshot(services));
+    this.groups.update(changes);
     for (const driver of this.drivers) driver.touch(changes);
   }
 
@@ -74,7 +75,7 @@ export class Driver {
       clock: world.clock,
       metrics: world.metrics,
       gate: () => world.gate,
-      join: ({ group }) => (this.#view = world.groups.join(group).view),
+      join: (node) => (this.#view = world.groups.join(world.groups.keyOf(node)).view),
       send: (bytes) => void this.#inbox.push(decodeResponse(variant, bytes)),
       free: () => !this.busy,
       onRefused: () => undefined,
