@@ -101,7 +101,10 @@ class EnvoyView implements View {
 
   constructor(shared: Catalogue | ScopedResources, key: EnvoyGroup) {
     this.#shared = shared;
-    const listeners = [buildOutboundListener(key.outbound), ...key.upstreams.map(buildUpstreamListener)];
+    const listeners = [
+      buildOutboundListener(key.outbound, key.scope === 'on-demand'),
+      ...key.upstreams.map(buildUpstreamListener),
+    ];
     const clusters: EncodedResource[] = [];
     if (key.inbound) {
       listeners.push(buildInboundListener(key.inbound));

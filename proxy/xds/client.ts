@@ -110,7 +110,7 @@ interface Counters {
 const counters = (): Counters => ({ accepted: 0, refused: 0, lastRefusal: '' });
 
 class Ads implements AdsClient {
-  readonly store = new ResourceStore();
+  readonly store = new ResourceStore((cluster) => this.#demand(cluster));
   readonly #o: Settled;
   readonly #counters: Record<XdsType, Counters> = {
     cds: counters(),
@@ -119,6 +119,8 @@ class Ads implements AdsClient {
     rds: counters(),
   };
   #tables: ProxyTables = EMPTY_TABLES;
+  /** Tells the control plane of names that are wanted since; nothing between two streams. */
+  #subscribe: () => void = () => undefined;
   #initialized = false;
   #cancelInitialTimer: (() => void) | undefined;
   #connected = false;
@@ -147,6 +149,7 @@ class Ads implements AdsClient {
         log.warn({ address: this.#o.address, cause: this.#lastFault }, 'control plane lost, serving on');
       }
       this.#connected = false;
+      this.#subscribe = () => undefined;
       if (clock.monotonic() - started > HEALTHY_STREAM_MS) wait.reset();
       await sleep(wait.next(), signal, clock).catch(() => undefined);
     }
@@ -167,6 +170,12 @@ class Ads implements AdsClient {
       lastFault: this.#lastFault,
       types: { cds: of('cds'), eds: of('eds'), lds: of('lds'), rds: of('rds') },
     };
+  }
+
+  #demand(cluster: string): boolean {
+    if (this.#tables.clusters.has(cluster) || this.store.isMissing('cds', cluster)) return false;
+    if (this.store.want(cluster)) this.#subscribe();
+    return true;
   }
 
   #session(onChange: () => void): Session {
@@ -191,6 +200,7 @@ class Ads implements AdsClient {
           node = undefined;
         };
         subscribe();
+        this.#subscribe = subscribe;
       },
       onMessage: (bytes: Buffer) => {
         const response = decode<DeltaDiscoveryResponse__Output>(RESPONSE, bytes);

@@ -6,8 +6,11 @@ import type { Any__Output } from '../../proto/gen/types/google/protobuf/Any.ts';
 import type { HTTPFault__Output } from '../../proto/gen/types/envoy/extensions/filters/http/fault/v3/HTTPFault.ts';
 import type { LocalRateLimit__Output } from '../../proto/gen/types/envoy/extensions/filters/http/local_ratelimit/v3/LocalRateLimit.ts';
 import type { Router__Output } from '../../proto/gen/types/envoy/extensions/filters/http/router/v3/Router.ts';
+import type { OnDemand__Output } from '../../proto/gen/types/envoy/extensions/filters/http/on_demand/v3/OnDemand.ts';
 import type { HttpFilter__Output } from '../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/HttpFilter.ts';
 import { faultFilter } from '../filters/fault.ts';
+import { onDemandFilter } from '../filters/on-demand.ts';
+import type { Demand } from '../filters/on-demand.ts';
 import { localRateLimit } from '../filters/local-ratelimit.ts';
 import type { RouteSetting } from '../filters/rules.ts';
 import { chainOf } from '../filters/types.ts';
@@ -15,10 +18,14 @@ import type { Chain, Filter } from '../filters/types.ts';
 import { compileFault } from './fault.ts';
 import { compileRateLimit } from './rate-limit.ts';
 import { FieldRefusal, assertOnly, within } from './refusal.ts';
+import { durationMs } from './types.ts';
 
 const ROUTER = 'envoy.extensions.filters.http.router.v3.Router';
 const RATE_LIMIT = 'envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit';
 const FAULT = 'envoy.extensions.filters.http.fault.v3.HTTPFault';
+const ON_DEMAND = 'envoy.extensions.filters.http.on_demand.v3.OnDemand';
+const DEFAULT_ON_DEMAND_MS = 5_000;
+const NOTHING_MORE: Demand = () => false;
 const FILTER_CONFIG = 'envoy.config.route.v3.FilterConfig';
 
 export interface CompiledFilters {
@@ -46,7 +53,10 @@ const SETTINGS: ReadonlyMap<string, (value: Buffer) => RouteSetting> = new Map([
 ]);
 
 /** @throws FieldRefusal */
-export function compileFilters(messages: readonly HttpFilter__Output[]): CompiledFilters {
+export function compileFilters(
+  messages: readonly HttpFilter__Output[],
+  demand: Demand = NOTHING_MORE,
+): CompiledFilters {
   const filters: Filter[] = [];
   let router: Router__Output = {};
   for (const [i, message] of messages.entries()) {
@@ -57,7 +67,10 @@ export function compileFilters(messages: readonly HttpFilter__Output[]): Compile
         router = within('typed_config', () => compileRouter(value));
         return;
       }
-      const filter = filterOf(message, url ?? '', value);
+      const filter =
+        url === typeUrl(ON_DEMAND) && !message.disabled
+          ? within('typed_config', () => compileOnDemand(value, demand))
+          : filterOf(message, url ?? '', value);
       if (filter) filters.push(filter);
     });
   }
@@ -66,6 +79,18 @@ export function compileFilters(messages: readonly HttpFilter__Output[]): Compile
     envoyHeaders: router.suppress_envoy_headers !== true,
     heedDeadline: router.respect_expected_rq_timeout === true,
   };
+}
+
+/** Without `odcds` it is for virtual hosts on demand, which this proxy does not ask for: nothing waits then. */
+function compileOnDemand(value: Buffer, demand: Demand): Filter | undefined {
+  const { odcds, ...rest } = read<OnDemand__Output>(ON_DEMAND, value);
+  assertOnly(rest, []);
+  if (!odcds) return undefined;
+  assertOnly(odcds, ['source', 'timeout']);
+  within('odcds.source', () => {
+    if (!odcds.source?.ads) throw new FieldRefusal('ads', 'must be set: clusters come by ADS only');
+  });
+  return onDemandFilter(demand, durationMs(odcds.timeout, DEFAULT_ON_DEMAND_MS));
 }
 
 /** dynamic_stats and the gRPC one choose statistics that are not kept here. */

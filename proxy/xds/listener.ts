@@ -8,6 +8,7 @@ import { DEFAULT_HTTP } from '../http/rules.ts';
 import type { HttpRules, RouteTable, TcpTable } from '../tables.ts';
 import { compileAddress } from './address.ts';
 import { assertPlain } from './cluster.ts';
+import type { Demand } from '../filters/on-demand.ts';
 import { compileManager } from './manager.ts';
 import { FieldRefusal, assertOnly, within } from './refusal.ts';
 import { TCP_PROXY, compileTcpProxy } from './tcp-proxy.ts';
@@ -46,7 +47,8 @@ const LISTENER = [
 ];
 
 /** @throws FieldRefusal */
-export function compileListener(message: Listener__Output): CompiledListener {
+/** @param demand how clusters on demand are asked for; default: there are none. */
+export function compileListener(message: Listener__Output, demand?: Demand): CompiledListener {
   const name = message.name ?? '';
   if (name === '') throw new FieldRefusal('name', 'empty');
   const { address, port } = within('address', () => compileAddress(message.address));
@@ -65,7 +67,7 @@ export function compileListener(message: Listener__Output): CompiledListener {
   if (url === typeUrl(TCP_PROXY)) return { ...at, tcp: within(inside, () => compileTcpProxy(value)) };
   const bufferBytes = message.per_connection_buffer_limit_bytes?.value ?? DEFAULT_HTTP.bufferBytes;
   if (url === typeUrl(HCM)) {
-    return { ...at, ...within(inside, () => compileManager(managerOf(value), bufferBytes)) };
+    return { ...at, ...within(inside, () => compileManager(managerOf(value), bufferBytes, demand)) };
   }
   throw new FieldRefusal(inside, `${url || 'missing'}, must be ${HCM} or ${TCP_PROXY}`);
 }

@@ -7,6 +7,7 @@ import { DEFAULT_HTTP } from '../http/rules.ts';
 import type { HttpRules, RouteTable } from '../tables.ts';
 import { assertAds } from './cluster.ts';
 import { compileAccessLogs } from './access-log.ts';
+import type { Demand } from '../filters/on-demand.ts';
 import { compileFilters } from './filters.ts';
 import { FieldRefusal, assertOnly, within } from './refusal.ts';
 import { compileRoutes } from './routes.ts';
@@ -44,14 +45,18 @@ const MANAGER = [
 ];
 
 /** @throws FieldRefusal */
-export function compileManager(message: HttpConnectionManager__Output, bufferBytes: number): CompiledManager {
+export function compileManager(
+  message: HttpConnectionManager__Output,
+  bufferBytes: number,
+  demand?: Demand,
+): CompiledManager {
   assertOnly(message, MANAGER);
   const codec = message.codec_type ?? 'AUTO';
   if (codec !== 'AUTO' && codec !== 'HTTP1')
     throw new FieldRefusal('codec_type', `${codec} is not supported`);
   const reply = message.local_reply_config;
   if (reply) within('local_reply_config', () => assertNoRouteOnly(reply));
-  const filters = compileFilters(message.http_filters ?? []);
+  const filters = compileFilters(message.http_filters ?? [], demand);
   const common = message.common_http_protocol_options ?? {};
   within('common_http_protocol_options', () => assertOnly(common, ['idle_timeout', 'max_stream_duration']));
   const headMs = message.request_headers_timeout;

@@ -8,6 +8,7 @@ import type { Listener__Output } from '../../proto/gen/types/envoy/config/listen
 import type { RouteConfiguration__Output } from '../../proto/gen/types/envoy/config/route/v3/RouteConfiguration.ts';
 import type { DeltaDiscoveryResponse__Output } from '../../proto/gen/types/envoy/service/discovery/v3/DeltaDiscoveryResponse.ts';
 import type { Resource__Output } from '../../proto/gen/types/envoy/service/discovery/v3/Resource.ts';
+import type { Demand } from '../filters/on-demand.ts';
 import type { Assignment, RouteTable } from '../tables.ts';
 import { compileCluster } from './cluster.ts';
 import type { CompiledCluster } from './cluster.ts';
@@ -36,7 +37,9 @@ export interface Compiled {
 
 type Collections = { readonly [T in XdsType]: Map<string, Held<Compiled[T]>> };
 
-type Compilers = { readonly [T in XdsType]: (bytes: Uint8Array) => { name: string; value: Compiled[T] } };
+type Compilers = {
+  readonly [T in XdsType]: (bytes: Uint8Array, demand: Demand) => { name: string; value: Compiled[T] };
+};
 
 const COMPILERS: Compilers = {
   cds: (bytes) => {
@@ -47,8 +50,8 @@ const COMPILERS: Compilers = {
     const message = decode<ClusterLoadAssignment__Output>(MESSAGE.eds, bytes);
     return { name: message.cluster_name ?? '', value: compileAssignment(message) };
   },
-  lds: (bytes) => {
-    const value = compileListener(decode<Listener__Output>(MESSAGE.lds, bytes));
+  lds: (bytes, demand) => {
+    const value = compileListener(decode<Listener__Output>(MESSAGE.lds, bytes), demand);
     return { name: value.name, value };
   },
   rds: (bytes) => {
@@ -70,13 +73,27 @@ export class ResourceStore {
   readonly #missing = perType(() => new Set<string>());
   /** Wildcard types that had an answer. */
   readonly #answered = new Set<XdsType>();
+  readonly #demand: Demand;
   #wanted: Readonly<Record<XdsType, ReadonlySet<string>>> = perType(() => new Set<string>());
+
+  /** @param demand how requests ask for clusters that are not there. */
+  constructor(demand: Demand = () => false) {
+    this.#demand = demand;
+  }
+
+  /** A cluster beside those that come unasked, for as long as this lives. False: it is wanted already. */
+  want(cluster: string): boolean {
+    const { cds } = this.#wanted;
+    if (cds.has(cluster)) return false;
+    this.#wanted = { ...this.#wanted, cds: new Set(cds).add(cluster) };
+    return true;
+  }
 
   held<T extends XdsType>(type: T): ReadonlyMap<string, Held<Compiled[T]>> {
     return this.#held[type];
   }
 
-  isMissing(type: 'eds' | 'rds', name: string): boolean {
+  isMissing(type: 'cds' | 'eds' | 'rds', name: string): boolean {
     return this.#missing[type].has(name);
   }
 
@@ -87,7 +104,7 @@ export class ResourceStore {
     return versions;
   }
 
-  /** Names to subscribe to, always empty for the wildcard types; the same object until they change. */
+  /** Names to subscribe to, beside the wildcard where there is one; the same object until they change. */
   wanted(type: XdsType): ReadonlySet<string> {
     return this.#wanted[type];
   }
@@ -157,7 +174,7 @@ export class ResourceStore {
     const known: Held<Compiled[T]> | undefined = this.#held[type].get(name);
     // Equal bytes keep the compiled object, so that the data path sees that nothing changed.
     if (known?.bytes.equals(bytes)) return { version, bytes: known.bytes, value: known.value };
-    const compiled = COMPILERS[type](bytes);
+    const compiled = COMPILERS[type](bytes, this.#demand);
     if (compiled.name !== name) {
       throw new FieldRefusal(type === 'eds' ? 'cluster_name' : 'name', `"${compiled.name}" inside`);
     }
@@ -170,10 +187,16 @@ export class ResourceStore {
     if (isWildcard(type)) {
       this.#answered.add(type);
       for (const name of removed) held.delete(name);
+      this.#answerWanted(type, changes.keys(), removed);
       this.#follow();
     } else {
       this.#answerNamed(type, changes.keys(), removed);
     }
+  }
+
+  #answerWanted(type: XdsType, named: Iterable<string>, removed: readonly string[]): void {
+    for (const name of named) this.#missing[type].delete(name);
+    for (const name of removed) if (this.#wanted[type].has(name)) this.#missing[type].add(name);
   }
 
   #answerNamed(type: XdsType, named: Iterable<string>, removed: readonly string[]): void {

@@ -8,7 +8,7 @@ export class Subscription {
   #told: ReadonlySet<string> = new Set();
   #opened = false;
 
-  /** @param wildcard everything the server offers; names are then never sent. */
+  /** @param wildcard everything that the server offers unasked; names come beside it. */
   constructor(typeUrl: string, wildcard: boolean) {
     this.#typeUrl = typeUrl;
     this.#wildcard = wildcard;
@@ -24,7 +24,7 @@ export class Subscription {
    */
   update(wanted: ReadonlySet<string>, held: ReadonlyMap<string, string>): DeltaDiscoveryRequest | undefined {
     if (!this.#opened) return this.#open(wanted, held);
-    if (this.#wildcard || wanted === this.#told) return undefined;
+    if (wanted === this.#told) return undefined;
     const subscribe = [...wanted].filter((name) => !this.#told.has(name));
     const unsubscribe = [...this.#told].filter((name) => !wanted.has(name));
     this.#told = wanted;
@@ -39,10 +39,12 @@ export class Subscription {
   #open(wanted: ReadonlySet<string>, held: ReadonlyMap<string, string>): DeltaDiscoveryRequest | undefined {
     if (!this.#wildcard && wanted.size === 0) return undefined;
     this.#opened = true;
-    if (!this.#wildcard) this.#told = wanted;
+    this.#told = wanted;
+    // Names alone would not be a wildcard.
+    const wildcard = this.#wildcard && wanted.size > 0 ? ['*'] : [];
     return {
       type_url: this.#typeUrl,
-      resource_names_subscribe: [...this.#told],
+      resource_names_subscribe: [...wildcard, ...wanted],
       initial_resource_versions: Object.fromEntries(held),
     };
   }

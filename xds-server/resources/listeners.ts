@@ -6,6 +6,7 @@ import type { HeaderValueOption } from '../../proto/gen/types/envoy/config/core/
 import type { Filter } from '../../proto/gen/types/envoy/config/listener/v3/Filter.ts';
 import type { Listener } from '../../proto/gen/types/envoy/config/listener/v3/Listener.ts';
 import type { Route } from '../../proto/gen/types/envoy/config/route/v3/Route.ts';
+import type { HttpFilter } from '../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/HttpFilter.ts';
 import type { HttpConnectionManager } from '../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/HttpConnectionManager.ts';
 import type { TcpProxy } from '../../proto/gen/types/envoy/extensions/filters/network/tcp_proxy/v3/TcpProxy.ts';
 import { encodedResource } from '../resource.ts';
@@ -21,6 +22,10 @@ import { OUTBOUND_ROUTES, SERVICE_HEADER } from './routes.ts';
 const ANSWERED_HEADER = 'x-envoy-upstream-healthchecked-cluster';
 const HCM = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 const ROUTER = 'envoy.extensions.filters.http.router.v3.Router';
+
+const ON_DEMAND = 'envoy.extensions.filters.http.on_demand.v3.OnDemand';
+/** Envoy's own. A cluster that is not there is answered at once, so this is for a control plane that is away. */
+const ON_DEMAND_TIMEOUT_S = 5;
 
 const TCP_PROXY = 'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy';
 /** Bytes cannot be sent again: only the connect is tried on other hosts. */
@@ -52,9 +57,12 @@ export function buildUpstreamListener({ cluster, ...at }: Upstream): EncodedReso
   );
 }
 
-export function buildOutboundListener(at: ListenAt): EncodedResource {
+/** @param isOnDemand a request waits while the cluster that its route names is fetched. */
+export function buildOutboundListener(at: ListenAt, isOnDemand = false): EncodedResource {
+  const base = managerBase('outbound');
   const manager: HttpConnectionManager = {
-    ...managerBase('outbound'),
+    ...base,
+    ...(isOnDemand && { http_filters: [onDemandFilter(), ...(base.http_filters ?? [])] }),
     rds: { config_source: ADS_SOURCE, route_config_name: OUTBOUND_ROUTES },
     // No route matched: say what was asked for, or the caller has nothing to go by.
     local_reply_config: {
@@ -73,6 +81,11 @@ export function buildOutboundListener(at: ListenAt): EncodedResource {
   };
   return listener('outbound', 'OUTBOUND', at, httpFilter(manager), [OUTBOUND_ROUTES]);
 }
+
+const onDemandFilter = (): HttpFilter => {
+  const odcds = { source: ADS_SOURCE, timeout: { seconds: ON_DEMAND_TIMEOUT_S } };
+  return { name: 'envoy.filters.http.on_demand', typed_config: packAny(ON_DEMAND, { odcds }) };
+};
 
 /** Where others call an app, and in whose name. */
 export interface Inbound extends ListenAt {
