@@ -76,6 +76,7 @@ withNode(program.command('proxy'))
       .choices(['text', 'json'])
       .default('text'),
   )
+  .option('--workers <number>', 'worker processes, or auto for one per core; SIGUSR2 replaces them')
   .option('--log-level <level>', 'debug, info, warn, error or silent', 'info')
   .action(async (flags: ProxyFlags) => {
     (await import('./small-heap.ts')).keepNewSpaceSmall();

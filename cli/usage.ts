@@ -1,7 +1,7 @@
 // Reading the values of flags; whatever is wrong with them ends the command with exit code 2.
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { hostname } from 'node:os';
+import { availableParallelism, hostname } from 'node:os';
 import { parseListenAddress } from '../config/addresses.ts';
 import { defineError, describeError } from '../lib/errors.ts';
 import type { IsthmusError } from '../lib/errors.ts';
@@ -19,6 +19,15 @@ export function portFlag(flag: string, text: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
   if (port < 1 || port > 65_535) throw usage(`${flag}: expected a port from 1 to 65535, got "${text}"`);
   return port;
+}
+
+/** 1…256, or `auto`: as many as there are cores. */
+export function workersFlag(text: string): number {
+  if (text === 'auto') return availableParallelism();
+  const count = /^\d{1,3}$/.test(text) ? Number(text) : 0;
+  if (count < 1 || count > 256)
+    throw usage(`--workers: expected a number from 1 to 256 or auto, got "${text}"`);
+  return count;
 }
 
 /** HOST:PORT as it is, checked. */

@@ -45,6 +45,12 @@ export interface DataPlaneOptions {
   readonly accessLogs?: readonly AccessLogRule[];
 }
 
+export interface DrainTimes {
+  readonly drainMs: number;
+  /** Idle connections are closed after this at the latest, though requests come on others. Default 1,000 ms. */
+  readonly idleMs?: number;
+}
+
 export interface DataPlane {
   /** Takes new tables as a whole; returns at once, listeners open soon after (see opened()). */
   update(tables: ProxyTables): void;
@@ -58,10 +64,10 @@ export interface DataPlane {
   /** To be closed after close(), so that what that ends is logged. */
   readonly logs: AccessLogs;
   /**
-   * Accepts no more, answers with `connection: close`, closes idle connections after 100 ms.
+   * Accepts no more, answers with `connection: close`, closes connections once nobody asks any more.
    * @returns true when everything in flight ended, false when `drainMs` passed before that.
    */
-  drain(drainMs: number): Promise<boolean>;
+  drain(times: DrainTimes): Promise<boolean>;
   /** Ends everything now. Nothing is left that keeps the process alive. */
   close(): void;
 }
@@ -169,9 +175,9 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
       clusters: [...clusters.values()].map(clusterStats),
       shed: overload.shed,
     }),
-    async drain(drainMs) {
+    async drain({ drainMs, idleMs }) {
       ended = true;
-      for (const listener of listeners.values()) listener.drain();
+      for (const listener of listeners.values()) listener.drain(idleMs);
       const never = new AbortController().signal;
       const until = clock.monotonic() + drainMs;
       for (;;) {

@@ -6,6 +6,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import { createProxyAdmin } from './admin/server.ts';
 import type { ProxyState } from './admin/pages.ts';
 import { createDataPlane } from './listener.ts';
+import type { DrainTimes } from './listener.ts';
 import { LoadBook } from './load/book.ts';
 import { createLoadReporter } from './load/reporter.ts';
 import type { AccessLogRule } from './observe/rules.ts';
@@ -52,7 +53,7 @@ export interface Proxy {
   /** Logs go on in new files (log rotation). */
   reopenLogs(): void;
   /** Accepts no more, lets requests finish for up to drainMs, ends everything. A second call waits for the first. */
-  close(): Promise<void>;
+  close(drain?: DrainTimes): Promise<void>;
 }
 
 const DEFAULT_ADMIN = '127.0.0.1:15000';
@@ -92,9 +93,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     hasLived ||= listens() && dataPlane.settled();
     return hasLived && listens() ? 'LIVE' : 'INITIALIZING';
   };
-  const drain = () => {
+  const drain = (times: DrainTimes = { drainMs }) => {
     draining = true;
-    return dataPlane.drain(drainMs);
+    return dataPlane.drain(times);
   };
   const state = (): ProxyState => ({
     phase: phase(),
@@ -120,11 +121,11 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const controller = new AbortController();
   const linked = ads.run(controller.signal);
   log.info({ xds: xdsAddress, node: nodeId, adminPort }, 'proxy is up, asking for its configuration');
-  const end = async () => {
+  const end = async (times: DrainTimes = { drainMs }) => {
     controller.abort(new Error('proxy closes'));
     await linked;
-    const finished = await drain();
-    if (!finished) log.warn({ drainMs }, 'requests were still in flight when the proxy stopped');
+    const finished = await drain(times);
+    if (!finished) log.warn(times, 'requests were still in flight when the proxy stopped');
     dataPlane.close();
     await dataPlane.logs.close();
     await admin.close();
@@ -135,6 +136,6 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     ready: () => phase() === 'LIVE',
     addressOf: (name) => dataPlane.addressOf(name),
     reopenLogs: () => dataPlane.logs.reopen(),
-    close: () => (ending ??= end()),
+    close: (times) => (ending ??= end(times)),
   };
 }

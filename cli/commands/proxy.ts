@@ -2,7 +2,7 @@
 import { aborted } from '../../lib/abort.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { LOG_LEVELS, createLogger } from '../../telemetry/logger.ts';
-import type { LogLevel } from '../../telemetry/logger.ts';
+import type { LogLevel, Logger } from '../../telemetry/logger.ts';
 import { endOnFatal } from '../fatal.ts';
 import { logDestination } from '../log-text.ts';
 import { stopOnSignals } from '../signals.ts';
@@ -17,14 +17,20 @@ import {
   tokenFile,
   upstreamFlag,
   usage,
+  workersFlag,
 } from '../usage.ts';
 import type { RegisterFlags, ScopeFlags } from '../usage.ts';
 import { version } from '../version.ts';
-import { plainAccessLog, startProxy } from '../wire-proxy.ts';
+import type { startProxy } from '../wire-proxy.ts';
+import { isWorker, leaveParent, onStop, tellParent, toldToEnd } from '../worker-link.ts';
 
 /** Requests under way get this long to finish; an idle proxy ends at once. */
 const DRAIN_MS = 4_000;
 const STOP_MS = 8_000;
+/** A worker that was replaced has time: another one serves. */
+const RETIRE = { drainMs: 30_000, idleMs: 10_000 };
+/** The parent asks here. */
+const OWN_ADMIN = '127.0.0.1:0';
 
 export interface ProxyFlags extends RegisterFlags, ScopeFlags {
   readonly service: string;
@@ -41,7 +47,10 @@ export interface ProxyFlags extends RegisterFlags, ScopeFlags {
   readonly accessLog?: string;
   readonly accessLogFormat: 'text' | 'json';
   readonly tokenFile?: string;
+  readonly workers?: string;
 }
+
+type Running = Awaited<ReturnType<typeof startProxy>>;
 
 export async function proxy(flags: ProxyFlags): Promise<void> {
   const service = serviceFlag(flags.service);
@@ -49,6 +58,7 @@ export async function proxy(flags: ProxyFlags): Promise<void> {
   if (inbound !== undefined && port === undefined) {
     throw usage('--inbound needs --port: the port on loopback that the app listens on');
   }
+  const workers = flags.workers === undefined ? undefined : workersFlag(flags.workers);
   const register = registerFlags(flags);
   const token = flags.tokenFile === undefined ? undefined : tokenFile(flags.tokenFile);
   const log = createLogger(levelFlag(flags.logLevel), logDestination(process.stderr, process.env));
@@ -63,29 +73,46 @@ export async function proxy(flags: ProxyFlags): Promise<void> {
     ...scopeFlags(flags),
     ...(register && { register }),
     ...(token !== undefined && { token }),
-    ...(flags.accessLog !== undefined && {
-      accessLogs: [plainAccessLog(flags.accessLog, flags.accessLogFormat)],
-    }),
     adminListen: addressFlag('--admin', flags.admin),
     locality: { region: flags.region, zone: flags.zone, subZone: flags.subZone },
   };
   endOnFatal(log);
+  if (workers !== undefined && !isWorker()) {
+    const { superviseWorkers } = await import('./proxy-workers.ts');
+    return superviseWorkers(workers, options.adminListen, log);
+  }
+  // Only here: the parent of workers does without what they load.
+  const { plainAccessLog, startProxy } = await import('../wire-proxy.ts');
   const stop = stopOnSignals({ clock: systemClock, withinMs: STOP_MS });
   const running = await startProxy({
     ...options,
+    ...(flags.accessLog !== undefined && {
+      accessLogs: [plainAccessLog(flags.accessLog, flags.accessLogFormat)],
+    }),
+    ...(isWorker() && { adminListen: OWN_ADMIN }),
     version: version(),
     log,
     clock: systemClock,
     drainMs: DRAIN_MS,
   });
+  await untilEnd(running, stop.signal, log);
+  stop.release();
+  leaveParent();
+}
+
+/** Until a signal or the parent ends it. */
+async function untilEnd(running: Running, signal: AbortSignal, log: Logger): Promise<void> {
   const reopen = () => running.reopenLogs();
   process.on('SIGUSR1', reopen);
-  await aborted(stop.signal);
+  tellParent(running);
+  const how = await Promise.race([aborted(signal).then(() => 'stop' as const), toldToEnd()]);
   log.info('stopping');
-  await running.close();
+  if (how === 'retire') {
+    onStop(() => setTimeout(() => process.exit(0), DRAIN_MS).unref());
+    await running.close(RETIRE);
+  } else await running.close();
   log.info('stopped');
   process.removeListener('SIGUSR1', reopen);
-  stop.release();
 }
 
 function levelFlag(text: string): LogLevel {

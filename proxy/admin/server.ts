@@ -2,10 +2,10 @@
 // /config_dump, and POST /drain. Read-only apart from the last. Never a part of the data path.
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { isIP } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { defineError, describeError } from '../../lib/errors.ts';
+import { describeError } from '../../lib/errors.ts';
 import type { Logger } from '../../telemetry/logger.ts';
+import { PROXY_ADMIN_LISTEN, hostAllowed, splitAddress } from './address.ts';
 import { clustersPage, configDump, statsPage } from './pages.ts';
 import type { ProxyState } from './pages.ts';
 
@@ -24,12 +24,6 @@ export interface ProxyAdmin {
   /** Ends at once, also connections that are still open. */
   close(): Promise<void>;
 }
-
-export const PROXY_ADMIN_LISTEN = defineError(
-  'ISTHMUS_PROXY_ADMIN_LISTEN',
-  (address: string) => `the proxy's admin API cannot listen on ${address}`,
-  { hint: 'Choose another address with --admin, or port 0 for any free one.' },
-);
 
 interface Page {
   readonly status: number;
@@ -56,7 +50,8 @@ export function createProxyAdmin(options: ProxyAdminOptions): ProxyAdmin {
           if (server.listening) log.warn({ cause: describeError(error) }, 'admin connection not accepted');
           else reject(PROXY_ADMIN_LISTEN.from(error, options.listen));
         });
-        server.listen({ port, ...(host !== '' && { host }) }, () => {
+        // Each worker process has its own.
+        server.listen({ port, exclusive: true, ...(host !== '' && { host }) }, () => {
           resolve({ port: (server.address() as AddressInfo).port });
         });
       });
@@ -111,25 +106,4 @@ function drainPage(request: IncomingMessage, options: ProxyAdminOptions): Page {
   if (request.headers.origin !== undefined) return text('origin not allowed\n', 403);
   options.drain();
   return text('draining\n');
-}
-
-/**
- * On loopback only addresses and `localhost`: a name that anybody can point to this machine is refused (DNS
- * rebinding). Who listens elsewhere is asked by whatever name the network has for it.
- */
-function hostAllowed(host: string | undefined, listenHost: string): boolean {
-  if (host === undefined || !isLoopback(listenHost)) return true;
-  const name = host.replace(/:\d*$/, '').replace(/^\[|\]$/g, '');
-  return name === 'localhost' || isIP(name) !== 0;
-}
-
-const isLoopback = (host: string): boolean =>
-  host === 'localhost' || host === '::1' || host.startsWith('127.');
-
-function splitAddress(address: string): { readonly host: string; readonly port: number } {
-  const colon = address.lastIndexOf(':');
-  return {
-    host: address.slice(0, colon).replace(/^\[|\]$/g, ''),
-    port: Number(address.slice(colon + 1)),
-  };
 }

@@ -28,12 +28,15 @@ export interface ListenerOptions {
 
 /** Connections that look idle may have a request on its way: they are closed only after this. */
 const IDLE_GRACE_MS = 100;
+const IDLE_MS = 1_000;
 
 export class HttpListener implements DownstreamOwner {
   readonly #options: ListenerOptions;
   readonly #log: Logger;
   readonly #connections = new Set<Downstream>();
-  readonly #closeIdle = new WheelTimer(() => this.#closeIdleNow());
+  readonly #closeIdle = new WheelTimer(() => this.#onIdleLook());
+  #looks = 0;
+  #requestsSeen = 0;
   readonly #listening: Listening;
   #table: HttpListenerTable;
   /** The filters of the table, composed once. */
@@ -101,11 +104,16 @@ export class HttpListener implements DownstreamOwner {
     return this.#listening.address;
   }
 
-  /** Accepts no more; answers carry `connection: close`; idle connections go after a moment. */
-  drain(): void {
+  /**
+   * Accepts no more; answers carry `connection: close`. Idle connections go when no request has come for a moment,
+   * at the latest after `idleMs`: one in steady use is better closed by its next answer, which cannot cross a request.
+   */
+  drain(idleMs = IDLE_MS): void {
     if (this.draining) return;
     this.draining = true;
     this.#listening.stop();
+    this.#looks = Math.ceil(idleMs / IDLE_GRACE_MS);
+    this.#requestsSeen = this.requests;
     this.#options.context.wheel.arm(this.#closeIdle, IDLE_GRACE_MS);
   }
 
@@ -168,7 +176,15 @@ export class HttpListener implements DownstreamOwner {
     this.#connections.add(new Downstream(socket, this, this.#options.context));
   }
 
-  #closeIdleNow(): void {
-    for (const connection of this.#connections) connection.closeIfIdle();
+  #onIdleLook(): void {
+    this.#looks -= 1;
+    if (this.requests !== this.#requestsSeen && this.#looks > 0) {
+      this.#requestsSeen = this.requests;
+      return this.#options.context.wheel.arm(this.#closeIdle, IDLE_GRACE_MS);
+    }
+    // After what the system has for us already was read: a request may wait there.
+    setImmediate(() => {
+      for (const connection of this.#connections) connection.closeIfIdle();
+    });
   }
 }

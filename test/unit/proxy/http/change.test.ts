@@ -230,7 +230,7 @@ test('drain under load: every accepted request is answered, idle connections are
     }
   });
   await until(() => (plane.stats().listeners[0]?.requests ?? 0) > 50, 'load');
-  expect(await plane.drain(5_000)).toBe(true);
+  expect(await plane.drain({ drainMs: 5_000 })).toBe(true);
   await Promise.all(clients);
   expect(outcomes).toEqual(Array.from({ length: 8 }, () => 'told'));
   await until(() => idle.ended, 'the idle connection closed');
@@ -244,7 +244,7 @@ test('drain gives up in time when a request never ends', async () => {
   const client = rawClient(port);
   client.socket.write('GET / HTTP/1.1\r\nHost: orders\r\n\r\n');
   await until(() => plane.stats().listeners[0]?.activeRequests === 1, 'the request');
-  expect(await plane.drain(100)).toBe(false);
+  expect(await plane.drain({ drainMs: 100 })).toBe(false);
   plane.close();
   await until(() => client.closed, 'the end');
 });

@@ -157,7 +157,7 @@ test('ends after silence, and at the deadline of a drain', async () => {
   const open = rawClient(port);
   open.socket.write(ASK);
   await until(() => open.text !== '', 'the switch');
-  expect(await plane.drain(200)).toBe(false);
+  expect(await plane.drain({ drainMs: 200 })).toBe(false);
   expect(open.closed).toBe(false);
   plane.close();
   await until(() => open.closed, 'the close');

@@ -298,7 +298,7 @@ test('drain: no new connection, open ones end by themselves or by the deadline',
   const quick = connect(at);
   quick.socket.write('x');
   await until(() => quick.text === 'x', 'the echo');
-  const draining = plane.drain(20_000);
+  const draining = plane.drain({ drainMs: 20_000 });
   quick.socket.end('y');
   await until(() => quick.closed, 'the close');
   expect(quick.text).toBe('xy');
