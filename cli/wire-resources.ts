@@ -14,6 +14,7 @@ import type { Config } from '../config/schema.ts';
 import { inFiles, mergeStored, problemsOf, serviceIn } from '../config/stored-resources.ts';
 import type { MergedResources } from '../config/stored-resources.ts';
 import { watchResources } from '../config/watch-resources.ts';
+import type { SidecarScope } from '../model/scope.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { ServiceRules } from '../model/rules.ts';
 import { coalesce } from '../lib/coalesce.ts';
@@ -46,6 +47,8 @@ export interface ResourceDeps {
   readonly aggregator: Aggregator;
   /** What migrations make of a service's rules. */
   during(service: string, migration: PlacedMigration, rules: ServiceRules): ServiceRules;
+  /** What Sidecar resources say; each time that resources were taken in. */
+  onScopes(sidecars: readonly SidecarScope[]): void;
   /** What they say of its policy's origin. */
   originDuring(service: string, migration: PlacedMigration): string;
 }
@@ -73,6 +76,7 @@ export async function startResources(
     }
     aggregator.setRules({ base, services });
     metrics.resources.count.set(merged.count);
+    deps.onScopes([...merged.sidecars.values()]);
   };
   const soon = coalesce(take, { quietMs: 10, maxMs: 100, clock });
   const store = await ResourceStore.open({
@@ -225,7 +229,8 @@ function tellChange(
   if (isStart) return;
   const resource = after ?? before;
   const service = resource && serviceIn(resource.document, context);
-  if (!resource || service === undefined) return;
+  // A Sidecar is about callers: no service's history has it.
+  if (!resource || service === undefined || resource.kind === 'Sidecar') return;
   const verb = after ? (before ? 'changed' : 'created') : 'deleted';
   const where = isElsewhere ? ', on another replica' : '';
   const detail = `${verb} by ${by || 'an operator'}${where}`;

@@ -13,6 +13,7 @@ import { childController } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { describeError } from '../lib/errors.ts';
 import type { Discoverer } from '../model/discovery.ts';
+import { scopeFor } from '../model/scope.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createXdsServer } from '../xds-server/server.ts';
@@ -114,7 +115,14 @@ export async function startControlPlane(
     closers.push(() => migrations.close());
     const resources = await startResources(
       config,
-      { clock, log, metrics, aggregator, ...migrations.rules },
+      {
+        clock,
+        log,
+        metrics,
+        aggregator,
+        ...migrations.rules,
+        onScopes: (sidecars) => xds.setScopes((node) => scopeFor(sidecars, node)),
+      },
       controller.signal,
     );
     closers.push(async () => {

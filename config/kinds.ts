@@ -7,23 +7,26 @@ import type { ServiceRules } from '../model/rules.ts';
 import { faultsOf, migration, migrationFrom } from './migration.ts';
 import { rulesFrom, sourcesNamedBy } from './policy.ts';
 import type { FieldPath } from './problems.ts';
+import type { SidecarScope } from '../model/scope.ts';
+import { hostFaults, namespaceOf, selectionOf, sidecar, sidecarScope } from './sidecar.ts';
 import { serviceOf, servicePolicy } from './service-policy.ts';
 
-export type ResourceKind = 'ServicePolicy' | 'Migration';
+export type ResourceKind = 'ServicePolicy' | 'Migration' | 'Sidecar';
 
-export const KINDS: readonly ResourceKind[] = ['ServicePolicy', 'Migration'];
+export const KINDS: readonly ResourceKind[] = ['ServicePolicy', 'Migration', 'Sidecar'];
 
 /** What a service has of it, one at most. */
 export const NOUNS: Readonly<Record<ResourceKind, string>> = {
   ServicePolicy: 'policy',
   Migration: 'migration',
+  Sidecar: 'Sidecar',
 };
 
 /** What one document says. */
 export type Meant = {
   readonly namespace: string;
   readonly name: string;
-  /** Canonical. */
+  /** Canonical; of a Sidecar the workloads that it selects. */
   readonly service: string;
 } & (
   | {
@@ -33,6 +36,7 @@ export type Meant = {
       readonly saysPolicy: boolean;
     }
   | { readonly kind: 'Migration'; readonly spec: MigrationSpec }
+  | { readonly kind: 'Sidecar'; readonly scope: SidecarScope }
 );
 
 export interface ReadDocument {
@@ -53,6 +57,7 @@ interface Kind {
 const TABLE: Readonly<Record<ResourceKind, Kind>> = {
   ServicePolicy: { schema: servicePolicy, read: readPolicy },
   Migration: { schema: migration, read: readMigration },
+  Sidecar: { schema: sidecar, read: readSidecar },
 };
 
 export const kindOf = (name: unknown): Kind | undefined => {
@@ -108,5 +113,22 @@ function readMigration(data: unknown): ReadDocument {
       [spec.from, ['spec', 'from']],
       [spec.to, ['spec', 'to']],
     ],
+  };
+}
+
+function readSidecar(data: unknown): ReadDocument {
+  const parsed = sidecar.safeParse(data);
+  if (!parsed.success) return unread(parsed.error);
+  return {
+    meant: {
+      kind: 'Sidecar',
+      namespace: namespaceOf(parsed.data),
+      name: parsed.data.metadata.name,
+      service: selectionOf(parsed.data),
+      scope: sidecarScope(parsed.data),
+    },
+    issues: [],
+    faults: hostFaults(parsed.data),
+    sources: [],
   };
 }

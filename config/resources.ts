@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describeError } from '../lib/errors.ts';
 import type { MigrationSpec } from '../model/migration.ts';
 import type { ServiceRules } from '../model/rules.ts';
+import type { SidecarScope } from '../model/scope.ts';
 import { readYamlDocuments } from './document.ts';
 import type { YamlText } from './document.ts';
 import { explainIssue, show, valueAt } from './explain.ts';
@@ -27,6 +28,8 @@ export interface Resources {
   readonly policyOrigins: ReadonlyMap<string, string>;
   /** By service: how it moves, and which resource says so. */
   readonly migrations: ReadonlyMap<string, PlacedMigration>;
+  /** By what they select: what data planes are told of. */
+  readonly sidecars: ReadonlyMap<string, SidecarScope>;
   /** How many there are, of any kind. */
   readonly count: number;
   /** In the order of the files. */
@@ -137,6 +140,7 @@ class Collected {
   readonly #rules = new Map<string, ServiceRules>();
   readonly #policyOrigins = new Map<string, string>();
   readonly #migrations = new Map<string, PlacedMigration>();
+  readonly #sidecars = new Map<string, SidecarScope>();
   /** By kind and service. */
   readonly #places = new Map<string, string>();
 
@@ -157,6 +161,10 @@ class Collected {
       this.#migrations.set(service, { spec: meant.spec, origin: `Migration ${name} (${place})` });
       return;
     }
+    if (kind === 'Sidecar') {
+      this.#sidecars.set(service, meant.scope);
+      return;
+    }
     this.#rules.set(service, meant.rules);
     if (!meant.saysPolicy) return;
     const { line } = yaml.valueAt(['spec', 'policy']);
@@ -168,6 +176,7 @@ class Collected {
       rules: this.#rules,
       policyOrigins: this.#policyOrigins,
       migrations: this.#migrations,
+      sidecars: this.#sidecars,
       count: this.count,
       found: this.#found,
     };

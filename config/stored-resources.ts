@@ -16,7 +16,8 @@ export interface StoredDocument extends ResourceRef {
   readonly document: object;
 }
 
-export interface MergedResources extends Pick<Resources, 'rules' | 'policyOrigins' | 'migrations' | 'count'> {
+export interface MergedResources
+  extends Pick<Resources, 'rules' | 'policyOrigins' | 'migrations' | 'sidecars' | 'count'> {
   /** By refText(), for those stored that do not count, or name what is not there: why. */
   readonly problems: ReadonlyMap<string, string>;
 }
@@ -84,6 +85,7 @@ export function mergeStored(
   const rules = new Map<string, ServiceRules>(files.rules);
   const policyOrigins = new Map(files.policyOrigins);
   const migrations = new Map<string, PlacedMigration>(files.migrations);
+  const sidecars = new Map(files.sidecars);
   const owners = new Map(files.found.map((found) => [ownerKey(found), found.at]));
   const problems = new Map<string, string>();
   const seen = new Set<string>();
@@ -103,10 +105,12 @@ export function mergeStored(
     if (read.policyOrigins.has(own.service)) policyOrigins.set(own.service, origin);
     const migration = read.migrations.get(own.service);
     if (migration) migrations.set(own.service, { ...migration, origin });
+    const sidecar = read.sidecars.get(own.service);
+    if (sidecar) sidecars.set(own.service, sidecar);
     count += 1;
   }
   for (const revision of parsed.keys()) if (!seen.has(revision)) parsed.delete(revision);
-  return { rules, policyOrigins, migrations, count, problems };
+  return { rules, policyOrigins, migrations, sidecars, count, problems };
 }
 
 function problemIn(

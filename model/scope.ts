@@ -1,5 +1,6 @@
 // Of which services a data plane is told. Equal scopes are equal texts, so that who has the same one shares what is
 // made for it. Plain data and pure functions.
+import type { Labels } from './endpoint.ts';
 import { DEFAULT_NAMESPACE, serviceName, splitServiceName } from './names.ts';
 
 /**
@@ -108,4 +109,39 @@ class Patterns implements HostPatterns {
     const owners = [...this.#names.keys()].flatMap((name) => this.#book.clusterOf(name)?.service ?? []);
     return new Set([...this.#services, ...owners]);
   }
+}
+
+/** What a Sidecar resource says. */
+export interface SidecarScope {
+  readonly namespace: string;
+  /** Of the nodes that it is for; none: all of its namespace. */
+  readonly labels: Labels;
+  readonly hosts: Scope;
+}
+
+/** Where Istio keeps what counts for every namespace. */
+export const ROOT_NAMESPACE = 'istio-system';
+
+/**
+ * That of a Sidecar in the node's namespace whose labels the node has, the one with most of them; else that of one
+ * without labels there; else that of one without labels in the root namespace; else `all`.
+ */
+export function scopeFor(
+  sidecars: readonly SidecarScope[],
+  { service, labels }: { readonly service: string; readonly labels: Labels },
+): Scope {
+  const { namespace } = splitServiceName(service);
+  const rank = (sidecar: SidecarScope): number => {
+    const wanted = Object.entries(sidecar.labels);
+    if (sidecar.namespace === namespace) {
+      return wanted.every(([name, value]) => labels[name] === value) ? 1 + wanted.length : -1;
+    }
+    return sidecar.namespace === ROOT_NAMESPACE && wanted.length === 0 ? 0 : -1;
+  };
+  let best: { readonly rank: number; readonly hosts: Scope } = { rank: -1, hosts: 'all' };
+  for (const sidecar of sidecars) {
+    const own = rank(sidecar);
+    if (own > best.rank) best = { rank: own, hosts: sidecar.hosts };
+  }
+  return best.hosts;
 }
