@@ -16,6 +16,7 @@ import type { Breaker } from '../upstream/breaker.ts';
 import type { ClusterState } from '../upstream/cluster.ts';
 import { K, bump } from '../upstream/counters.ts';
 import type { Host } from '../upstream/host.ts';
+import { SharedReading } from './shared-reading.ts';
 
 export interface TcpContext {
   readonly wheel: TimerWheel;
@@ -31,6 +32,9 @@ export interface TcpOwner {
   passed(fromClient: number, toClient: number): void;
   closed(session: TcpSession): void;
 }
+
+/** Reading is synchronous, so one is enough. */
+const READING = new SharedReading();
 
 export class TcpSession {
   readonly #client: net.Socket;
@@ -114,7 +118,14 @@ export class TcpSession {
     tally.issued += 1;
     tally.active += 1;
     const { address, port } = host.spec;
-    const upstream = net.connect({ host: address, port, noDelay: true, allowHalfOpen: true });
+    const { buffer } = READING;
+    const upstream = net.connect({
+      host: address,
+      port,
+      noDelay: true,
+      allowHalfOpen: true,
+      onread: { buffer, callback: (length) => this.#onUpstreamBytes(length) },
+    });
     this.#upstream = upstream;
     upstream.on('connect', () => this.#onConnect(upstream, host, tally));
     upstream.on('error', () => this.#onUpstreamError());
@@ -133,11 +144,19 @@ export class TcpSession {
       this.#owner.passed(bytes, 0);
       if (this.#record) this.#record.receivedBytes += bytes;
     });
-    pass(upstream, this.#client, (bytes) => {
-      this.#touch();
-      this.#owner.passed(0, bytes);
-      if (this.#record) this.#record.sentBytes += bytes;
-    });
+    this.#client.on('drain', () => upstream.resume());
+    upstream.on('end', () => this.#client.end());
+  }
+
+  /** True: read on. */
+  #onUpstreamBytes(length: number): boolean {
+    this.#touch();
+    this.#owner.passed(0, length);
+    if (this.#record) this.#record.sentBytes += length;
+    const { bytes, done } = READING.take(length);
+    if (this.#client.write(bytes, done) || this.#client.writableLength === 0) return true;
+    this.#upstream?.pause();
+    return true;
   }
 
   /** 'close' follows. A reset must not look like a clean end to the client. */

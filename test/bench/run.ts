@@ -10,19 +10,32 @@ import type { FrameOptions } from './frame.ts';
 import { machine, pin } from './machine.ts';
 import { machineText, profileText, rowText } from './print.ts';
 import { catalogueRows } from './rows/catalogue.ts';
-import { proxyRow } from './rows/proxy.ts';
+import { proxyIdleRow } from './rows/proxy-idle.ts';
+import { proxyTableRow } from './rows/proxy-table.ts';
+import { proxyTcpRow } from './rows/proxy-tcp.ts';
+import { proxyBodyRow, proxyRow } from './rows/proxy.ts';
 import { replicasRow } from './rows/replicas.ts';
 import { sourceRows } from './rows/sources.ts';
 import { xdsRow } from './rows/xds.ts';
 import type { Row, RowResult } from './types.ts';
 
-const ROWS: readonly Row[] = [proxyRow, xdsRow, ...sourceRows, ...catalogueRows, replicasRow];
+const ROWS: readonly Row[] = [
+  proxyRow,
+  proxyBodyRow,
+  proxyTableRow,
+  proxyIdleRow,
+  proxyTcpRow,
+  xdsRow,
+  ...sourceRows,
+  ...catalogueRows,
+  replicasRow,
+];
 
 const HELP = `npm run bench -- [ROW…] [options]
 
 rows: ${ROWS.map((row) => `${row.name} (${row.title})`).join('\n      ')}
-  all rows of a group by its name: sources, catalogue, replicas; without a name: those of no group
-  -r, --repetitions N   default 5; of these groups 1
+  all rows of a group by its name: proxy, sources, catalogue, replicas; without a name: those of no group
+  -r, --repetitions N   default 5; of the last three groups 1
   -o, --output FILE     everything as JSON, too
   --all                 also peers that no goal needs
   --profile             profile our own server even if no goal is missed

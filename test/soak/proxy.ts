@@ -134,9 +134,10 @@ function callersOf(
     run.counts.set(counted, (run.counts.get(counted) ?? 0) + 1);
     if (verdict.kind !== 'violation') return;
     const took = Math.round(failure.toMs - failure.fromMs);
-    violated(
-      run,
-      `${name}: ${failure.service.name} after ${took} ms, ${verdict.host} was there: ${failure.text}`,
+    const text = `${name}: ${failure.service.name} after ${took} ms, ${verdict.host} was there: ${failure.text}`;
+    lane.shown(failure.service).then(
+      (shown) => violated(run, `${text}; it shows ${shown}`),
+      (thrown: unknown) => violated(run, `${text}; it shows nothing: ${describeError(thrown)}`),
     );
   };
   if (plane.pid !== undefined) {

@@ -1,4 +1,4 @@
-// nginx and haproxy as further peers of the proxy row, when they are installed: one process, one core, kept
+// nginx, haproxy and fast-proxy as further peers of the proxy rows, when they are there: one process, one core, kept
 // connections to the upstream, no access log. They have static configs, and so less to do per request.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -16,11 +16,13 @@ export interface Started {
 
 interface Kind {
   config(dir: string, port: number, upstream: number): string;
-  args(file: string, dir: string): string[];
+  args(file: string, dir: string, port: number, upstream: number): string[];
   readonly versionFlag: string;
 }
 
-const KINDS: Readonly<Record<'nginx' | 'haproxy', Kind>> = {
+export type StaticName = 'nginx' | 'haproxy' | 'fast-proxy';
+
+const KINDS: Readonly<Record<StaticName, Kind>> = {
   nginx: {
     versionFlag: '-v',
     args: (file, dir) => ['-p', dir, '-c', file, '-e', join(dir, 'error.log')],
@@ -64,17 +66,22 @@ backend app
   server upstream 127.0.0.1:${upstream}
 `,
   },
+  'fast-proxy': {
+    versionFlag: '-v',
+    args: (_file, _dir, port, upstream) => [String(port), String(upstream)],
+    config: () => '',
+  },
 };
 
 /** Rejects, with the reason, when it is not installed or does not answer. */
 export async function startStatic(
-  name: 'nginx' | 'haproxy',
+  name: StaticName,
   stage: Stage,
   upstream: number,
   signal: AbortSignal,
 ): Promise<Started> {
   const command = findBinary(name);
-  if (command === undefined) throw new Error('not installed');
+  if (command === undefined) throw new Error('not installed (test/support/servers/get.sh)');
   const kind = KINDS[name];
   const asked = stage.children.start({ name, core: stage.cores.load, command, args: [kind.versionFlag] });
   await untilEnded(asked, signal);
@@ -85,7 +92,12 @@ export async function startStatic(
   const port = await freePort();
   await mkdir(dir);
   await writeFile(file, kind.config(dir, port, upstream));
-  const child = stage.children.start({ name, core: stage.cores.server, command, args: kind.args(file, dir) });
+  const child = stage.children.start({
+    name,
+    core: stage.cores.server,
+    command,
+    args: kind.args(file, dir, port, upstream),
+  });
   await until('an answer', child, signal, async () =>
     (await httpGet(port, '/', signal)).status === 200 ? true : undefined,
   );

@@ -1,20 +1,22 @@
-// The smallest upstream there can be: answers every GET on a kept connection with 200 and 33 bytes, without
-// looking at anything but the blank line. It must not be what a bench waits for. Not an HTTP server: requests
+// The smallest upstream there can be: answers every GET on a kept connection with 200 and 33 bytes, or
+// 10 KB for /10k, without looking at anything but the blank line. It must not be what a bench waits for. Not an HTTP server: requests
 // must have no body. Prints its port when it is up; SIGTERM ends it.
 import { createServer } from 'node:net';
 
-const BODY = 'answer of the bench upstream: ok\n';
-const ANSWER = Buffer.from(
-  `HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: ${BODY.length}\r\n\r\n${BODY}`,
-  'latin1',
-);
+const answerOf = (body) =>
+  Buffer.from(
+    `HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    'latin1',
+  );
+const SMALL = answerOf('answer of the bench upstream: ok\n');
+const LARGE = answerOf('x'.repeat(10_240));
 
 const server = createServer({ noDelay: true }, (socket) => {
   let rest = '';
   socket.on('data', (bytes) => {
     const heads = (rest + bytes.toString('latin1')).split('\r\n\r\n');
     rest = heads.pop() ?? '';
-    for (let count = heads.length; count > 0; count -= 1) socket.write(ANSWER);
+    for (const head of heads) socket.write(head.startsWith('GET /10k ') ? LARGE : SMALL);
   });
   socket.on('error', () => socket.destroy());
 });

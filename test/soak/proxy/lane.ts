@@ -11,5 +11,7 @@ export interface Lane {
   tell(service: Service, what: 'endpoints' | 'policy'): void;
   /** Refusals since the last call. */
   refusals(): readonly string[];
+  /** What the control plane itself says of a service's endpoints, one line; for people. */
+  shown(service: Service): Promise<string>;
   stop(): Promise<void>;
 }

@@ -91,6 +91,10 @@ export async function startRawLane(services: readonly Service[], envoy: boolean)
             detail ? [`${plane.kind} refused: ${detail.message ?? ''}`] : [],
           ),
       ),
+    shown: ({ told: members }) =>
+      Promise.resolve(
+        members.map(({ host, draining }) => `${host.name}${draining ? ' draining' : ''}`).join(', '),
+      ),
     async stop() {
       await Promise.all(told.map(({ plane }) => plane.stop()));
       for (const { ads } of told) ads.stop();

@@ -3,6 +3,7 @@
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describeError } from '../../../lib/errors.ts';
+import { fetch } from 'undici';
 import { startControlPlane } from '../../support/control-plane.ts';
 import { startDataPlane } from '../../support/data-plane.ts';
 import type { DataPlane } from '../../support/data-plane.ts';
@@ -50,11 +51,30 @@ export async function startServeLane(
       file?.write().catch((thrown: unknown) => (failed = describeError(thrown)));
     },
     refusals: () => (failed === undefined ? [] : [failed]),
+    async shown({ name, members }) {
+      const answer = await fetch(`${control.adminUrl}/api/v1/services/${name}/endpoints`);
+      const { items } = (await answer.json()) as { items: readonly Shown[] };
+      const nameOf = (port: number) => members.find(({ host }) => host.port === port)?.host.name ?? port;
+      return items
+        .map(({ port, state, weight, priority, reason }) => {
+          return `${nameOf(port)} ${state} weight ${weight} priority ${priority} (${reason})`;
+        })
+        .join(', ');
+    },
     async stop() {
       await Promise.all(planes.map((plane) => plane.stop()));
       await control.stop();
     },
   };
+}
+
+/** The fields of the admin API that are used here. */
+interface Shown {
+  readonly port: number;
+  readonly state: string;
+  readonly weight: number;
+  readonly priority: number | null;
+  readonly reason: string;
 }
 
 /** A file that is always whole, and in the end has the newest text. */
