@@ -117,14 +117,18 @@ function underWay(spec: MigrationSpec, before: MigrationState, facts: Facts, now
   const baseline = before.baseline ?? facts.from.readyWeight;
   const wanted = spec.steps[before.step]?.percent ?? 0;
   const onlyMirrored = before.step < 0;
-  const capacity = onlyMirrored
-    ? capacityVerdict(spec, facts, baseline, spec.steps[0]?.percent ?? 100)
-    : capacityVerdict(spec, facts, baseline, wanted);
-  const verdicts = [capacity, ...trafficVerdicts(spec, facts, onlyMirrored)];
+  const isKnown = facts.to.state === 'live';
+  const capacity = capacityVerdict(
+    spec,
+    facts,
+    baseline,
+    onlyMirrored ? (spec.steps[0]?.percent ?? 100) : wanted,
+  );
+  const verdicts = [isKnown ? capacity : unsure(capacity), ...trafficVerdicts(spec, facts, onlyMirrored)];
   if (verdicts.some(({ verdict }) => verdict === 'fail') && isAtRisk(before)) {
     return { state: failed(spec, before, now, verdicts), waitsFor: '', verdicts };
   }
-  const state = capped(spec, before, Math.min(wanted, carries(spec, facts, baseline)));
+  const state = isKnown ? capped(spec, before, Math.min(wanted, carries(spec, facts, baseline))) : before;
   const open = verdicts.filter(({ verdict }) => verdict !== 'pass').map(({ text }) => text);
   if (state.phase === 'paused') return { state, waitsFor: 'an operator: isthmus migrate resume', verdicts };
   if (state.phase === 'awaitingApproval') {
@@ -135,6 +139,10 @@ function underWay(spec: MigrationSpec, before: MigrationState, facts: Facts, now
   if (blockers.length > 0 || state !== before) return { state, waitsFor: blockers.join('; '), verdicts };
   return onwards(spec, state, facts, baseline, now, verdicts);
 }
+
+/** What a source that does not answer, or has not yet, has ready: nobody knows, and the share stays. */
+const unsure = (verdict: GateVerdict): GateVerdict =>
+  verdict.verdict === 'fail' ? { ...verdict, verdict: 'wait' } : verdict;
 
 /** Before it has begun nothing can go wrong. A pause that a failed gate made is that gate's outcome. */
 function isAtRisk({ phase, by, paused }: MigrationState): boolean {

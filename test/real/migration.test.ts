@@ -131,9 +131,22 @@ describePeers(['envoy'], 'a migration', (start) => {
     expect(await ask('explain', 'orders')).toContain('Migration default/orders');
   });
 
+  it('mirrors: callers get answers of the old side only, and copies that fail end it', async () => {
+    pods.failEvery = 4;
+    await apply({ gates, mirror: { percent: 50, for: '60s' }, steps: [{ percent: 100 }] });
+    await became(({ phase }) => phase === 'mirroring', 'it to mirror');
+    load.mark();
+    const now = await became(({ phase }) => phase === 'rolledBack', 'the end of it');
+    expect(now.reason).toMatch(/^successRate: new 7\d\.\d\d % of \d+ mirrored requests/);
+    expect(answered().fresh).toBe(0);
+    expect(load.failures()).toEqual([]);
+    await run('migrate', 'abort', 'orders');
+  });
+
   it('pods that fail at 5 %: everything goes back at once, with the numbers that decided', async () => {
     pods.failEvery = 20;
     await apply({ gates, steps: [{ percent: 50, for: '60s' }, { percent: 100 }] });
+    await run('migrate', 'resume', 'orders');
     await became(({ phase }) => phase === 'rolledBack', 'the rollback');
     const now = await status();
     expect(now.share).toBe(0);
@@ -179,6 +192,7 @@ describePeers(['envoy'], 'a migration', (start) => {
       load.mark();
       await eventually(() => load.good() >= 1_000, WITHIN);
       const after = answered();
+      expect(await status()).toMatchObject({ phase: 'stepping', step: 2, share: 0.5 });
       expect(Math.abs(after.fresh / (after.old + after.fresh) - share)).toBeLessThan(0.04);
     }
     const asked = await became(({ phase }) => phase === 'awaitingApproval', 'it to want approval');

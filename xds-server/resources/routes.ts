@@ -4,6 +4,7 @@
 import { contentHash } from '../../lib/hash.ts';
 import type { TrafficRules } from '../../model/traffic.ts';
 import type { Chunks } from '../../lib/sorted-chunks.ts';
+import { pinnedName } from '../../model/names.ts';
 import { encode, packAny, typeUrl } from '../../proto/codec.ts';
 import type { Route } from '../../proto/gen/types/envoy/config/route/v3/Route.ts';
 import { composedResource } from '../resource.ts';
@@ -49,7 +50,7 @@ export function buildRouteFragment(
   traffic: TrafficRules | undefined,
 ): RouteFragment {
   const to = backwards();
-  const leads: Leads = { service, template: templateOf(traffic) };
+  const leads: Leads = { service, template: templateOf(traffic), mirror: traffic?.mirror };
   for (const { cluster, headers } of clusters.toReversed()) {
     for (const header of headers.toReversed()) writeHeaderEntry(to, leads, cluster, header);
   }
@@ -94,13 +95,14 @@ function writeHeaderEntry(to: BackwardWriter, leads: Leads, cluster: string, hea
 interface Leads {
   readonly service: string;
   readonly template: RouteTemplate;
+  readonly mirror: TrafficRules['mirror'];
 }
 
 /**
  * Route: match 1, route 2 { cluster 1 }, request_headers_to_add 9 { header 1 { key 1, value 2 }, append_action 3 }.
  * Whatever the caller said it was asking for, the request carries the name of the service it is sent to.
  */
-function writeRoute(to: BackwardWriter, { service, template }: Leads, cluster: string): void {
+function writeRoute(to: BackwardWriter, { service, template, mirror }: Leads, cluster: string): void {
   const end = to.length;
   to.uint(3, OVERWRITE);
   const option = to.length;
@@ -109,10 +111,27 @@ function writeRoute(to: BackwardWriter, { service, template }: Leads, cluster: s
   to.close(1, option);
   to.close(9, end);
   const action = to.length;
+  // Who names a source itself gets that source, and nobody a copy.
+  if (mirror && !cluster.includes('@')) to.raw(mirrorAction(cluster, mirror));
   to.raw(template.action);
   to.text(1, cluster);
   to.close(2, action);
   to.raw(template.match);
+}
+
+/** The last field of RouteAction that is written here. */
+function mirrorAction(cluster: string, { source, percent }: NonNullable<TrafficRules['mirror']>): Buffer {
+  const policy = {
+    cluster: pinnedName(cluster, source),
+    runtime_fraction: {
+      default_value: { numerator: Math.round(percent * 10_000), denominator: 'MILLION' as const },
+    },
+    // The app is to see what the original sees.
+    disable_shadow_host_suffix_append: true,
+  };
+  const action = { request_mirror_policies: [policy] };
+  assertValid(ROUTE, { ...ANYTHING, route: { ...action, cluster } }, cluster);
+  return encode(ACTION, action);
 }
 
 interface RouteTemplate {

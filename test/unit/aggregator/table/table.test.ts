@@ -38,7 +38,7 @@ async function stopAll(): Promise<void> {
 }
 
 /** @param skewMs how far its wall clock is ahead. */
-async function replica(skewMs = 0): Promise<Replica> {
+async function replica(skewMs = 0, strict = false): Promise<Replica> {
   const own: Clock = {
     now: () => clock.now() + skewMs,
     monotonic: () => clock.monotonic(),
@@ -51,6 +51,7 @@ async function replica(skewMs = 0): Promise<Replica> {
     clock: own,
     log,
     decode,
+    strict,
     onChange: (change) => void told.push(change),
   });
   const controller = new AbortController();
@@ -89,6 +90,26 @@ const set = (table: Table<string>, key: string, value: string, forMs?: number, e
   table.write(key, () => ({ value, by: 'ada', ...(forMs === undefined ? {} : { forMs }) }), expected);
 
 const said = ({ table }: Replica) => table.list().map((row) => `${row.key}=${row.value} ${revisionOf(row)}`);
+
+describe('a strict table', () => {
+  it('takes nothing that the others cannot know, and keeps what is in force', async () => {
+    const [a, b] = [await replica(0, true), await replica(0, true)];
+    await set(a.table, 'x.1', 'one');
+    await settled();
+    expect(said(b)).toEqual(said(a));
+    a.way.isUp = false;
+    await later(20_000);
+    const refused = set(a.table, 'x.1', 'two').catch((thrown: unknown) => thrown);
+    for (let n = 0; n < 10; n += 1) await later(1_000);
+    expect(await refused).toMatchObject({ code: 'ISTHMUS_TABLE_ALONE' });
+    expect(a.table.get('x.1')?.value).toBe('one');
+    await set(b.table, 'x.1', 'three');
+    a.way.isUp = true;
+    for (let n = 0; n < 30; n += 1) await later(1_000);
+    expect(said(a)).toEqual(said(b));
+    expect(a.table.get('x.1')?.value).toBe('three');
+  });
+});
 
 describe('a table that replicas share', () => {
   it('is the same on all of them, the revision of each line included', async () => {
