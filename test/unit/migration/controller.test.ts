@@ -187,7 +187,9 @@ describe('what runs migrations', () => {
     await second(running, 0, 50);
     for (let n = 0; n < 4; n += 1) await second(running, 10);
     expect(running.reports()[0]?.waitsFor).toContain('not enough traffic: 40 of 100');
-    for (let n = 0; n < 8; n += 1) await second(running, 10);
+    for (let n = 0; n < 6; n += 1) await second(running, 10);
+    expect(state()).toMatchObject({ phase: 'stepping', percent: 100 });
+    for (let n = 0; n < 3; n += 1) await second(running, 100);
     expect(state()).toMatchObject({ phase: 'completed', percent: 100 });
     expect(steps.map((text) => text.replace(/:.*/, ''))).toEqual([
       'migration new → stepping',

@@ -129,4 +129,27 @@ describe('the outbound routes', () => {
     expect(table.resource().version).toBe(new RouteTable().resource().version);
     expect(before.bytes.includes('orders.default')).toBe(true);
   });
+
+  it('send copies to what one source alone offers, and none of what is meant for one source', () => {
+    const table = new RouteTable();
+    const clusters = ['orders.default', 'orders.default@old'].map((cluster) => ({
+      cluster,
+      domains: [],
+      headers: [cluster],
+    }));
+    table.set('orders.default', clusters, { mirror: { source: 'new', percent: 2.5 } });
+    const text = table.resource().bytes.toString('latin1');
+    expect(text.split('orders.default@new').length - 1).toBe(1);
+    expect(text).not.toContain('orders.default@old@');
+    const action = encode('envoy.config.route.v3.RouteAction', {
+      request_mirror_policies: [
+        {
+          cluster: 'orders.default@new',
+          runtime_fraction: { default_value: { numerator: 25_000, denominator: 'MILLION' } },
+          disable_shadow_host_suffix_append: true,
+        },
+      ],
+    });
+    expect(text).toContain(action.toString('latin1'));
+  });
 });
