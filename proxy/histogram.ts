@@ -19,6 +19,13 @@ export class Histogram {
     this.sum += value;
   }
 
+  /** How many were seen that are not above `limit`, within a sixteenth. */
+  atMost(limit: number): number {
+    let seen = 0;
+    for (let i = 0; i < SIZE && highest(i) <= limit; i += 1) seen += this.#counts[i] ?? 0;
+    return seen;
+  }
+
   /** The smallest value that at least this part (0…1) of all is not above, within a sixteenth; 0 when empty. */
   quantile(part: number): number {
     const wanted = Math.max(1, Math.ceil(this.total * part));

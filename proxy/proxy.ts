@@ -4,7 +4,9 @@ import type { Clock } from '../lib/clock.ts';
 import { describeError } from '../lib/errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { createProxyAdmin } from './admin/server.ts';
-import type { ProxyState } from './admin/pages.ts';
+import type { ProxyState } from './admin/state.ts';
+import { baselineOf } from './admin/stats-page.ts';
+import type { Baseline } from './admin/stats-page.ts';
 import { createDataPlane } from './listener.ts';
 import type { DrainTimes } from './listener.ts';
 import { LoadBook } from './load/book.ts';
@@ -71,6 +73,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   let tables = EMPTY_TABLES;
   let draining = false;
   let hasLived = false;
+  let failed = false;
+  let baseline: Baseline = new Map();
+  const startedAt = clock.monotonic();
   const node = buildNode({ ...options, id: nodeId });
   const ads = createAdsClient({
     ...options.xds,
@@ -87,7 +92,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   });
   const listens = () => [...tables.listeners.keys()].every((name) => dataPlane.addressOf(name) !== undefined);
   const phase = (): ProxyState['phase'] => {
-    if (draining) return 'DRAINING';
+    if (draining || failed) return 'DRAINING';
     if (!ads.status().initialized) return 'PRE_INITIALIZING';
     // Once: a host that comes later is not waited for.
     hasLived ||= listens() && dataPlane.settled();
@@ -105,12 +110,22 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     store: ads.store,
     tables,
     stats: dataPlane.stats(),
+    uptimeMs: clock.monotonic() - startedAt,
+    logs: dataPlane.logs.counts,
   });
   const admin = createProxyAdmin({
     listen: options.adminListen ?? DEFAULT_ADMIN,
     state,
     drain: () =>
       void drain().catch((thrown: unknown) => log.error({ cause: describeError(thrown) }, 'drain')),
+    failHealth: (fails) => {
+      failed = fails;
+    },
+    resetCounters: () => {
+      baseline = baselineOf(state());
+    },
+    baseline: () => baseline,
+    reopenLogs: () => dataPlane.logs.reopen(),
     log,
   });
   const { port: adminPort } = await admin.listen().catch((thrown: unknown) => {

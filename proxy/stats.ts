@@ -2,6 +2,8 @@
 import { FLAG_NAMES } from './flags.ts';
 import type { FlagName } from './flags.ts';
 import type { HttpListener } from './http/listener.ts';
+import type { Histogram } from './histogram.ts';
+import type { ListenerTable, UpstreamHost } from './tables.ts';
 import { TcpListener } from './tcp/listener.ts';
 import type { ClusterState } from './upstream/cluster.ts';
 import type { Breaker, BreakerRules } from './upstream/breaker.ts';
@@ -15,6 +17,8 @@ export type StatusClasses = readonly number[];
 export interface ListenerStats {
   readonly name: string;
   readonly direction: string;
+  /** Under which its statistics stand. */
+  readonly statPrefix: string;
   /** As bound (never port 0); undefined while it does not listen. */
   readonly address: { readonly address: string; readonly port: number } | undefined;
   readonly connections: number;
@@ -43,8 +47,9 @@ export interface TcpStats {
 export interface HostStats {
   readonly address: string;
   readonly port: number;
-  readonly status: string;
+  readonly status: UpstreamHost['status'];
   readonly weight: number;
+  readonly priority: number;
   /** Attempts, retries included. */
   readonly requests: number;
   readonly activeRequests: number;
@@ -71,7 +76,9 @@ export interface ClusterStats {
   /** Absent: no outlier detection. */
   readonly outlier?: OutlierStats;
   /** Milliseconds to the response head; absent before the first one. */
-  readonly times?: { readonly p50: number; readonly p90: number; readonly p99: number };
+  readonly times?: Histogram;
+  /** Answers given to clients, by status. */
+  readonly byStatus: Readonly<Record<string, number>>;
   readonly byClass: StatusClasses;
   readonly hosts: readonly HostStats[];
 }
@@ -104,6 +111,7 @@ export function listenerStats(listener: HttpListener | TcpListener): ListenerSta
   const common = {
     name: listener.table.name,
     direction: listener.table.direction,
+    statPrefix: statPrefixOf(listener.table),
     address: listener.address,
     connections: listener.accepted,
     activeConnections: listener.activeConnections,
@@ -125,6 +133,11 @@ export function listenerStats(listener: HttpListener | TcpListener): ListenerSta
   };
 }
 
+/** As xDS names it; a table that was not made from xDS has none. */
+function statPrefixOf(table: ListenerTable): string {
+  return ('tcp' in table ? table.tcp.statPrefix : table.http?.statPrefix) ?? table.name;
+}
+
 const NO_REQUESTS = {
   requests: 0,
   activeRequests: 0,
@@ -143,6 +156,7 @@ export function clusterStats(cluster: ClusterState): ClusterStats {
     ...outlierStats(cluster),
     ...timeStats(cluster),
     byClass: [...cluster.byClass],
+    byStatus: Object.fromEntries(cluster.byStatus),
     hosts: [...cluster.hosts].map(hostStats),
   };
 }
@@ -164,7 +178,7 @@ function outlierStats({ detector }: ClusterState): Pick<ClusterStats, 'outlier'>
 
 function timeStats({ timesIfAny: times }: ClusterState): Pick<ClusterStats, 'times'> {
   if (!times) return {};
-  return { times: { p50: times.quantile(0.5), p90: times.quantile(0.9), p99: times.quantile(0.99) } };
+  return { times };
 }
 
 function hostStats(host: Host): HostStats {
@@ -173,6 +187,7 @@ function hostStats(host: Host): HostStats {
     port: host.spec.port,
     status: host.spec.status,
     weight: host.spec.weight,
+    priority: host.spec.priority ?? 0,
     requests: host.requests,
     activeRequests: host.active,
     connections: host.open,

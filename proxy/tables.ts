@@ -121,6 +121,8 @@ export interface HttpRules {
   /** Absent: x-request-id passes as it comes. */
   readonly requestIds?: RequestIdRules;
   readonly logs?: readonly AccessLogRule[];
+  /** Under which statistics stand. Default: the listener's name. */
+  readonly statPrefix?: string;
 }
 
 /** Where a connection may go. */
@@ -146,6 +148,8 @@ export interface TcpTable {
   /** The client's address chooses the host, where the balancer hashes. */
   readonly hashClient: boolean;
   readonly logs?: readonly AccessLogRule[];
+  /** Under which statistics stand. Default: the listener's name. */
+  readonly statPrefix?: string;
 }
 
 export interface TcpListenerTable extends ListenAddress {

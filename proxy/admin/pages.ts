@@ -1,249 +1,131 @@
-// What the proxy's admin API says, as pure functions of its state. Names follow Envoy's where they mean the
-// same, so that habits and scrapers carry over.
-import { toJson } from '../../proto/json.ts';
-import type { Node } from '../../proto/gen/types/envoy/config/core/v3/Node.ts';
-import type { BreakerStats, DataPlaneStats, OutlierStats, StatusClasses } from '../stats.ts';
-import type { ProxyTables } from '../tables.ts';
-import { K } from '../upstream/counters.ts';
-import type { AdsStatus } from '../xds/client.ts';
-import type { ResourceStore } from '../xds/store.ts';
-import { MESSAGE, XDS_TYPES } from '../xds/types.ts';
+// What the proxy's admin API says of clusters, listeners and itself, as pure functions of its state, in
+// Envoy's forms, so that habits and tools carry over.
+import type { HostStats } from '../stats.ts';
+import type { Page } from './page.ts';
+import { json, text } from './page.ts';
+import type { ProxyState } from './state.ts';
 
-export interface ProxyState {
-  /** No configuration yet; configured but an address is not had yet; serving; ending. */
-  readonly phase: 'PRE_INITIALIZING' | 'INITIALIZING' | 'LIVE' | 'DRAINING';
-  readonly node: Node;
-  readonly version: string;
-  readonly ads: AdsStatus;
-  readonly store: Pick<ResourceStore, 'held'>;
-  readonly tables: ProxyTables;
-  readonly stats: DataPlaneStats;
-}
+const at = ({ address, port }: { address: string; port: number }): string =>
+  `${address.includes(':') ? `[${address}]` : address}:${port}`;
 
-/** One `name: value` a line, sorted by name. */
-export function statsPage(state: ProxyState): string {
-  const lines: Line[] = [
-    ...xdsLines(state.ads),
-    ...listenerLines(state.stats),
-    ...clusterLines(state.stats),
-    ['overload.requests_shed', state.stats.shed],
-  ];
-  return lines
-    .map(([name, value]) => `${name}: ${value}\n`)
-    .sort()
-    .join('');
-}
+const socketAddress = ({ address, port }: { address: string; port: number }) => ({
+  socket_address: { address, port_value: port },
+});
 
-type Line = readonly [name: string, value: number];
-
-function xdsLines(ads: AdsStatus): Line[] {
-  const perType = XDS_TYPES.flatMap((type): Line[] => [
-    [`xds.${type}.update_success`, ads.types[type].accepted],
-    [`xds.${type}.update_rejected`, ads.types[type].refused],
-    [`xds.${type}.resources`, Object.keys(ads.types[type].versions).length],
-  ]);
-  return [
-    ['control_plane.connected_state', ads.connected ? 1 : 0],
-    ['control_plane.streams', ads.streams],
-    ...perType,
-  ];
-}
-
-function listenerLines(stats: DataPlaneStats): Line[] {
-  return stats.listeners.flatMap((listener): Line[] => {
-    const { tcp } = listener;
-    if (tcp) {
-      const prefix = `tcp.${listener.name}`;
-      return [
-        [`${prefix}.downstream_cx_total`, listener.connections],
-        [`${prefix}.downstream_cx_active`, listener.activeConnections],
-        [`${prefix}.downstream_cx_no_route`, tcp.withoutUpstream],
-        [`${prefix}.downstream_cx_rx_bytes_total`, tcp.receivedBytes],
-        [`${prefix}.downstream_cx_tx_bytes_total`, tcp.sentBytes],
-      ];
-    }
-    const prefix = `http.${listener.name}`;
-    return [
-      [`${prefix}.downstream_cx_total`, listener.connections],
-      [`${prefix}.downstream_cx_active`, listener.activeConnections],
-      [`${prefix}.downstream_rq_total`, listener.requests],
-      [`${prefix}.downstream_rq_active`, listener.activeRequests],
-      [`${prefix}.downstream_cx_protocol_error`, listener.protocolErrors],
-      [`${prefix}.downstream_cx_upgrades_total`, listener.upgrades.total],
-      [`${prefix}.downstream_cx_upgrades_active`, listener.upgrades.active],
-      [`${prefix}.downstream_rq_ws_on_non_ws_route`, listener.upgrades.refused],
-      ...classLines(`${prefix}.downstream_rq`, listener.byClass),
-      ...Object.entries(listener.byFlag).map(
-        ([flag, count]): Line => [`${prefix}.response_flag.${flag}`, count],
-      ),
-    ];
-  });
-}
-
-/** Envoy's name of each counter. */
-const COUNTERS: readonly (readonly [name: string, index: number])[] = [
-  ['upstream_rq_total', K.attempts],
-  ['upstream_rq_routed', K.requests],
-  ['upstream_rq_retry', K.retry],
-  ['upstream_rq_retry_success', K.retrySuccess],
-  ['upstream_rq_retry_limit_exceeded', K.retryLimit],
-  ['upstream_rq_retry_overflow', K.retryOverflow],
-  ['upstream_rq_pending_overflow', K.pendingOverflow],
-  ['upstream_rq_active_overflow', K.maxRequests],
-  ['upstream_rq_timeout', K.timeout],
-  ['upstream_rq_per_try_timeout', K.perTryTimeout],
-  ['upstream_rq_refreshed', K.refreshed],
-  ['upstream_rq_shadow', K.shadow],
-  ['upstream_cx_overflow', K.connectionOverflow],
-  ['upstream_cx_connect_timeout', K.connectTimeout],
-  ['upstream_cx_none_healthy', K.noHost],
-  ['retry_or_shadow_abandoned', K.abandoned],
-];
-
-function clusterLines(stats: DataPlaneStats): Line[] {
-  return stats.clusters.flatMap((cluster): Line[] => {
-    const prefix = `cluster.${cluster.name}`;
-    const sum = (of: (host: DataPlaneStats['clusters'][number]['hosts'][number]) => number) =>
-      cluster.hosts.reduce((total, host) => total + of(host), 0);
-    return [
-      ...COUNTERS.map(([name, index]): Line => [`${prefix}.${name}`, cluster.counts[index] ?? 0]),
-      [`${prefix}.upstream_cx_active`, sum((host) => host.connections)],
-      [`${prefix}.upstream_cx_connect_fail`, sum((host) => host.connectFailures)],
-      [`${prefix}.upstream_rq_active`, sum((host) => host.activeRequests)],
-      [`${prefix}.membership_total`, cluster.hosts.length],
-      [`${prefix}.membership_healthy`, sum((host) => (isUp(host) ? 1 : 0))],
-      ...healthLines(prefix, cluster.hosts),
-      ...breakerLines(prefix, cluster.breakers),
-      ...outlierLines(prefix, cluster.outlier),
-      ...timeLines(prefix, cluster.times),
-      ...classLines(`${prefix}.upstream_rq`, cluster.byClass),
-    ];
-  });
-}
-
-type HostLine = DataPlaneStats['clusters'][number]['hosts'][number];
-
-const isUp = ({ status, ejected, checked }: HostLine): boolean =>
-  status === 'available' && !ejected && checked?.failed !== true;
-
-function healthLines(prefix: string, hosts: readonly HostLine[]): Line[] {
-  const checked = hosts.flatMap((host) => host.checked ?? []);
-  if (checked.length === 0) return [];
-  const sum = (of: (check: (typeof checked)[number]) => number) =>
-    checked.reduce((total, check) => total + of(check), 0);
-  return [
-    [`${prefix}.health_check.attempt`, sum(({ checks }) => checks)],
-    [`${prefix}.health_check.success`, sum(({ checks, failures }) => checks - failures)],
-    [`${prefix}.health_check.failure`, sum(({ failures }) => failures)],
-    [`${prefix}.health_check.healthy`, sum(({ failed }) => (failed ? 0 : 1))],
-  ];
-}
-
-function breakerLines(prefix: string, breakers: readonly BreakerStats[]): Line[] {
-  return breakers.flatMap((breaker, priority): Line[] => {
-    const name = `${prefix}.circuit_breakers.${priority === 0 ? 'default' : 'high'}`;
-    const { rules, connections, pending, requests, retries, maxRetries } = breaker;
-    const all = [
-      ['cx', connections, rules.maxConnections],
-      ['rq_pending', pending, rules.maxPending],
-      ['rq', requests, rules.maxRequests],
-    ] as const;
-    const track = rules.track;
-    return [
-      ...all.map(([what, used, most]): Line => [`${name}.${what}_open`, used >= most ? 1 : 0]),
-      [`${name}.rq_retry_open`, retries >= maxRetries ? 1 : 0],
-      ...(track
-        ? all.map(
-            ([what, used, most]): Line => [
-              `${name}.remaining_${what === 'rq_pending' ? 'pending' : what}`,
-              Math.max(0, most - used),
-            ],
-          )
-        : []),
-      ...(track ? [[`${name}.remaining_retries`, Math.max(0, maxRetries - retries)] as const] : []),
-    ];
-  });
-}
-
-function outlierLines(prefix: string, outlier: OutlierStats | undefined): Line[] {
-  if (!outlier) return [];
-  const name = `${prefix}.outlier_detection`;
-  return [
-    [`${name}.ejections_active`, outlier.active],
-    [`${name}.ejections_enforced_total`, outlier.ejections],
-    [`${name}.ejections_overflow`, outlier.overflow],
-    ...Object.entries(outlier.detected).map(
-      ([kind, count]): Line => [`${name}.ejections_detected_${kind}`, count],
-    ),
-  ];
-}
-
-function timeLines(prefix: string, times: DataPlaneStats['clusters'][number]['times']): Line[] {
-  return Object.entries(times ?? {}).map(([part, ms]): Line => [`${prefix}.upstream_rq_time.${part}`, ms]);
-}
-
-function classLines(prefix: string, classes: StatusClasses): Line[] {
-  return classes.flatMap((count, i): Line[] => (i === 0 ? [] : [[`${prefix}_${i}xx`, count]]));
-}
+export const clustersPage = (state: ProxyState, query: URLSearchParams): Page =>
+  query.get('format') === 'json' ? json(clusterStatuses(state)) : text(clusterLines(state));
 
 /** `CLUSTER::ADDRESS:PORT::FIELD::VALUE`, one a line. */
-export function clustersPage(state: ProxyState): string {
-  const lines = state.stats.clusters.flatMap((cluster) =>
-    cluster.hosts.flatMap((host) => {
-      const address = host.address.includes(':') ? `[${host.address}]` : host.address;
-      const prefix = `${cluster.name}::${address}:${host.port}`;
+function clusterLines(state: ProxyState): string {
+  const lines = state.stats.clusters.flatMap((cluster) => {
+    const limits = cluster.breakers.flatMap(({ rules }, i) => {
+      const prefix = `${cluster.name}::${i === 0 ? 'default' : 'high'}_priority`;
       return [
-        `${prefix}::health::${host.checked?.failed ? 'failed_active_hc' : host.ejected ? 'ejected' : host.status}`,
-        `${prefix}::weight::${host.weight}`,
-        `${prefix}::cx_active::${host.connections}`,
-        `${prefix}::cx_connect_fail::${host.connectFailures}`,
-        `${prefix}::rq_total::${host.requests}`,
-        `${prefix}::rq_active::${host.activeRequests}`,
+        `${prefix}::max_connections::${rules.maxConnections}`,
+        `${prefix}::max_pending_requests::${rules.maxPending}`,
+        `${prefix}::max_requests::${rules.maxRequests}`,
+        `${prefix}::max_retries::${rules.maxRetries}`,
       ];
-    }),
-  );
+    });
+    return [
+      ...limits,
+      `${cluster.name}::added_via_api::true`,
+      ...cluster.hosts.flatMap(hostLines(cluster.name)),
+    ];
+  });
   return lines.map((line) => `${line}\n`).join('');
 }
 
-/** Node, link, every held resource as proto3 JSON, and the tables made of them. */
-export function configDump(state: ProxyState): object {
-  const { id, cluster, locality } = state.node;
-  const resources = XDS_TYPES.map((type) => {
-    const held = [...state.store.held(type)].map(([name, { version, bytes }]) => ({
-      name,
-      version,
-      resource: dumpOf(MESSAGE[type], bytes),
-    }));
-    return [type, held] as const;
+const hostLines =
+  (cluster: string) =>
+  (host: HostStats): string[] =>
+    [
+      ['health', host.checked?.failed ? 'failed_active_hc' : host.ejected ? 'ejected' : host.status],
+      ['health_flags', healthFlags(host)],
+      ['weight', host.weight],
+      ['priority', host.priority],
+      ['cx_active', host.connections],
+      ['cx_connect_fail', host.connectFailures],
+      ['rq_total', host.requests],
+      ['rq_active', host.activeRequests],
+      ['rq_success', host.byClass.slice(1, 5).reduce((sum, count) => sum + count, 0)],
+      ['rq_error', host.byClass[5] ?? 0],
+    ].map(([field, value]) => `${cluster}::${at(host)}::${field}::${value}`);
+
+function healthFlags({ status, ejected, checked }: HostStats): string {
+  const flags = [
+    ...(checked?.failed ? ['/failed_active_hc'] : []),
+    ...(ejected ? ['/failed_outlier_check'] : []),
+    ...(status === 'unhealthy' ? ['/failed_eds_health'] : []),
+    ...(status === 'degraded' ? ['/degraded_eds_health'] : []),
+    ...(status === 'draining' ? ['/eds_status_draining'] : []),
+  ];
+  return flags.length === 0 ? 'healthy' : flags.join('');
+}
+
+const EDS_HEALTH = {
+  available: 'HEALTHY',
+  degraded: 'DEGRADED',
+  unhealthy: 'UNHEALTHY',
+  draining: 'DRAINING',
+} as const;
+
+/** envoy.admin.v3.Clusters in JSON; zeros are left out, as Envoy leaves them. */
+function clusterStatuses(state: ProxyState): object {
+  const simple = (name: string, value: number, gauge = false) => ({
+    ...(gauge && { type: 'GAUGE' }),
+    ...(value !== 0 && { value: String(value) }),
+    name,
   });
   return {
-    phase: state.phase,
-    version: state.version,
-    node: { id, cluster, locality },
-    control_plane: {
-      connected: state.ads.connected,
-      identifier: state.ads.controlPlane,
-      last_fault: state.ads.lastFault,
-      types: state.ads.types,
-    },
-    resources: Object.fromEntries(resources),
-    tables: {
-      clusters: [...state.tables.clusters.values()],
-      listeners: [...state.tables.listeners.values()].map(({ name, address, port, direction }) => ({
-        name,
-        address,
-        port,
-        direction,
+    cluster_statuses: state.stats.clusters.map(({ name, hosts }) => ({
+      name,
+      added_via_api: true,
+      host_statuses: hosts.map((host) => ({
+        address: socketAddress(host),
+        stats: [
+          simple('cx_connect_fail', host.connectFailures),
+          simple('rq_error', host.byClass[5] ?? 0),
+          simple('rq_total', host.requests),
+          simple('cx_active', host.connections, true),
+          simple('rq_active', host.activeRequests, true),
+        ],
+        health_status: {
+          ...(host.checked?.failed && { failed_active_health_check: true }),
+          ...(host.ejected && { failed_outlier_check: true }),
+          eds_health_status: EDS_HEALTH[host.status],
+        },
+        weight: host.weight,
+        ...(host.priority > 0 && { priority: host.priority }),
       })),
-    },
+    })),
   };
 }
 
-/** A part of a type that is not known here (another server's extension) must not take the page down. */
-function dumpOf(message: string, bytes: Uint8Array): unknown {
-  try {
-    return toJson(message, bytes);
-  } catch {
-    return { undecoded: Buffer.from(bytes).toString('base64') };
+export function listenersPage(state: ProxyState, query: URLSearchParams): Page {
+  const listeners = state.stats.listeners.flatMap(({ name, address }) =>
+    address ? [{ name, address }] : [],
+  );
+  if (query.get('format') !== 'json') {
+    return text(listeners.map(({ name, address }) => `${name}::${at(address)}\n`).join(''));
   }
+  return json({
+    listener_statuses: listeners.map(({ name, address }) => ({
+      name,
+      local_address: socketAddress(address),
+    })),
+  });
+}
+
+export function serverInfo(state: ProxyState): Page {
+  const { id, cluster, locality } = state.node;
+  const uptime = `${Math.floor(state.uptimeMs / 1_000)}s`;
+  return json({
+    version: `isthmus/${state.version}`,
+    state: state.phase,
+    hot_restart_version: 'disabled',
+    uptime_current_epoch: uptime,
+    uptime_all_epochs: uptime,
+    node: { id, cluster, locality },
+  });
 }

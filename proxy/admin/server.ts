@@ -1,13 +1,18 @@
-// The proxy's admin API on node:http, on loopback unless told otherwise: /ready, /stats, /clusters,
-// /config_dump, and POST /drain. Read-only apart from the last. Never a part of the data path.
+// The proxy's admin API on node:http, on loopback unless told otherwise, with Envoy's paths: what is read
+// with GET, what changes something with POST. Never a part of the data path.
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describeError } from '../../lib/errors.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import { PROXY_ADMIN_LISTEN, hostAllowed, splitAddress } from './address.ts';
-import { clustersPage, configDump, statsPage } from './pages.ts';
-import type { ProxyState } from './pages.ts';
+import { configDump } from './config-dump.ts';
+import { text } from './page.ts';
+import type { Page } from './page.ts';
+import { clustersPage, listenersPage, serverInfo } from './pages.ts';
+import type { ProxyState } from './state.ts';
+import { statsPage } from './stats-page.ts';
+import type { Baseline } from './stats-page.ts';
 
 export interface ProxyAdminOptions {
   /** HOST:PORT or [IPV6]:PORT; port 0 lets the system choose. */
@@ -15,6 +20,12 @@ export interface ProxyAdminOptions {
   state(): ProxyState;
   /** Starts to drain; must not throw. */
   drain(): void;
+  /** Not ready, though it serves. */
+  failHealth(failed: boolean): void;
+  resetCounters(): void;
+  /** Counters at the last reset. */
+  baseline(): Baseline;
+  reopenLogs(): void;
   readonly log: Logger;
 }
 
@@ -25,12 +36,6 @@ export interface ProxyAdmin {
   close(): Promise<void>;
 }
 
-interface Page {
-  readonly status: number;
-  readonly body: string;
-  readonly json?: boolean;
-}
-
 export function createProxyAdmin(options: ProxyAdminOptions): ProxyAdmin {
   const { log } = options;
   const server = createServer((request, response) => {
@@ -39,7 +44,7 @@ export function createProxyAdmin(options: ProxyAdminOptions): ProxyAdmin {
       answer(response, pageFor(request, options));
     } catch (thrown) {
       log.error({ url: request.url, cause: describeError(thrown) }, 'admin page failed');
-      answer(response, { status: 500, body: 'internal error\n' });
+      answer(response, text('internal error\n', 500));
     }
   });
   return {
@@ -67,43 +72,103 @@ export function createProxyAdmin(options: ProxyAdminOptions): ProxyAdmin {
 
 function answer(response: ServerResponse, page: Page): void {
   response.writeHead(page.status, {
-    'content-type': page.json ? 'application/json' : 'text/plain; charset=utf-8',
+    'content-type': page.type,
     'content-length': Buffer.byteLength(page.body),
     'cache-control': 'no-store',
   });
   response.end(page.body);
 }
 
-const text = (body: string, status = 200): Page => ({ status, body });
+interface Question {
+  readonly query: URLSearchParams;
+  readonly options: ProxyAdminOptions;
+  readonly state: ProxyState;
+}
+
+/** Read with GET. */
+const READS: Readonly<Record<string, (question: Question) => Page>> = {
+  '/': () => text(help()),
+  '/help': () => text(help()),
+  '/ready': ({ state }) => text(`${state.phase}\n`, state.phase === 'LIVE' ? 200 : 503),
+  '/stats': ({ state, query, options }) => statsPage(state, query, options.baseline()),
+  '/stats/prometheus': ({ state, query, options }) =>
+    statsPage(state, query, options.baseline(), 'prometheus'),
+  '/clusters': ({ state, query }) => clustersPage(state, query),
+  '/listeners': ({ state, query }) => listenersPage(state, query),
+  '/config_dump': ({ state, query }) => configDump(state, query),
+  '/server_info': ({ state }) => serverInfo(state),
+};
+
+/** Done with POST, as Envoy wants it. */
+const ACTIONS: Readonly<Record<string, (question: Question) => Page>> = {
+  '/drain': ({ options }) => {
+    options.drain();
+    return text('draining\n');
+  },
+  // Requests in flight finish in any case, so that `graceful` asks for nothing more.
+  '/drain_listeners': ({ options }) => {
+    options.drain();
+    return OK;
+  },
+  '/healthcheck/fail': ({ options }) => {
+    options.failHealth(true);
+    return OK;
+  },
+  '/healthcheck/ok': ({ options }) => {
+    options.failHealth(false);
+    return OK;
+  },
+  '/reset_counters': ({ options }) => {
+    options.resetCounters();
+    return OK;
+  },
+  '/reopen_logs': ({ options }) => {
+    options.reopenLogs();
+    return OK;
+  },
+  '/logging': ({ options, query }) => logging(options.log, query.get('level') ?? query.get('isthmus')),
+};
+
+const OK = text('OK\n');
+
+const help = (): string =>
+  [...Object.keys(READS), ...Object.keys(ACTIONS).map((path) => `POST ${path}`)]
+    .map((path) => `${path}\n`)
+    .join('');
+
+/** Envoy's names of levels. */
+const LEVELS: Readonly<Record<string, string>> = {
+  trace: 'trace',
+  debug: 'debug',
+  info: 'info',
+  warning: 'warn',
+  warn: 'warn',
+  error: 'error',
+  critical: 'fatal',
+  off: 'silent',
+};
+
+function logging(log: Logger, level: string | null): Page {
+  const known = level === null ? log.level : Object.hasOwn(LEVELS, level) ? LEVELS[level] : undefined;
+  if (known === undefined)
+    return text('usage: /logging?level=trace|debug|info|warning|error|critical|off\n', 400);
+  log.level = known;
+  return text(`active loggers:\n  isthmus: ${log.level}\n`);
+}
 
 function pageFor(request: IncomingMessage, options: ProxyAdminOptions): Page {
   if (!hostAllowed(request.headers.host, splitAddress(options.listen).host))
     return text('host not allowed\n', 403);
-  const path = new URL(request.url ?? '/', 'http://admin').pathname;
-  if (path === '/drain') return drainPage(request, options);
-  if (request.method !== 'GET' && request.method !== 'HEAD') return text('method not allowed\n', 405);
-  switch (path) {
-    case '/':
-      return text('/ready\n/stats\n/clusters\n/config_dump\nPOST /drain\n');
-    case '/ready': {
-      const { phase } = options.state();
-      return text(`${phase}\n`, phase === 'LIVE' ? 200 : 503);
-    }
-    case '/stats':
-      return text(statsPage(options.state()));
-    case '/clusters':
-      return text(clustersPage(options.state()));
-    case '/config_dump':
-      return { status: 200, body: `${JSON.stringify(configDump(options.state()), null, 1)}\n`, json: true };
-    default:
-      return text(`no such page: ${path}\n`, 404);
+  const { pathname: path, searchParams: query } = new URL(request.url ?? '/', 'http://admin');
+  const { method = '' } = request;
+  if (Object.hasOwn(ACTIONS, path)) {
+    if (method !== 'POST') return text(`Method ${method} not allowed, POST required.\n`, 405);
+    // A web page that a user of this machine opens must not be able to do this: browsers send Origin.
+    if (request.headers.origin !== undefined) return text('origin not allowed\n', 403);
+    return ACTIONS[path]?.({ query, options, state: options.state() }) ?? OK;
   }
-}
-
-/** A web page that a user of this machine opens must not be able to drain the proxy: browsers send Origin. */
-function drainPage(request: IncomingMessage, options: ProxyAdminOptions): Page {
-  if (request.method !== 'POST') return text('use POST\n', 405);
-  if (request.headers.origin !== undefined) return text('origin not allowed\n', 403);
-  options.drain();
-  return text('draining\n');
+  if (!Object.hasOwn(READS, path)) return text(`no such page: ${path}\n\n${help()}`, 404);
+  // Envoy answers reads by POST, too.
+  if (!['GET', 'HEAD', 'POST'].includes(method)) return text('method not allowed\n', 405);
+  return READS[path]?.({ query, options, state: options.state() }) ?? OK;
 }

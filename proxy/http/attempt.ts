@@ -207,6 +207,7 @@ export class Attempt implements Waiter {
   }
 
   #connect(host: Host, breaker: Breaker): void {
+    if (this.#cluster) bump(this.#cluster.counters, K.connections);
     try {
       this.#connection = host.connect(this.#cluster?.connectTimeoutMs ?? 1_000, breaker, this);
     } catch (thrown) {
@@ -244,6 +245,7 @@ export class Attempt implements Waiter {
 
   #countConnectFailure(reason: string): void {
     if (this.host) this.host.connectFailures += 1;
+    if (this.#cluster) bump(this.#cluster.counters, K.connectFailures);
     if (reason === 'connect timeout' && this.#cluster) bump(this.#cluster.counters, K.connectTimeout);
   }
 

@@ -105,6 +105,8 @@ export class Tries {
     if (this.cluster) {
       const index = Math.trunc(status / 100);
       this.cluster.byClass[index] = (this.cluster.byClass[index] ?? 0) + 1;
+      const { byStatus } = this.cluster;
+      byStatus.set(status, (byStatus.get(status) ?? 0) + 1);
     }
     this.retry.end();
     if (status === 499) this.attempt.abandon();

@@ -110,6 +110,7 @@ export class TcpSession {
     this.#tried.push(host);
     if (this.#record) this.#record.upstream = host.key;
     bump(cluster.counters, K.attempts);
+    bump(cluster.counters, K.connections);
     breaker.connections += 1;
     host.requests += 1;
     host.active += 1;
@@ -177,6 +178,7 @@ export class TcpSession {
       return this.#endIfOver();
     }
     host.connectFailures += 1;
+    if (this.#cluster) bump(this.#cluster.counters, K.connectFailures);
     this.#flag(Flag.UF);
     this.#cluster?.detector?.onLocal(host, 'failed');
     if (this.#tried.length >= this.#table.connectAttempts) {

@@ -45,6 +45,8 @@ export class ClusterState implements HostPool {
   #times: Histogram | undefined;
   /** Answers given to clients. Index: status ÷ 100. */
   readonly byClass = new Float64Array(6);
+  /** The same by status. */
+  readonly byStatus = new Map<number, number>();
   /** For the control plane. */
   readonly load: ClusterLoad;
 

@@ -29,6 +29,9 @@ export const K = {
   maxRequests: 15,
   /** Answers of hosts that are another service. */
   misdirected: 16,
+  /** Connections opened, also those that failed. */
+  connections: 17,
+  connectFailures: 18,
 } as const;
 
 export type Counters = Float64Array;

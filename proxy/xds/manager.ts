@@ -72,6 +72,7 @@ export function compileManager(
       ...(common.idle_timeout && { clientIdleMs: durationMs(common.idle_timeout, 0) }),
       ...(headMs && { headMs: durationMs(headMs, 0) }),
       bufferBytes,
+      ...(message.stat_prefix && { statPrefix: message.stat_prefix }),
       ...(upgrades && { upgrades }),
       ...(trusts && { trusts }),
       ...requestIds(message),

@@ -39,6 +39,7 @@ export function compileTcpProxy(bytes: Buffer): TcpTable {
     connectAttempts: Math.max(1, message.max_connect_attempts?.value ?? 1),
     hashClient: hashesClient(message),
     ...compileAccessLogs(message.access_log),
+    ...(message.stat_prefix && { statPrefix: message.stat_prefix }),
   };
 }
 

@@ -22,7 +22,7 @@ export interface DataPlane {
   readonly inboundPort: number;
   /** Only of the bundled proxy. */
   readonly pid?: number;
-  readonly adminUrl?: string;
+  readonly adminUrl: string;
   /** Its counters by name (Envoy's names on Envoy). */
   stats(): Promise<ReadonlyMap<string, number>>;
   log(): string;
@@ -86,6 +86,7 @@ async function startEnvoy(kind: EnvoyKind, start: StartPeer, options: DataPlaneO
     upstreamPort: options.upstream === undefined ? 0 : (envoy.ports['upstream'] ?? 0),
     inboundPort: options.appPort === undefined ? 0 : (envoy.ports['inbound'] ?? 0),
     kill: () => envoy.kill(),
+    adminUrl: envoy.url,
     stats: () => readStats(`${envoy.url}/stats`),
     log: () => envoy.log(),
     stop: () => envoy.stop(),

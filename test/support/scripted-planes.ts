@@ -40,6 +40,7 @@ export interface ScriptedService {
 export interface ScriptedPlane {
   readonly kind: DataPlaneKind;
   readonly port: number;
+  readonly adminUrl: string;
   /** Who answers; `HTTP 503` and the like when nobody does. */
   ask(service: string, headers?: Readonly<Record<string, string>>): Promise<string>;
   /** `n` requests, eight at a time; how often each answer came. */
@@ -147,6 +148,7 @@ async function startOne(kind: DataPlaneKind, start: StartPeer) {
     scripted: {
       kind,
       port: plane.port,
+      adminUrl: plane.adminUrl,
       ask,
       count: (service: string, n: number) => countOf(() => ask(service), n),
       probe: (service: string, request: Probe = {}) => probeBy(plane.port, service, request),

@@ -207,18 +207,112 @@ describe('the proxy', () => {
     expect(stats).toContain('xds.cds.update_success: 1\n');
     expect(stats).toContain('cluster.orders.default.upstream_rq_total: 10\n');
     expect(stats).toContain('cluster.orders.default.upstream_rq_2xx: 10\n');
-    expect(stats).toContain('http.outbound.downstream_rq_total: 10\n');
+    expect(stats).toContain('http.test.downstream_rq_total: 10\n');
     const clusters = (await ask(admin, { path: '/clusters' })).body;
     expect(clusters).toContain(`orders.default::127.0.0.1:${port(0)}::health::available\n`);
-    const dump = JSON.parse((await ask(admin, { path: '/config_dump' })).body) as {
-      resources: { eds: { name: string; version: string; resource: { cluster_name: string } }[] };
-      tables: { listeners: { name: string }[] };
-    };
-    expect(dump.resources.eds.map((e) => [e.name, e.resource.cluster_name])).toEqual([
-      ['orders.default', 'orders.default'],
-      ['users.default', 'users.default'],
+    const dump = await page<{
+      configs: {
+        '@type': string;
+        dynamic_endpoint_configs?: { endpoint_config: { cluster_name: string } }[];
+      }[];
+      isthmus: { listeners: { name: string }[] };
+    }>(admin, '/config_dump?include_eds');
+    expect(dump.configs.map((config) => config['@type'].replace(/^.*[.]/, ''))).toEqual([
+      'BootstrapConfigDump',
+      'ClustersConfigDump',
+      'EndpointsConfigDump',
+      'ListenersConfigDump',
+      'RoutesConfigDump',
     ]);
-    expect(dump.tables.listeners.map((l) => l.name)).toEqual(['outbound', 'inbound']);
+    const assignments = dump.configs.flatMap((config) => config.dynamic_endpoint_configs ?? []);
+    expect(assignments.map((each) => each.endpoint_config.cluster_name)).toEqual([
+      'orders.default',
+      'users.default',
+    ]);
+    expect(dump.isthmus.listeners.map((l) => l.name)).toEqual(['outbound', 'inbound']);
+    const routes = await page<{ configs: { route_config: { name: string } }[] }>(
+      admin,
+      '/config_dump?resource=dynamic_route_configs',
+    );
+    expect(routes.configs).toHaveLength(1);
+  });
+
+  const page = async <T>(admin: number, path: string) => JSON.parse((await ask(admin, { path })).body) as T;
+
+  test("answers Envoy's questions: statistics in every form, clusters, listeners, itself", async () => {
+    const { outbound, admin } = await live();
+    await who(outbound, { headers: { host: 'orders' } });
+    const prometheus = (await ask(admin, { path: '/stats/prometheus' })).body;
+    expect(prometheus).toContain('# TYPE envoy_cluster_upstream_rq_total counter\n');
+    expect(prometheus).toContain('envoy_cluster_upstream_rq_total{envoy_cluster_name="orders.default"} 10\n');
+    expect(prometheus).toContain(
+      'envoy_cluster_upstream_rq_xx{envoy_response_code_class="2",envoy_cluster_name="orders.default"} 10\n',
+    );
+    expect(prometheus).toContain(
+      'envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="orders.default",le="+Inf"} 10\n',
+    );
+    expect(prometheus).toContain(
+      'envoy_http_downstream_rq_xx{envoy_response_code_class="2",envoy_http_conn_manager_prefix="test"} 10\n',
+    );
+    expect(prometheus).not.toContain('isthmus_');
+    expect((await ask(admin, { path: '/stats/prometheus?isthmus' })).body).toContain(
+      'isthmus_proxy_cluster_upstream_rq_routed{envoy_cluster_name="orders.default"} 10\n',
+    );
+    const some = (await ask(admin, { path: '/stats?filter=^cluster.orders&usedonly' })).body;
+    expect(some.split('\n').every((line) => line === '' || /^cluster\.orders.*: [1-9]/.test(line))).toBe(
+      true,
+    );
+    expect((await ask(admin, { path: '/stats?filter=(' })).status).toBe(400);
+    const stats = await page<{ stats: { name: string; value: number }[] }>(
+      admin,
+      '/stats?format=json&filter=_rq_200$',
+    );
+    expect(stats.stats).toEqual([{ name: 'cluster.orders.default.upstream_rq_200', value: 10 }]);
+
+    const { cluster_statuses: statuses } = await page<{
+      cluster_statuses: { name: string; host_statuses: { health_status: object }[] }[];
+    }>(admin, '/clusters?format=json');
+    const orders = statuses.find(({ name }) => name === 'orders.default');
+    expect(orders?.host_statuses.map((each) => each.health_status)).toEqual([
+      { eds_health_status: 'HEALTHY' },
+      { eds_health_status: 'HEALTHY' },
+    ]);
+    expect((await ask(admin, { path: '/listeners' })).body).toContain(`outbound::127.0.0.1:${outbound}\n`);
+    expect(await page(admin, '/server_info')).toMatchObject({ state: 'LIVE', version: 'isthmus/1.2.3' });
+    expect((await ask(admin, { path: '/help' })).body).toContain('/stats/prometheus\n');
+    expect((await ask(admin, { path: '/nothing' })).status).toBe(404);
+  });
+
+  test("does what Envoy's admin page does, and only by POST", async () => {
+    const { outbound, admin } = await live();
+    const post = (path: string) => ask(admin, { path, method: 'POST' });
+    for (const path of [
+      '/healthcheck/fail',
+      '/reset_counters',
+      '/logging',
+      '/drain_listeners',
+      '/reopen_logs',
+    ]) {
+      expect((await ask(admin, { path })).status, path).toBe(405);
+    }
+    await who(outbound, { headers: { host: 'orders' } });
+    expect((await post('/reset_counters')).body).toBe('OK\n');
+    expect(
+      (await ask(admin, { path: '/stats?filter=orders.default.upstream_rq_(total|200)&usedonly' })).body,
+    ).toBe('');
+    await who(outbound, { headers: { host: 'orders' } });
+    expect((await ask(admin, { path: '/stats?filter=orders.default.upstream_rq_total' })).body).toContain(
+      ': 10\n',
+    );
+    await post('/healthcheck/fail');
+    expect(await ask(admin, { path: '/ready' })).toMatchObject({ status: 503, body: 'DRAINING\n' });
+    await post('/healthcheck/ok');
+    expect((await ask(admin, { path: '/ready' })).status).toBe(200);
+    expect((await post('/logging?level=error')).body).toContain('isthmus: error');
+    expect((await post('/logging?level=loud')).status).toBe(400);
+    expect((await post('/reopen_logs')).status).toBe(200);
+    await post('/drain_listeners?graceful');
+    await expect(ask(outbound, { headers: { host: 'orders' } })).rejects.toThrow('ECONNREFUSED');
   });
 
   test('drains when asked: no new connections, not ready', async () => {
