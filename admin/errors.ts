@@ -56,6 +56,17 @@ export const ADMIN_SIDES = defineError(
   { hint: '`isthmus get sources` lists them.' },
 );
 
+export const ADMIN_AFTER = defineError(
+  'ISTHMUS_ADMIN_AFTER',
+  () => 'after takes a duration such as 7d, at most 400d',
+);
+
+export const RETIRE_REFUSED = defineError(
+  'ISTHMUS_RETIRE_REFUSED',
+  (service: string, why: string) => `the old side of ${service} must stay: ${why}`,
+  { hint: '`isthmus migrate retire SERVICE` says who is still there.' },
+);
+
 export const ADMIN_TOKEN_MISSING = defineError('ISTHMUS_ADMIN_TOKEN_MISSING', () => 'changes want a token', {
   hint: 'Send `Authorization: Bearer TOKEN` with what is in the file admin-token of the dataDir (or admin.tokenFile). The command takes it from --token-file, ISTHMUS_TOKEN, or ./isthmus-data/admin-token.',
 });

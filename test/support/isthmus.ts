@@ -67,7 +67,7 @@ export function isthmusSync(...args: string[]): string {
   return execFileSync(process.execPath, [mainFile(), ...args], { encoding: 'utf8' });
 }
 
-function mainFile(): string {
+export function mainFile(): string {
   if (!existsSync(MAIN)) throw new Error('dist is not built: npm run build');
   return MAIN;
 }
