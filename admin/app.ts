@@ -36,6 +36,8 @@ import { readinessRoutes } from './readiness.ts';
 import type { ReadinessDeps } from './readiness.ts';
 import { readinessText } from './ready.ts';
 import type { Readiness } from './ready.ts';
+import { RETIREMENT_PATH, retirementRoutes } from './retirement.ts';
+import type { RetirementDeps } from './retirement.ts';
 import { DIFF_PATH, previewRoutes } from './preview.ts';
 import type { PreviewDeps } from './preview.ts';
 import { refuse } from './refuse.ts';
@@ -47,7 +49,7 @@ export interface History {
   at(service: string, at: number): Promise<Past>;
 }
 
-export interface AdminDeps extends OverrideDeps, PreviewDeps, ReadinessDeps, MigrationDeps {
+export interface AdminDeps extends OverrideDeps, PreviewDeps, ReadinessDeps, MigrationDeps, RetirementDeps {
   readonly resources: ResourceDesk;
   /** undefined: no journal is kept. */
   readonly history?: History | undefined;
@@ -89,6 +91,7 @@ export function adminApp(deps: AdminDeps, listenHost: string): Hono {
   previewRoutes(app, deps);
   readinessRoutes(app, deps);
   migrationRoutes(app, deps);
+  retirementRoutes(app, deps);
   debugRoutes(app, deps);
   app.notFound((c) => refuse(c, 404, ADMIN_NOT_FOUND(`page ${c.req.path}`)));
   app.onError((error, c) => {
@@ -104,10 +107,12 @@ const pathTest = (path: string): RegExp => new RegExp(`^${path.replace(/:[a-z]+/
 const OVERRIDES = pathTest(OVERRIDE_PATH);
 const RESOURCES = pathTest(RESOURCE_PATH);
 const MIGRATIONS = pathTest(MIGRATION_PATH);
+const RETIREMENT = pathTest(RETIREMENT_PATH);
 
 function methodsAt(path: string): readonly string[] {
   if (path === DIFF_PATH) return ['POST'];
   if (MIGRATIONS.test(path)) return ['POST'];
+  if (RETIREMENT.test(path)) return ['GET', 'HEAD', 'POST'];
   if (OVERRIDES.test(path)) return ['PUT', 'DELETE'];
   return RESOURCES.test(path) ? ['GET', 'HEAD', 'PUT', 'DELETE'] : ['GET', 'HEAD'];
 }

@@ -5,6 +5,7 @@ import { serviceName } from '../model/names.ts';
 import type { Caller, Readiness, SideSummary } from '../model/readiness/types.ts';
 import type { FederationSnapshot } from '../model/snapshot.ts';
 import { ADMIN_NOT_FOUND, ADMIN_SIDES } from './errors.ts';
+import type { MigrationDesk } from './migrations.ts';
 import { rfc3339 } from './reasons.ts';
 import { refuse } from './refuse.ts';
 import { findService } from './views.ts';
@@ -20,6 +21,7 @@ export interface ReadinessJson extends Omit<Readiness, 'sides' | 'callers'> {
 }
 
 export interface ReadinessDeps {
+  readonly migrations: MigrationDesk;
   readonly snapshot: () => FederationSnapshot;
   /** Pings both sides; ends within a few seconds. undefined: nobody can tell here. */
   readonly readiness?: (
@@ -28,16 +30,17 @@ export interface ReadinessDeps {
   ) => Promise<Readiness>;
 }
 
-export function readinessRoutes(app: Hono, { snapshot, readiness }: ReadinessDeps): void {
+export function readinessRoutes(app: Hono, { snapshot, readiness, migrations }: ReadinessDeps): void {
   if (!readiness) return;
   app.get('/api/v1/services/:name/readiness', async (c) => {
     const { sources } = snapshot();
-    const [from, to] = [c.req.query('from') ?? '', c.req.query('to') ?? ''];
+    const service = named(c, snapshot());
+    const known = migrations.reports().find(({ spec }) => spec.service === service)?.spec;
+    const { from = known?.from ?? '', to = known?.to ?? '' } = c.req.query();
     if (from === '' || to === '' || from === to) return refuse(c, 400, ADMIN_SIDES());
     for (const side of [from, to]) {
       if (!sources.has(side)) return refuse(c, 404, ADMIN_NOT_FOUND(unknown(side, [...sources.keys()])));
     }
-    const service = named(c, snapshot());
     const told = await readiness({ service, from, to }, c.req.raw.signal);
     return c.json<ReadinessJson>(readinessJson(told));
   });

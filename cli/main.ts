@@ -10,6 +10,7 @@ import type { GetOptions, Kind } from './commands/get.ts';
 import type { HistoryOptions } from './commands/history.ts';
 import type { LoadOptions } from './commands/load.ts';
 import type { PlanFlags } from './commands/migrate-plan.ts';
+import type { RetireFlags } from './commands/migrate-retire.ts';
 import type { StatusFlags, WordFlags } from './commands/migrate.ts';
 import type { StartFlags } from './commands/migrate-start.ts';
 import type { ProxyFlags } from './commands/proxy.ts';
@@ -224,8 +225,8 @@ changing(program.command('delete'))
 const migrate = program.command('migrate').description('move a service from one source to another, in steps');
 asking(migrate.command('plan').argument('<service>', 'its name or an alias'))
   .description('is it ready to move? Exit code 1 when something stands in the way')
-  .requiredOption('--from <source>', 'the side it is on')
-  .requiredOption('--to <source>', 'the side it shall move to')
+  .option('--from <source>', 'the side it is on (default: of its Migration)')
+  .option('--to <source>', 'the side it shall move to (default: of its Migration)')
   .action(async (service: string, flags: PlanFlags) =>
     (await import('./commands/migrate-plan.ts')).plan(service, flags),
   );
@@ -249,6 +250,14 @@ asking(migrate.command('status').argument('[service]', 'only this one, with its 
   .option('-w, --watch', 'a line for each change, until its end; exit code 1 when that is no good one')
   .action(async (service: string | undefined, flags: StatusFlags) => {
     await (await import('./commands/migrate.ts')).status(service, flags);
+  });
+printing(changing(migrate.command('retire').argument('<service>', 'a service')))
+  .description('may the old side be switched off, and who is still there? Exit code 1 while somebody is')
+  .option('--after <duration>', 'nobody may have called it for so long', '7d')
+  .option('--confirm', 'take it out, when nobody is there')
+  .option('--reason <text>', 'why, for those who look later')
+  .action(async (service: string, flags: RetireFlags) => {
+    await (await import('./commands/migrate-retire.ts')).retire(service, flags);
   });
 const WORDS = {
   pause: 'nothing goes forward; the share stays, and a failing gate still brings everything back',
@@ -289,9 +298,13 @@ function withNode(command: Command): Command {
 
 /** Flags of commands that ask a running control plane. */
 function asking(command: Command): Command {
+  return withServer(printing(command));
+}
+
+function printing(command: Command): Command {
   const formats: readonly Format[] = ['table', 'wide', 'json', 'yaml'];
-  return withServer(
-    command.addOption(new Option('-o, --output <format>', 'how to print').choices(formats).default('table')),
+  return command.addOption(
+    new Option('-o, --output <format>', 'how to print').choices(formats).default('table'),
   );
 }
 

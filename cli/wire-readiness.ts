@@ -1,5 +1,6 @@
 // What `migrate plan` is made from: the catalogue, what data planes report, and pings of both sides that are sent for
 // the question, within the reach that pings have anyway. Changes nothing.
+import type { MigrationDesk } from '../admin/migrations.ts';
 import type { LeftOutBook } from '../adapters/left-out.ts';
 import { ping } from '../adapters/ping.ts';
 import { howToPing, pathOf } from '../adapters/probe/prober.ts';
@@ -8,6 +9,7 @@ import type { Aggregator } from '../aggregator/aggregator.ts';
 import type { Config } from '../config/schema.ts';
 import { childController } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
+import { splitServiceName } from '../model/names.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
 import type { LoadReports } from '../model/load.ts';
 import { DEFAULT_GATES, readinessOf } from '../model/readiness/plan.ts';
@@ -23,6 +25,7 @@ export interface ReadinessDeps {
   readonly policyOrigin: (service: string) => string;
   readonly proxies: () => readonly ProxyStatus[];
   readonly load: LoadReports;
+  readonly migrations: Pick<MigrationDesk, 'reports'>;
   readonly clock: Clock;
 }
 
@@ -67,8 +70,27 @@ function factsOf({ service, from, to }: ReadinessAsk, deps: ReadinessDeps): Read
     load: rows.filter((row) => row.service === service || row.service === 'inbound'),
     windowMs: WINDOW_MS,
     services: named.map((slice) => slice.service).sort(),
-    gates: DEFAULT_GATES,
-    running: undefined,
+    ...migrationOf(service, deps),
+  };
+}
+
+/** What it asks for, and whether it is under way. */
+function migrationOf(
+  service: string,
+  { migrations }: ReadinessDeps,
+): Pick<ReadinessFacts, 'gates' | 'running' | 'hasMigration'> {
+  const report = migrations.reports().find(({ spec }) => spec.service === service);
+  if (!report) return { gates: DEFAULT_GATES, running: undefined, hasMigration: false };
+  const { spec, state } = report;
+  const { readyCapacity, successRate, identity } = spec.gates;
+  const name = splitServiceName(service).name;
+  const isRunning = !['completed', 'retired', 'aborted', 'rolledBack'].includes(state.phase);
+  return {
+    hasMigration: true,
+    gates: { readyCapacity, successRate, identity, steps: spec.steps.map(({ percent }) => percent) },
+    running: isRunning
+      ? { name, from: spec.from, to: spec.to, state: `${state.phase}, ${state.percent} %` }
+      : undefined,
   };
 }
 

@@ -17,7 +17,7 @@ import { DEFAULT_AFTER_MS, retirementOf } from '../model/usage.ts';
 import type { Retirement } from '../model/usage.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
-export interface UsageDeps {
+interface UsageDeps {
   readonly aggregator: Pick<Aggregator, 'current'>;
   readonly load: LoadReports;
   readonly proxies: () => readonly ProxyStatus[];
@@ -30,15 +30,42 @@ const EVERY_MS = 5_000;
 /** Longer than EVERY_MS: no report falls between two looks. */
 const WINDOW_MS = 10_000;
 
-export function openUsage(
+export interface Usage {
+  /** For sharing it with other replicas. */
+  readonly table: UsageBook['table'];
+  /** Says who is still there. */
+  readonly retirement: RetirementDesk;
+  /** The same desk, which retires nothing without a proof. */
+  readonly migrations: MigrationDesk;
+  /** Until the signal aborted. */
+  run(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Reads what is known from disk. */
+export async function openUsage(
   { dataDir }: Pick<Config, 'dataDir'>,
-  deps: { readonly clock: Clock; readonly log: Logger },
-): Promise<UsageBook> {
-  return UsageBook.open({ file: dataDir === '' ? '' : join(dataDir, 'usage.json'), ...deps });
+  deps: UsageDeps,
+  signal: AbortSignal,
+): Promise<Usage> {
+  const { clock, log } = deps;
+  const book = await UsageBook.open({
+    file: dataDir === '' ? '' : join(dataDir, 'usage.json'),
+    clock,
+    log,
+  });
+  const retirement = retirementDesk(book, deps);
+  return {
+    table: book.table,
+    retirement,
+    migrations: guarded(deps.migrations, retirement),
+    run: () => watchUsage(book, deps, signal),
+    close: () => book.close(),
+  };
 }
 
 /** Until `signal` aborts. */
-export async function watchUsage(book: UsageBook, deps: UsageDeps, signal: AbortSignal): Promise<void> {
+async function watchUsage(book: UsageBook, deps: UsageDeps, signal: AbortSignal): Promise<void> {
   const { clock, log, migrations } = deps;
   let known = new Set<string>();
   while (!signal.aborted) {
@@ -56,6 +83,7 @@ export async function watchUsage(book: UsageBook, deps: UsageDeps, signal: Abort
     }
     await sleep(EVERY_MS, signal, clock).catch(() => undefined);
   }
+  await book.flush();
 }
 
 function look(book: UsageBook, reports: readonly MigrationReport[], deps: UsageDeps): void {
@@ -73,7 +101,7 @@ function look(book: UsageBook, reports: readonly MigrationReport[], deps: UsageD
   }
 }
 
-export function retirementDesk(book: UsageBook, deps: UsageDeps): RetirementDesk {
+function retirementDesk(book: UsageBook, deps: UsageDeps): RetirementDesk {
   const of = (service: string, afterMs: number): Retirement | undefined => {
     const report = deps.migrations.reports().find(({ spec }) => spec.service === service);
     if (!report) return undefined;
@@ -100,7 +128,7 @@ export function retirementDesk(book: UsageBook, deps: UsageDeps): RetirementDesk
 }
 
 /** Whoever asks for it without a proof gets it only when there is one. */
-export function guarded(migrations: MigrationDesk, desk: RetirementDesk): MigrationDesk {
+function guarded(migrations: MigrationDesk, desk: RetirementDesk): MigrationDesk {
   return {
     reports: () => migrations.reports(),
     async obey(service, wish) {

@@ -26,6 +26,7 @@ import { followLastKnownGood, restoreLastKnownGood } from './wire-known.ts';
 import { openOverrides } from './wire-overrides.ts';
 import { startProber } from './wire-probe.ts';
 import { wireReadiness } from './wire-readiness.ts';
+import { openUsage } from './wire-usage.ts';
 import { startResources } from './wire-resources.ts';
 
 export interface ControlPlaneDeps {
@@ -130,6 +131,9 @@ export async function startControlPlane(
       await resources.close();
     });
     const migrating = migrations.start(resources, xds.load, controller.signal);
+    const called = { aggregator, load: xds.load, proxies: () => xds.proxies(), clock, log };
+    const usage = await openUsage(config, { ...called, migrations: migrating.desk }, controller.signal);
+    closers.push(() => usage.close());
 
     // 3. What was known when the last process ended, held until its sources answer; what operators had set.
     const { overrides, mayWrite } = await openOverrides(config, aggregator, sourceDeps);
@@ -163,17 +167,16 @@ export async function startControlPlane(
       ready,
       overrides,
       resources: resources.desk,
-      migrations: migrating.desk,
+      migrations: usage.migrations,
+      retirement: usage.retirement,
       preview: (documents) => xds.preview(resources.rulesIn(documents)),
       mayWrite,
       readiness: wireReadiness({
+        ...called,
         config,
-        aggregator,
         leftOut,
         policyOrigin: (service) => resources.policyOrigin(service),
-        proxies: () => xds.proxies(),
-        load: xds.load,
-        clock,
+        migrations: migrating.desk,
       }),
       explain: {
         notes: (source, service, key) => aggregator.notes(source, service, key),
@@ -194,6 +197,8 @@ export async function startControlPlane(
       cluster.share(overrides.table, controller.signal),
       cluster.share(resources.store.table, controller.signal),
       cluster.share(migrations.table, controller.signal),
+      cluster.share(usage.table, controller.signal),
+      usage.run(),
       cluster.lead('migrations', (elsewhere) => migrating.setLeader(elsewhere), controller.signal),
       migrating.run(),
       ...discoverers.map((discoverer) => cluster.follow(discoverer, controller.signal)),

@@ -98,7 +98,8 @@ export function retirementOf(facts: RetirementFacts): Retirement {
   const uses = latest(facts.uses);
   const [lastUse] = uses;
   const callers = uses.filter(({ last }) => now - last < afterMs);
-  const quietSince = Math.max(since, lastUse?.last ?? 0);
+  // Of one that is retired it is not known any more when everything had gone to the new side.
+  const quietSince = Math.max(phase === 'retired' ? 0 : since, lastUse?.last ?? 0);
   const isOver = phase === 'completed' || phase === 'retired';
   const quietMs = isOver ? watchedMs(watched, quietSince) : 0;
   const safeSince = isOver && callers.length === 0 ? watchedBy(watched, quietSince, afterMs) : undefined;

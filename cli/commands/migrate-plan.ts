@@ -8,13 +8,14 @@ import { readinessText } from '../readiness-text.ts';
 import type { GetOptions } from './get.ts';
 
 export interface PlanFlags extends GetOptions {
-  readonly from: string;
-  readonly to: string;
+  /** Default: those of its Migration. */
+  readonly from?: string;
+  readonly to?: string;
 }
 
 /** Exit code 1 when there is a blocker. */
 export async function plan(service: string, { from, to, server, output }: PlanFlags): Promise<void> {
-  const query = new URLSearchParams({ from, to });
+  const query = new URLSearchParams({ ...(from !== undefined && { from }), ...(to !== undefined && { to }) });
   const path = `/api/v1/services/${encodeURIComponent(service)}/readiness?${query.toString()}`;
   const told = await adminClient(server).one<ReadinessJson>(path);
   if (output === 'json' || output === 'yaml') await printData(told, output);

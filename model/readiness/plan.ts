@@ -45,7 +45,15 @@ export function scoreOf(findings: readonly Pick<Finding, 'severity'>[]): number 
   return Math.max(0, 49 - 10 * (blockers - 1) - warnings);
 }
 
-function rules({ slice, service, from, to, policyOrigin, running }: ReadinessFacts): readonly Finding[] {
+function rules({
+  slice,
+  service,
+  from,
+  to,
+  policyOrigin,
+  running,
+  hasMigration,
+}: ReadinessFacts): readonly Finding[] {
   const found: Finding[] = [];
   if (running) {
     found.push({
@@ -57,7 +65,7 @@ function rules({ slice, service, from, to, policyOrigin, running }: ReadinessFac
       todo: `See \`isthmus migrate status ${service}\`; finish it, or roll it back.`,
     });
   }
-  const policy = slice?.rules.policy;
+  const policy = hasMigration ? undefined : slice?.rules.policy;
   if (policy?.kind === 'isolate') {
     found.push({
       code: 'policy-isolates',

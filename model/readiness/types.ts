@@ -111,6 +111,8 @@ export interface ReadinessFacts {
   readonly services: readonly string[];
   readonly gates: GatesAsked;
   readonly running: RunningMigration | undefined;
+  /** Under way or over: the policy is the migration's. */
+  readonly hasMigration: boolean;
 }
 
 export interface SidePort {

@@ -61,6 +61,7 @@ function options(over: Partial<AdminOptions> = {}): AdminOptions {
       ]),
     overrides: NO_OVERRIDES,
     resources: NO_RESOURCES,
+    retirement: { of: () => undefined, retire: () => Promise.reject(new Error('no writes in this test')) },
     migrations: { reports: () => [], obey: () => Promise.reject(new Error('no migrations in this test')) },
     mayWrite: () => Promise.resolve(undefined),
     load: { rows: () => [], reporters: () => [] },

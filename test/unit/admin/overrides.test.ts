@@ -30,6 +30,7 @@ const build = (file: string): Hono =>
       endpointsDump: () => null,
       ready: () => ({ ready: true, checks: [] }),
       overrides: book,
+      retirement: { of: () => undefined, retire: () => Promise.reject(new Error('no writes in this test')) },
       migrations: { reports: () => [], obey: () => Promise.reject(new Error('no migrations in this test')) },
       resources: {
         list: () => [],

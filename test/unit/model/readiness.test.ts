@@ -60,6 +60,7 @@ function facts(spec: SliceSpec | undefined, over: Partial<ReadinessFacts> = {}):
     services: ['orders.default', 'shop.default'],
     gates: { ...DEFAULT_GATES, steps: [50, 100] },
     running: undefined,
+    hasMigration: false,
     ...over,
   };
 }

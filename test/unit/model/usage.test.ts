@@ -69,6 +69,12 @@ describe('the old side', () => {
     });
   });
 
+  it('that is retired is quiet since its last caller, and tells of one that comes back', () => {
+    const gone = { phase: 'retired', since: NOW, uses: [use('shop-1', NOW - 10 * DAY)] } as const;
+    expect(retirementOf(facts(gone))).toMatchObject({ safe: true, quietMs: 10 * DAY });
+    expect(retirementOf(facts({ ...gone, uses: [use('shop-1', NOW)] })).why).toBe('shop-1 still calls vms');
+  });
+
   it('is quiet only since everything went to the new side', () => {
     expect(retirementOf(facts({ since: NOW - DAY })).quietMs).toBe(DAY);
   });
