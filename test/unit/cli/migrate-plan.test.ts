@@ -238,13 +238,17 @@ beforeAll(async () => {
   await caller.send('cds').expectResponse('cds');
   const until = async (what: string, isSo: () => Promise<boolean>) => {
     let seen = false;
-    await eventually(what, () => {
-      void isSo().then(
-        (so) => (seen = so),
-        () => undefined,
-      );
-      return seen || undefined;
-    });
+    await eventually(
+      what,
+      () => {
+        void isSo().then(
+          (so) => (seen = so),
+          () => undefined,
+        );
+        return seen || undefined;
+      },
+      60_000,
+    );
   };
   const sourceState = async (name: string) => {
     const { items } = (await (await fetch(`${admin}/api/v1/sources`)).json()) as {
@@ -258,7 +262,7 @@ beforeAll(async () => {
   });
   await write('torn.json', '{');
   await until('one is dark', async () => (await sourceState('torn')) === 'stale');
-}, 60_000);
+}, 240_000);
 
 afterAll(async () => {
   caller?.kill();
@@ -311,13 +315,13 @@ it('gives the same as JSON', async () => {
 });
 
 it.each([
-  [['--from', 'vms'], 2],
+  [['--from', 'vms'], 1],
   [['--from', 'vms', '--to', 'vms'], 1],
   [['--from', 'vms', '--to', 'podz'], 1],
 ])('is asked for two sources that exist: %s', async (flags, expected) => {
   const { code, stderr } = await run(['migrate', 'plan', 'ports', ...flags, '--server', admin], { cwd: dir });
   expect([code, stderr]).toEqual([
     expected,
-    expect.stringMatching(/to <source>|two different sources|did you mean pods/),
+    expect.stringMatching(/two different sources|did you mean pods/),
   ]);
 });
