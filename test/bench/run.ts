@@ -16,7 +16,7 @@ import { proxyTcpRow } from './rows/proxy-tcp.ts';
 import { proxyBodyRow, proxyRow } from './rows/proxy.ts';
 import { replicasRow } from './rows/replicas.ts';
 import { sourceRows } from './rows/sources.ts';
-import { xdsRow } from './rows/xds.ts';
+import { xdsRows } from './rows/xds.ts';
 import type { Row, RowResult } from './types.ts';
 
 const ROWS: readonly Row[] = [
@@ -25,7 +25,7 @@ const ROWS: readonly Row[] = [
   proxyTableRow,
   proxyIdleRow,
   proxyTcpRow,
-  xdsRow,
+  ...xdsRows,
   ...sourceRows,
   ...catalogueRows,
   replicasRow,
@@ -34,8 +34,8 @@ const ROWS: readonly Row[] = [
 const HELP = `npm run bench -- [ROW…] [options]
 
 rows: ${ROWS.map((row) => `${row.name} (${row.title})`).join('\n      ')}
-  all rows of a group by its name: proxy, sources, catalogue, replicas; without a name: those of no group
-  -r, --repetitions N   default 5; of the last three groups 1
+  all rows of a group by its name: proxy, xds, sources, catalogue, replicas; without a name: those of no group
+  -r, --repetitions N   default 5; of long rows 1
   -o, --output FILE     everything as JSON, too
   --all                 also peers that no goal needs
   --profile             profile our own server even if no goal is missed
@@ -106,7 +106,8 @@ async function one(row: Row, args: Arguments, all: Frame, results: RowResult[]):
     const result = await runRow(row, frame);
     results.push(result);
     console.log(rowText(row, result, repetitions));
-    const missed = row.group === undefined && result.goals.some((goal) => goal.met === false);
+    // Rows with a number of repetitions of their own are long.
+    const missed = row.repetitions === undefined && result.goals.some((goal) => goal.met === false);
     const wanted = args.profile || missed;
     if (wanted && !frame.signal.aborted) {
       console.log(`\n${profileText(row.own, await profileRow(row, frame))}`);

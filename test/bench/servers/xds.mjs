@@ -5,11 +5,20 @@
 //   node xds.mjs --dist FOLDER --xds 127.0.0.1:0 --clusters 1000 --endpoints 10
 //
 // Prints {"xds":PORT,"ctl":PORT} when it is up. GET /bump?v=TEXT&cluster=I changes one endpoint of one
-// service: its address becomes TEXT, which must be one. SIGTERM ends it.
+// service: its address becomes TEXT, which must be one. GET /rate?perSecond=N&seconds=S does so N times a second,
+// all services in turn (no neighbours in one update), in updates 10 ms apart, and answers at the end with the event loop's delay
+// (`{"delayP99Ms":…,"delayMaxMs":…}`). GET /memory: `{"used":BYTES}` after a collection. SIGTERM ends it.
 import { createServer } from 'node:http';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setInterval } from 'node:timers/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc');
 
 const { values } = parseArgs({
   options: {
@@ -26,6 +35,7 @@ const { plainSlice } = await built('model/snapshot.js');
 const { systemClock } = await built('lib/clock.js');
 const { createLogger } = await built('telemetry/logger.js');
 const { createMetrics } = await built('telemetry/metrics.js');
+const { BucketMap } = await built('lib/bucket-map.js');
 const { createXdsServer } = await built('xds-server/server.js');
 
 const clusters = Number(values.clusters);
@@ -59,19 +69,67 @@ const server = createXdsServer({
   clock: systemClock,
   metrics: createMetrics(),
 });
-let services = new Map(Array.from({ length: clusters }, (_, i) => [`svc-${i}.default`, slice(i)]));
+let services = BucketMap.empty().with(
+  new Map(Array.from({ length: clusters }, (_, i) => [`svc-${i}.default`, slice(i)])),
+);
 let version = 1;
 server.update({ version, services, sources: new Map() });
 server.setReady(true);
 
+/** @param changes service number → address of its first endpoint. */
+function bump(changes) {
+  services = services.with(new Map(Array.from(changes, ([i, text]) => [`svc-${i}.default`, slice(i, text)])));
+  version += 1;
+  server.update({ version, services, sources: new Map() });
+}
+
+async function changeAtRate(perSecond, seconds) {
+  const loop = monitorEventLoopDelay({ resolution: 5 });
+  loop.enable();
+  const began = performance.now();
+  const all = perSecond * seconds;
+  let done = 0;
+  for await (const _ of setInterval(10)) {
+    const due = Math.min(all, Math.floor(((performance.now() - began) / 1_000) * perSecond));
+    const changes = new Map();
+    for (; done < due; done += 1)
+      changes.set((done * 37) % clusters, `10.${done >> 16}.${(done >> 8) & 255}.${done & 255}`);
+    if (changes.size > 0) bump(changes);
+    if (done === all) break;
+  }
+  loop.disable();
+  return { delayP99Ms: loop.percentile(99) / 1e6, delayMaxMs: loop.max / 1e6 };
+}
+
+function memoryUsed() {
+  collect();
+  collect();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
+const between = (n, least, most) => Number.isInteger(n) && n >= least && n <= most;
+
 const control = createServer((request, response) => {
   const url = new URL(request.url ?? '/', 'http://127.0.0.1');
-  const i = Number(url.searchParams.get('cluster') ?? '0');
+  const number = (name) => Number(url.searchParams.get(name) ?? '0');
   const text = url.searchParams.get('v');
-  if (url.pathname === '/bump' && text !== null && Number.isInteger(i) && i >= 0 && i < clusters) {
-    services = new Map(services).set(`svc-${i}.default`, slice(i, text));
-    version += 1;
-    server.update({ version, services, sources: new Map() });
+  if (
+    url.pathname === '/rate' &&
+    between(number('perSecond'), 1, 100_000) &&
+    between(number('seconds'), 1, 600)
+  ) {
+    void changeAtRate(number('perSecond'), number('seconds')).then((said) =>
+      response.end(JSON.stringify(said)),
+    );
+    return;
+  }
+  if (url.pathname === '/memory') {
+    response.end(JSON.stringify({ used: memoryUsed() }));
+    return;
+  }
+  if (url.pathname === '/bump' && text !== null && between(number('cluster'), 0, clusters - 1)) {
+    bump(new Map([[number('cluster'), text]]));
   } else if (url.pathname !== '/ready') {
     response.statusCode = 400;
   }

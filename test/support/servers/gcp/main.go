@@ -3,7 +3,8 @@
 //
 // It serves -clusters EDS clusters with -endpoints endpoints each over ADS, incremental and state of the world,
 // to any node. GET /bump?v=TEXT on the control address sets the hostname of the first endpoint of one cluster
-// (&cluster=I, 0 unless told) to TEXT and pushes; GET /ready answers once the xDS port is open.
+// (&cluster=I, 0 unless told) to TEXT and pushes; GET /rate?perSecond=N&seconds=S does so N times a second, one cluster
+// after the other, in pushes 10 ms apart, and answers at the end; GET /ready answers once the xDS port is open.
 package main
 
 import (
@@ -34,8 +35,8 @@ import (
 type store interface {
 	// cache is what the xDS server reads.
 	cache() cache.Cache
-	// set replaces the endpoints of one cluster and pushes them.
-	set(assignment *endpointv3.ClusterLoadAssignment) error
+	// set replaces the endpoints of some clusters and pushes them.
+	set(assignments ...*endpointv3.ClusterLoadAssignment) error
 }
 
 func main() {
@@ -80,11 +81,43 @@ func main() {
 			}
 			fmt.Fprintln(w, "ok")
 		})
+		http.HandleFunc("GET /rate", func(w http.ResponseWriter, r *http.Request) {
+			perSecond, _ := strconv.Atoi(r.FormValue("perSecond"))
+			seconds, _ := strconv.Atoi(r.FormValue("seconds"))
+			if perSecond < 1 || perSecond > 100_000 || seconds < 1 || seconds > 600 {
+				http.Error(w, "perSecond and seconds must be small numbers", http.StatusBadRequest)
+				return
+			}
+			if err := change(st, perSecond, seconds, *clusters, *endpoints); err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
+			fmt.Fprintln(w, "ok")
+		})
 		log.Fatal(http.ListenAndServe(*ctl, nil))
 	}()
 	g := grpc.NewServer()
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(g, server.NewServer(context.Background(), st.cache(), nil))
 	log.Fatal(g.Serve(listener))
+}
+
+// change bumps all clusters in turn at a rate, in pushes 10 ms apart; no neighbours in one push.
+func change(st store, perSecond, seconds, clusters, endpoints int) error {
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	begin := time.Now()
+	for done := 0; done < perSecond*seconds; {
+		<-ticker.C
+		due := min(perSecond*seconds, int(time.Since(begin).Seconds()*float64(perSecond)))
+		var batch []*endpointv3.ClusterLoadAssignment
+		for ; done < due; done++ {
+			batch = append(batch, newAssignment(done*37%clusters, endpoints, fmt.Sprintf("r%d", done)))
+		}
+		if err := st.set(batch...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // linear is one LinearCache a type: the cheapest that go-control-plane offers when all nodes see the same.
@@ -112,8 +145,12 @@ func newLinear(clusters, assignments []types.Resource) *linear {
 
 func (l *linear) cache() cache.Cache { return l.mux }
 
-func (l *linear) set(a *endpointv3.ClusterLoadAssignment) error {
-	return l.eds.UpdateResource(a.GetClusterName(), a)
+func (l *linear) set(assignments ...*endpointv3.ClusterLoadAssignment) error {
+	changed := make(map[string]types.Resource, len(assignments))
+	for _, a := range assignments {
+		changed[a.GetClusterName()] = a
+	}
+	return l.eds.UpdateResources(changed, nil)
 }
 
 // snapshots is a SnapshotCache with one snapshot that every node gets.
@@ -146,10 +183,12 @@ func newSnapshots(clusters, assignments []types.Resource) *snapshots {
 
 func (s *snapshots) cache() cache.Cache { return s.snapshot }
 
-func (s *snapshots) set(a *endpointv3.ClusterLoadAssignment) error {
+func (s *snapshots) set(assignments ...*endpointv3.ClusterLoadAssignment) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.assignments[a.GetClusterName()] = a
+	for _, a := range assignments {
+		s.assignments[a.GetClusterName()] = a
+	}
 	return s.push()
 }
 

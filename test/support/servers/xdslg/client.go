@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	method      = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+	service     = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
 	clusterType = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 	loadType    = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
 
@@ -48,13 +48,19 @@ type client struct {
 	have        atomic.Int64 // those it got
 	syncedAfter atomic.Int64 // nanoseconds, 0 = not yet
 	asked       bool         // for endpoints
+	picked      []string     // the clusters whose endpoints it names, with -eds pick
 }
 
 // Buffers are given back after each message: a thousand clients would otherwise keep a thousand full lists.
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 func newClient(f *fleet, index int, node, service string, want int) *client {
-	return &client{fleet: f, index: index, node: node, service: service, want: want}
+	c := &client{fleet: f, index: index, node: node, service: service, want: want}
+	// Neighbours ask for neighbouring clusters, so that each cluster has as many who ask for it.
+	for k := range f.pick {
+		c.picked = append(c.picked, fmt.Sprintf("svc-%d.default", (index*f.pick+k)%f.of))
+	}
+	return c
 }
 
 // run connects and reads until the connection ends. connected is called once, when the handshake is over or has failed.
@@ -98,21 +104,30 @@ func (c *client) open() error {
 	if _, err := c.out.WriteString(http2.ClientPreface); err != nil {
 		return err
 	}
+	frozen := c.index < c.fleet.frozen
+	initial := uint32(window)
+	if frozen {
+		initial = 4 << 20 // enough for the first answers, as an Envoy has it
+	}
 	err := c.framer.WriteSettings(
 		http2.Setting{ID: http2.SettingEnablePush, Val: 0},
-		http2.Setting{ID: http2.SettingInitialWindowSize, Val: window},
+		http2.Setting{ID: http2.SettingInitialWindowSize, Val: initial},
 		http2.Setting{ID: http2.SettingMaxFrameSize, Val: 1 << 20},
 	)
 	if err != nil {
 		return err
 	}
-	if err := c.framer.WriteWindowUpdate(0, window-65535); err != nil {
+	if err := c.framer.WriteWindowUpdate(0, initial-65535); err != nil {
 		return err
 	}
 	var block bytes.Buffer
 	encoder := hpack.NewEncoder(&block)
+	path := service + "DeltaAggregatedResources"
+	if c.fleet.sotw {
+		path = service + "StreamAggregatedResources"
+	}
 	for _, h := range [][2]string{
-		{":method", "POST"}, {":scheme", "http"}, {":path", method}, {":authority", c.fleet.authority},
+		{":method", "POST"}, {":scheme", "http"}, {":path", path}, {":authority", c.fleet.authority},
 		{"content-type", "application/grpc"}, {"te", "trailers"}, {"user-agent", "xdslg"},
 	} {
 		if err := encoder.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]}); err != nil {
@@ -123,7 +138,16 @@ func (c *client) open() error {
 	if err != nil {
 		return err
 	}
-	c.send(c.request(clusterType, "", nil, true))
+	switch {
+	case c.fleet.sotw:
+		c.asked = true
+		c.send(c.worldRequest("", "", true))
+	case len(c.picked) > 0:
+		c.asked = true
+		c.send(c.request(loadType, "", c.picked, true))
+	default:
+		c.send(c.request(clusterType, "", nil, true))
+	}
 	return c.flush()
 }
 
@@ -242,15 +266,18 @@ func cutMessage(b []byte) (body, rest []byte, ok bool) {
 	return b[5:end], b[end:], true
 }
 
-// response takes a DeltaDiscoveryResponse: counts, acknowledges, and asks for the endpoints of new clusters.
+// response takes a response: counts, acknowledges, and asks for the endpoints of new clusters. Both kinds have their
+// resources in field 2, the type in 4 and the nonce in 5.
 func (c *client) response(body []byte) error {
 	f := c.fleet
 	f.responses.Add(1)
-	var typeURL, nonce string
+	var typeURL, nonce, version string
 	var names []string
 	resources := 0
 	err := fields(body, func(number protowire.Number, value []byte) error {
 		switch number {
+		case 1:
+			version = string(value)
 		case 2:
 			resources++
 		case 4:
@@ -273,7 +300,11 @@ func (c *client) response(body []byte) error {
 		f.edsUpdates.Add(int64(resources))
 		c.have.Add(int64(resources))
 	}
-	c.send(c.request(typeURL, nonce, nil, false))
+	if f.sotw {
+		c.send(c.worldRequest(version, nonce, false))
+	} else {
+		c.send(c.request(typeURL, nonce, nil, false))
+	}
 
 	if typeURL == clusterType && !(f.wildcard && c.asked) {
 		if !f.wildcard {
@@ -290,6 +321,12 @@ func (c *client) response(body []byte) error {
 	if c.syncedAfter.Load() == 0 && c.asked && c.have.Load() >= int64(c.want) {
 		c.syncedAfter.Store(int64(time.Since(c.start)))
 		f.clientSynced()
+		if c.index < f.frozen {
+			if err := c.flush(); err != nil {
+				return err
+			}
+			select {} // from now on it takes nothing
+		}
 	}
 	return nil
 }
@@ -357,6 +394,28 @@ func (c *client) request(typeURL, nonce string, subscribe []string, first bool) 
 	}
 	if nonce != "" {
 		b = str(b, 6, nonce)
+	}
+	return b
+}
+
+// worldRequest encodes a DiscoveryRequest for the endpoints of the clusters that it picked.
+func (c *client) worldRequest(version, nonce string, first bool) []byte {
+	var b []byte
+	str := func(b []byte, number protowire.Number, v string) []byte {
+		return protowire.AppendString(protowire.AppendTag(b, number, protowire.BytesType), v)
+	}
+	if version != "" {
+		b = str(b, 1, version)
+	}
+	if first {
+		b = protowire.AppendBytes(protowire.AppendTag(b, 2, protowire.BytesType), str(nil, 1, c.node))
+	}
+	for _, name := range c.picked {
+		b = str(b, 3, name)
+	}
+	b = str(b, 4, loadType)
+	if nonce != "" {
+		b = str(b, 5, nonce)
 	}
 	return b
 }

@@ -1,5 +1,6 @@
 // Command xdslg is many xDS clients in one process: each opens a connection and an incremental ADS stream, asks for
-// all clusters, then for the endpoints of those, and acknowledges every response. What it keeps of a response is its
+// all clusters, then for the endpoints of those, and acknowledges every response. Or it asks for the endpoints of some
+// clusters by name (-eds pick), incrementally or as the state of the world (-sotw). What it keeps of a response is its
 // names and nonce, so that on a machine of few cores the time goes to the server that is measured.
 //
 // One run, the server's own control address being asked for each change:
@@ -13,7 +14,7 @@
 // With -ctl the clients stay, and whoever steers the server calls:
 //
 //	GET /state            the JSON so far; synced is true once all clients have everything
-//	GET /arm?v=TEXT       the clock starts now, for an update that holds TEXT
+//	GET /arm?v=TEXT       the clock starts now, for an update that holds TEXT; &of=N: N clients will get it, not all
 //	GET /wait?timeout=10s answers when the armed update is everywhere: the JSON of this bump
 //	GET /quit
 package main
@@ -28,6 +29,7 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -78,6 +80,10 @@ type fleet struct {
 	addr      string
 	authority string
 	wildcard  bool // ask for all endpoints instead of naming them
+	pick      int  // ask for the endpoints of so many clusters by name, and for no cluster
+	of        int  // clusters to pick from
+	sotw      bool // state of the world instead of incremental
+	frozen    int  // so many clients read nothing once they have everything
 	clients   []*client
 	pids      []string
 
@@ -115,8 +121,11 @@ func main() {
 	addr := flag.String("addr", "127.0.0.1:15010", "xDS `address`, plaintext")
 	clients := flag.Int("clients", 100, "`number` of clients")
 	parallel := flag.Int("parallel", 64, "`number` of clients that may be connecting at once")
-	eds := flag.String("eds", "named", "ask for endpoints: named (as Envoy does) or wildcard")
-	clusters := flag.Int("clusters", 0, "with -eds wildcard: `number` of endpoint resources that make a client complete")
+	eds := flag.String("eds", "named", "ask for endpoints: named (as Envoy does), wildcard or pick")
+	clusters := flag.Int("clusters", 0, "with -eds wildcard: `number` of endpoint resources that make a client complete; with pick: of those there are")
+	pick := flag.Int("pick", 20, "with -eds pick: `number` of clusters svc-N.default that each client names")
+	sotw := flag.Bool("sotw", false, "with -eds pick: state of the world instead of incremental")
+	frozen := flag.Int("frozen", 0, "`number` of clients that read nothing once they have everything")
 	node := flag.String("node", "xdslg", "node ids are this `text`, a hyphen and a number")
 	service := flag.String("service", "", "node.cluster")
 	bump := flag.String("bump", "", "`URL` to which the text of a bump is appended")
@@ -127,15 +136,25 @@ func main() {
 	pids := flag.String("pids", "", "comma-separated `list` of processes whose CPU time and memory are reported")
 	name := flag.String("name", "", "`text` copied to the report")
 	flag.Parse()
-	if *eds != "named" && *eds != "wildcard" || *eds == "wildcard" && *clusters == 0 {
-		log.Fatal("xdslg: -eds is named, or wildcard with -clusters")
+	if *eds != "named" && (*eds != "wildcard" && *eds != "pick" || *clusters == 0) {
+		log.Fatal("xdslg: -eds is named, or wildcard or pick with -clusters")
+	}
+	if *sotw && *eds != "pick" {
+		log.Fatal("xdslg: -sotw goes with -eds pick")
+	}
+	want := *clusters
+	if *eds != "pick" {
+		*pick = 0
+	} else {
+		want = min(*pick, *clusters)
 	}
 	debug.SetGCPercent(400) // memory is cheaper than the cores that the server needs
 
-	f := &fleet{addr: *addr, authority: *addr, wildcard: *eds == "wildcard", pids: processes(*pids), synced: make(chan struct{})}
+	f := &fleet{addr: *addr, authority: *addr, wildcard: *eds == "wildcard", pick: *pick, of: *clusters, sotw: *sotw,
+		frozen: *frozen, pids: processes(*pids), synced: make(chan struct{})}
 	f.unsynced.Store(int64(*clients))
 	for i := range *clients {
-		f.clients = append(f.clients, newClient(f, i, fmt.Sprintf("%s-%d", *node, i), *service, *clusters))
+		f.clients = append(f.clients, newClient(f, i, fmt.Sprintf("%s-%d", *node, i), *service, want))
 	}
 	begin, cpu, own := time.Now(), cpuTimes(f.pids), ownCPU()
 	go f.connect(*parallel)
@@ -149,12 +168,12 @@ func main() {
 	if ok && *bump != "" {
 		for i := range *bumps {
 			time.Sleep(*pause)
-			m := f.arm(fmt.Sprintf("b%d-%d", i, time.Now().UnixMicro()))
+			m := f.arm(fmt.Sprintf("b%d-%d", i, time.Now().UnixMicro()), len(f.clients)-f.frozen)
 			if err := get(*bump + m.text); err != nil {
 				log.Fatalf("xdslg: bump: %v", err)
 			}
 			b := f.await(m, *limit)
-			ok = ok && b.Clients == int64(*clients)
+			ok = ok && b.Clients == int64(len(f.clients)-f.frozen)
 		}
 	}
 	f.quitting.Store(true)
@@ -213,11 +232,11 @@ func (f *fleet) awaitSync(begin time.Time, cpu map[string]int64, own int64, limi
 	return true
 }
 
-// arm starts the clock for an update that holds text.
-func (f *fleet) arm(text string) *mark {
+// arm starts the clock for an update that holds text and that so many clients will get.
+func (f *fleet) arm(text string, of int) *mark {
 	m := &mark{text: text, pattern: append([]byte{byte(len(text))}, text...), cpu: cpuTimes(f.pids), own: ownCPU(),
 		seen: make([]atomic.Int64, len(f.clients)), all: make(chan struct{})}
-	m.missing.Store(int64(len(f.clients)))
+	m.missing.Store(int64(of))
 	m.start = time.Now()
 	f.armed.Store(m)
 	return m
@@ -276,7 +295,15 @@ func (f *fleet) control(name string, limit time.Duration) http.Handler {
 			http.Error(w, "v must have 1 to 127 bytes", http.StatusBadRequest)
 			return
 		}
-		f.arm(text)
+		of := len(f.clients) - f.frozen
+		if v := r.FormValue("of"); v != "" {
+			var err error
+			if of, err = strconv.Atoi(v); err != nil || of < 1 {
+				http.Error(w, "of must be a number", http.StatusBadRequest)
+				return
+			}
+		}
+		f.arm(text, of)
 		answer(w, struct{}{})
 	})
 	mux.HandleFunc("GET /wait", func(w http.ResponseWriter, r *http.Request) {

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034
 # Many xDS clients in one process, for `npm run bench`.
-version=1
+version=2
 makes=(bin/xdslg)
 build() { go_build xdslg .; }
