@@ -16,6 +16,7 @@ import { Outlet } from './flow/outlet.ts';
 import type { Groups } from './groups.ts';
 import type { ClientNode } from './node.ts';
 import type { ClientState } from './stream/inspect.ts';
+import type { Interest } from './stream/interest.ts';
 import type { AnyRequest, Protocol } from './stream/protocol.ts';
 import { XdsStream } from './stream/stream.ts';
 import type { Gate } from './stream/stream.ts';
@@ -46,6 +47,7 @@ export interface Opened {
   readonly call: Call;
   readonly only: ResourceType | undefined;
   readonly id: string;
+  readonly interested: (type: ResourceType) => ReturnType<Interest<Connection>['of']>;
   /** The client took the first message, of so many bytes. */
   readonly onStarted: (firstBytes: number) => void;
   readonly onOver: () => void;
@@ -76,7 +78,7 @@ export class Connection {
   constructor(
     options: ConnectionOptions,
     protocol: Protocol<AnyRequest>,
-    { call, only, id, onStarted, onOver }: Opened,
+    { call, only, id, interested, onStarted, onOver }: Opened,
   ) {
     this.only = only;
     this.#o = options;
@@ -109,6 +111,7 @@ export class Connection {
       metrics: options.metrics,
       gate: () => options.gate(),
       join: (node) => this.#join(node, protocol.name),
+      interested,
       send: (bytes) => this.#outlet.send(bytes),
       free: () => this.#outlet.free,
       onRefused: (node, type, error, resources) =>

@@ -10,6 +10,7 @@ import { Admission } from './flow/admission.ts';
 import { Ring } from './flow/ring.ts';
 import { clientsOf, proxiesOf } from './proxies.ts';
 import type { ClientState } from './stream/inspect.ts';
+import { Interest } from './stream/interest.ts';
 import type { AnyRequest, Protocol } from './stream/protocol.ts';
 import type { ResourceType } from './types.ts';
 import type { View } from './view.ts';
@@ -21,6 +22,7 @@ export class Connections {
   readonly #run = randomBytes(3).toString('hex');
   readonly #admission: Admission;
   readonly #ring = new Ring<Connection>((connection) => connection.pump());
+  readonly #interest = new Interest<Connection>();
   #count = 0;
   #cancelSweep: (() => void) | undefined;
   #closing = false;
@@ -72,6 +74,7 @@ export class Connections {
       only,
       id,
       onStarted: settle,
+      interested: (type) => this.#interest.of(type, connection),
       onOver: () => {
         this.#open.delete(connection);
         this.#ring.drop(connection);
@@ -88,7 +91,9 @@ export class Connections {
   touch(changes: Changes): void {
     this.#o.groups.update(changes);
     const touched: Connection[] = [];
-    for (const connection of this.#open) if (connection.mark(changes)) touched.push(connection);
+    for (const connection of this.#interest.in(this.#o.groups.changesOf(changes))) {
+      if (connection.mark(changes)) touched.push(connection);
+    }
     this.#ring.run(touched);
   }
 

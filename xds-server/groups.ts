@@ -2,7 +2,7 @@
 // with the same scope share what is made for it.
 import type { Scope } from '../model/scope.ts';
 import { withHosts } from '../model/scope.ts';
-import type { Changes } from './dialect.ts';
+import type { ChangeSet, Changes } from './dialect.ts';
 import type { ClientNode } from './node.ts';
 import type { Catalogue } from './resources/catalogue.ts';
 import { ScopedResources } from './scoped.ts';
@@ -77,6 +77,13 @@ export class Groups {
   /** Before anybody is told of these changes. */
   update(changes: Changes): void {
     for (const scoped of this.#scoped.all()) scoped.update(changes);
+  }
+
+  /** What the groups in use see of them; most see the same. */
+  changesOf(changes: Changes): ReadonlySet<ChangeSet> {
+    const seen = new Set<ChangeSet>();
+    for (const view of this.#views.all()) seen.add(view.changed(changes));
+    return seen;
   }
 }
 

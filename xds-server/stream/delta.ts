@@ -17,7 +17,7 @@ export function subscribeDelta(sub: Subscription, request: DeltaRequest, first: 
     if (name === '*')
       sub.wildcard = true; // D3
     else {
-      sub.names.add(name);
+      sub.addName(name);
       sub.answers.add(name); // D6: even if the client is believed to have it
     }
   }
@@ -33,7 +33,7 @@ function unsubscribe(sub: Subscription, name: string): void {
     for (const dirty of sub.dirty) if (!sub.names.has(dirty)) sub.dirty.delete(dirty);
     return;
   }
-  if (!sub.names.delete(name)) return; // D10
+  if (!sub.deleteName(name)) return; // D10
   sub.answers.delete(name);
   sub.dirty.delete(name);
   if (sub.wildcard) sub.answers.add(name); // D9: answered once

@@ -21,7 +21,7 @@ export function subscribeSotw(sub: Subscription, request: SotwRequest, first: bo
   for (const name of sub.names) if (!names.has(name)) drop(sub, name); // S3
   for (const name of names) {
     if (sub.names.has(name)) continue;
-    sub.names.add(name);
+    sub.addName(name);
     sub.answers.add(name); // S4
     more = true;
   }
@@ -32,7 +32,7 @@ export function subscribeSotw(sub: Subscription, request: SotwRequest, first: bo
 }
 
 function drop(sub: Subscription, name: string): void {
-  sub.names.delete(name);
+  sub.deleteName(name);
   sub.answers.delete(name);
   sub.dirty.delete(name);
 }

@@ -17,6 +17,7 @@ import { BlockedSteps } from './blocked.ts';
 import type { Step } from './blocked.ts';
 import { inspect } from './inspect.ts';
 import type { ClientState } from './inspect.ts';
+import type { Interested } from './interest.ts';
 import { STEP_LIMIT_MS, mayRemove, mayUpsert } from './plan.ts';
 import type { AnyRequest, Protocol } from './protocol.ts';
 import { Subscription, visibleNames } from './subscription.ts';
@@ -37,6 +38,8 @@ export interface StreamOptions<R extends AnyRequest> {
   gate(): Gate;
   /** The view of the node's group; called once, with the first message. */
   join(node: ClientNode): View;
+  /** Where a new subscription is to tell what it wants; left when the stream closes. */
+  interested?(type: ResourceType): Interested & { leave(): void };
   send(bytes: Buffer): void;
   /** The client took what was sent last. Until then nothing is made; pump() tells when. Default: always. */
   free?(): boolean;
@@ -45,6 +48,12 @@ export interface StreamOptions<R extends AnyRequest> {
   /** A step went ahead without the ACKs it should have had, for the log. */
   onOverdue(node: ClientNode, step: Step): void;
 }
+
+/** What is gone goes last, in this order. */
+const REMOVALS = [
+  ['cds', 'cds removals'],
+  ['eds', 'eds removals'],
+] as const;
 
 /** Requests kept while the gate is shut; an honest client sends a handful before its first answer. */
 const MAX_EARLY = 1_000;
@@ -64,6 +73,7 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
   #client: { readonly node: ClientNode; readonly bytes: Buffer; readonly view: View } | undefined;
   /** Requests that came before the gate opened; answered then, from complete state. */
   #early: R[] = [];
+  readonly #interests: { leave(): void }[] = [];
   #nonce = 0;
   #cancelTimer: (() => void) | undefined;
   #closed = false;
@@ -128,12 +138,12 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
     this.#forgetWaits(now, client.view);
     const state = { subs: this.#subs, view: client.view, awaitingEndpoints: this.#awaitingEndpoints, now };
     for (const type of PUSH_ORDER) {
-      const may = this.#maySend(type, type, now, () => mayUpsert(type, state));
-      if (may) this.#push(type, client.view, { remove: gate === 'open' && mayRemove(type, state), gate });
+      if (!this.#due(type, type) || !this.#maySend(type, now, mayUpsert(type, state))) continue;
+      this.#push(type, client.view, { remove: gate === 'open' && mayRemove(type, state), gate });
     }
-    for (const type of ['cds', 'eds'] as const) {
-      const may = this.#maySend(`${type} removals`, type, now, () => mayRemove(type, state));
-      if (may) this.#push(type, client.view, { remove: gate === 'open', gate });
+    for (const [type, step] of REMOVALS) {
+      if (!this.#due(type, step) || !this.#maySend(step, now, mayRemove(type, state))) continue;
+      this.#push(type, client.view, { remove: gate === 'open', gate });
     }
     this.#wake(now);
   }
@@ -173,6 +183,7 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
     this.#closed = true;
     this.#cancelTimer?.();
     this.#early = [];
+    for (const interest of this.#interests) interest.leave();
   }
 
   #read(bytes: Uint8Array): R {
@@ -210,7 +221,9 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
     let sub = this.#subs.get(type);
     const first = sub === undefined;
     if (!sub) {
-      sub = new Subscription(type);
+      const interested = this.#o.interested?.(type);
+      if (interested) this.#interests.push(interested);
+      sub = new Subscription(type, interested);
       this.#subs.set(type, sub);
     }
     if (!first && request.nonce !== '') this.#answered(sub, request);
@@ -262,15 +275,18 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
     return this.#o.free?.() ?? true;
   }
 
-  /** True when a step has something to send and either may send it or has waited too long (O12). */
-  #maySend(step: Step, type: ResourceType, now: number, may: () => boolean): boolean {
-    const sub = this.#subs.get(type);
+  /** Whether a step has something to send, and the client would take it. */
+  #due(type: ResourceType, step: Step): boolean {
     if (!this.#free()) return false;
-    if (!sub || sub.inFlight || !sub.pending) {
-      this.#blocked.clear(step);
-      return false;
-    }
-    if (!may()) {
+    const sub = this.#subs.get(type);
+    if (sub && !sub.inFlight && sub.pending) return true;
+    this.#blocked.clear(step);
+    return false;
+  }
+
+  /** True when the plan lets it, or it has waited too long (O12). */
+  #maySend(step: Step, now: number, may: boolean): boolean {
+    if (!may) {
       if (!this.#blocked.overdue(step, now)) return false;
       if (this.#client) this.#o.onOverdue(this.#client.node, step);
     }

@@ -4,6 +4,7 @@ import type { View } from '../view.ts';
 import type { EncodedResource } from '../resource.ts';
 import type { ResourceType } from '../types.ts';
 import { blame, shortened } from './blame.ts';
+import type { Interested } from './interest.ts';
 import { Trials } from './trials.ts';
 
 /** What a response says. */
@@ -50,8 +51,9 @@ export interface Parked {
 
 export class Subscription {
   readonly type: ResourceType;
-  wildcard = false;
-  readonly names = new Set<string>();
+  readonly #interested: Interested | undefined;
+  #wildcard = false;
+  readonly #names = new Set<string>();
   /** Names that must be answered once, changed or not: just subscribed, or asked for by the protocol. */
   readonly answers = new Set<string>();
   /** Names whose content changed (or vanished) since it was last sent. */
@@ -85,12 +87,41 @@ export class Subscription {
   ackedVersion = '';
   everSent = false;
 
-  constructor(type: ResourceType) {
+  /** @param interested is told what it wants. */
+  constructor(type: ResourceType, interested?: Interested) {
     this.type = type;
+    this.#interested = interested;
+  }
+
+  get wildcard(): boolean {
+    return this.#wildcard;
+  }
+
+  set wildcard(is: boolean) {
+    this.#wildcard = is;
+    this.#interested?.all(is);
+  }
+
+  /** Asked for one by one. */
+  get names(): ReadonlySet<string> {
+    return this.#names;
+  }
+
+  addName(name: string): void {
+    if (this.#names.has(name)) return;
+    this.#names.add(name);
+    this.#interested?.added(name);
+  }
+
+  /** False when it was not there. */
+  deleteName(name: string): boolean {
+    if (!this.#names.delete(name)) return false;
+    this.#interested?.deleted(name);
+    return true;
   }
 
   wants(name: string): boolean {
-    return this.wildcard || this.names.has(name);
+    return this.#wildcard || this.#names.has(name);
   }
 
   /** Marks a changed or removed resource. */
