@@ -137,7 +137,7 @@ describePeers(['envoy'], 'a migration', (start) => {
     await became(({ phase }) => phase === 'mirroring', 'it to mirror');
     load.mark();
     const now = await became(({ phase }) => phase === 'rolledBack', 'the end of it');
-    expect(now.reason).toMatch(/^successRate: new 7\d\.\d\d % of \d+ mirrored requests/);
+    expect(now.reason).toMatch(/^successRate: new \d\d\.\d\d % of \d+ mirrored requests/);
     expect(answered().fresh).toBe(0);
     expect(load.failures()).toEqual([]);
     await run('migrate', 'abort', 'orders');
@@ -162,14 +162,72 @@ describePeers(['envoy'], 'a migration', (start) => {
     expect((await status()).phase).toBe('aborted');
   });
 
+  it('pods that become slow: everything goes back, with both latencies', async () => {
+    const latencyP99 = { maxRatioToSource: 1.2, window: '10s' };
+    await apply({ gates: { latencyP99 }, steps: [{ percent: 50, for: '600s' }, { percent: 100 }] });
+    await run('migrate', 'resume', 'orders');
+    await became(({ phase }) => phase === 'stepping', 'it to step');
+    pods.delayMs = 400;
+    const now = await became(({ phase }) => phase === 'rolledBack', 'the rollback');
+    expect(now.reason).toMatch(
+      /^latencyP99: p99 of new is [\d.]+ ms, [\d.]+ of the [\d.]+ ms of old, wanted at most 1.2/,
+    );
+    await run('migrate', 'abort', 'orders');
+  });
+
+  it('pods that are scaled to zero: no request is lost, and everything goes back', async () => {
+    const before = load.failures().length;
+    const file = join(folder, 'new.json');
+    const text = await readFile(file, 'utf8');
+    await apply({ steps: [{ percent: 50, for: '600s' }, { percent: 100 }] });
+    await run('migrate', 'resume', 'orders');
+    await became(({ phase }) => phase === 'stepping', 'it to step');
+    await writeFile(file, '[]');
+    const now = await became(({ phase }) => phase === 'rolledBack', 'the rollback');
+    expect(now.reason).toMatch(/^readyCapacity: new has 0 ready of 1 for 50 %/);
+    await writeFile(file, text);
+    await run('migrate', 'abort', 'orders');
+    expect(load.failures().slice(before)).toEqual([]);
+  });
+
+  it('stickyBy: a value of the header stays on one side, the same through Envoy and through the proxy', async () => {
+    const sticky = { stickyBy: { header: 'x-user-id' } };
+    await apply({ ...sticky, steps: [{ percent: 50, approval: 'manual' }, { percent: 100 }] });
+    await run('migrate', 'resume', 'orders');
+    await became(({ phase }) => phase === 'awaitingApproval', 'it to be at 50 %');
+    const sideOf = async (user: number, { port }: DataPlane): Promise<string> => {
+      const headers = { service: 'orders', 'x-user-id': `user-${user}` };
+      const text = await (await fetch(`http://127.0.0.1:${port}/`, { headers })).text();
+      return text.split('-')[0] ?? '';
+    };
+    const askAll = async (user: number) => {
+      const sides = await Promise.all([...planes, ...planes, ...planes].map((plane) => sideOf(user, plane)));
+      return new Set(sides);
+    };
+    // Until both have taken the balancer.
+    await eventually(async () => {
+      for (let user = 0; user < 20; user += 1) if ((await askAll(user)).size > 1) return false;
+      return true;
+    }, WITHIN);
+    let fresh = 0;
+    for (let user = 0; user < 200; user += 1) {
+      const sides = await askAll(user);
+      expect(sides.size).toBe(1);
+      if (sides.has('new')) fresh += 1;
+    }
+    expect(Math.abs(fresh / 200 - 0.5)).toBeLessThan(0.15);
+    await run('migrate', 'abort', 'orders');
+  });
+
   it('goes through its steps to the end: shares as wanted, no request lost, the control plane killed on the way', async () => {
     const before = load.failures().length;
     await apply({
       gates,
+      // Approved here when enough was counted: how fast a machine counts must not matter.
       steps: [
-        { percent: 10, for: '12s' },
-        { percent: 50, for: '14s', approval: 'manual' },
-        { percent: 100, for: '2s' },
+        { percent: 10, for: '1s', approval: 'manual' },
+        { percent: 50, for: '1s', approval: 'manual' },
+        { percent: 100, for: '1s' },
       ],
     });
     await run('migrate', 'resume', 'orders');
@@ -177,7 +235,7 @@ describePeers(['envoy'], 'a migration', (start) => {
       [1, 0.1],
       [2, 0.5],
     ] as const) {
-      await became((now) => now.step === step, `step ${step}`);
+      await became((now) => now.step === step && now.phase === 'awaitingApproval', `step ${step}`);
       // From the push to what callers do: the first answers do not count.
       load.mark();
       await eventually(() => load.good() >= 200, WITHIN);
@@ -185,7 +243,12 @@ describePeers(['envoy'], 'a migration', (start) => {
       await eventually(() => load.good() >= 2_000, WITHIN);
       const { old, fresh } = answered();
       expect(Math.abs(fresh / (old + fresh) - share)).toBeLessThan(0.02);
-      if (step === 1) continue;
+      const said = (await status()).measured?.share ?? 0;
+      expect(Math.abs(said - share)).toBeLessThan(0.02);
+      if (step === 1) {
+        await run('migrate', 'approve', 'orders');
+        continue;
+      }
       const kept = await readFile(join(folder, 'data', 'migrations.json'), 'utf8');
       expect(kept).toContain('"percent":50');
       await control.restart();
@@ -193,7 +256,7 @@ describePeers(['envoy'], 'a migration', (start) => {
       await eventually(() => load.good() >= 1_000, WITHIN);
       const after = answered();
       expect(await status()).toMatchObject({ step: 2, share: 0.5 });
-      expect(Math.abs(after.fresh / (after.old + after.fresh) - share)).toBeLessThan(0.04);
+      expect(Math.abs(after.fresh / (after.old + after.fresh) - share)).toBeLessThan(0.05);
     }
     const asked = await became(({ phase }) => phase === 'awaitingApproval', 'it to want approval');
     expect(asked.share).toBe(0.5);
