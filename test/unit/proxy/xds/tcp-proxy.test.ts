@@ -13,6 +13,7 @@ describe('a TcpProxy', () => {
       maxMs: 0,
       connectAttempts: 1,
       hashClient: false,
+      statPrefix: 'db',
     });
   });
 
@@ -38,6 +39,7 @@ describe('a TcpProxy', () => {
       maxMs: 60_000,
       connectAttempts: 3,
       hashClient: true,
+      statPrefix: 'db',
     });
   });
 
