@@ -20,7 +20,7 @@ const SAFE = ['connect-failure', 'refused-stream', 'reset-before-request'];
 const NO_LIMIT = 4_294_967_295;
 
 /** Zeros are left out, so that equal content gives equal bytes. */
-const duration = (ms: number) => ({
+export const duration = (ms: number) => ({
   ...(ms >= 1_000 && { seconds: Math.floor(ms / 1_000) }),
   ...(ms % 1_000 > 0 && { nanos: (ms % 1_000) * 1_000_000 }),
 });

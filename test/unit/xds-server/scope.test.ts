@@ -188,6 +188,16 @@ describe('on demand', () => {
     ]);
   });
 
+  it('X3: in SotW a set holds what was named on the stream beside it', () => {
+    const world = new World(orders, users);
+    const client = world.sotw(onDemand);
+    const named = { names: ['*', 'orders.default'] };
+    expect(client.send('cds').take('cds').names).toEqual([]);
+    expect(client.send('cds', named).take('cds', named).names).toEqual(['orders.default']);
+    world.update(orders, users, stock);
+    client.silent();
+  });
+
   it('C8: an unsubscribed cluster is told as removed: the wildcard does not cover it', () => {
     const client = new World(orders).delta(onDemand);
     client.send('cds').take('cds');

@@ -203,6 +203,23 @@ describe('rules', () => {
     });
   });
 
+  it('the time limit bounds deadlines; none does not', () => {
+    const route = (timeoutMs?: number) => {
+      const traffic = { timeoutMs };
+      const world = new World({ ...orders, rules: { ...orders.rules, traffic } });
+      const rds = world
+        .sotw(GRPC)
+        .send('rds', { names: [ORDERS] })
+        .next('rds');
+      return JSON.stringify(rds.resources.get(ORDERS));
+    };
+    expect(route(2_500)).toContain(
+      '"max_stream_duration":{"max_stream_duration":{"seconds":"2","nanos":500000000}}',
+    );
+    expect(route(0)).not.toContain('max_stream_duration');
+    expect(route()).not.toContain('max_stream_duration');
+  });
+
   it('what gRPC does not know is round robin', () => {
     const traffic = { balancer: 'leastRequest' } as const;
     const world = new World({ ...orders, rules: { ...orders.rules, traffic } });
