@@ -17,10 +17,12 @@ import { scopeFor } from '../model/scope.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createXdsServer } from '../xds-server/server.ts';
+import type { Impostor } from '../model/sidecars.ts';
 import { sidecarChecks } from './wire-checks.ts';
 import { joinCluster } from './wire-cluster.ts';
 import { wireJournal } from './wire-journal.ts';
 import { openMigrations } from './wire-migration.ts';
+import { quarantineImpostor } from './wire-impostors.ts';
 import { keepingBySource } from './wire-keeping.ts';
 import { followLastKnownGood, restoreLastKnownGood } from './wire-known.ts';
 import { openOverrides } from './wire-overrides.ts';
@@ -63,7 +65,14 @@ export async function startControlPlane(
     const metrics = createMetrics({ processMetrics: true });
     const leftOut = new LeftOutBook();
     const sidecars = new SidecarBook();
-    const sourceDeps = { clock, log, metrics, leftOut, sidecars };
+    const sourceDeps = {
+      clock,
+      log,
+      metrics,
+      leftOut,
+      sidecars,
+      onImpostor: (impostor: Impostor) => quarantineImpostor(aggregator, impostor),
+    };
     const fixed = config.sources.filter((source) => !isTemplate(source));
     const discoverers = await Promise.all(fixed.map((source) => createDiscoverer(source, sourceDeps)));
     // A template waits for itself until it has found what it stands for.

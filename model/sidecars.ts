@@ -37,6 +37,16 @@ export type Departure = 'ended' | 'broken';
 /** Told of each stream of a sidecar that registers; the returned function is called once, when it is over. */
 export type SidecarDoor = (session: SidecarSession) => (how: Departure) => void;
 
+/** Somebody answers where a sidecar was, and not in the name of its service. */
+export interface Impostor {
+  readonly service: string;
+  readonly address: string;
+  /** The sidecar's, and its app's. */
+  readonly ports: readonly number[];
+  /** In whose name; '' when it names nobody. */
+  readonly answeredAs: string;
+}
+
 /** On endpoints of sidecars: the app's port on the same address. */
 export const APP_PORT_LABEL = 'isthmus.dev/app-port';
 /** The path that pings ask for. */

@@ -121,8 +121,11 @@ export class Connection {
     });
     call.on('data', (bytes: Buffer) => this.#guard(() => this.#stream.receive(bytes)));
     call.on('end', () => {
-      this.#forget('ended');
-      call.end();
+      // A connection that breaks ends its streams as well, and says a moment later that it broke.
+      setImmediate(() => {
+        this.#forget(call.cancelled ? 'broken' : 'ended');
+        call.end();
+      });
     });
     call.on('error', (error: Error) => {
       log.debug({ error: error.message }, 'xDS stream broke');

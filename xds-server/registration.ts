@@ -27,8 +27,10 @@ export function registrationOf(
   metadata: Struct__Output | undefined,
   beside: Beside,
 ): Registration | undefined {
-  const fields = metadata?.fields?.isthmus?.structValue?.fields?.register?.structValue?.fields;
-  if (!fields) return undefined;
+  const register = metadata?.fields?.isthmus?.structValue?.fields?.register?.structValue;
+  // Nothing said of itself is a registration, too.
+  if (!register) return undefined;
+  const fields = register.fields ?? {};
   const address = textOf(fields, 'address');
   if (address !== '' && isIP(address) === 0) throw new Error(`address is "${address}", not an IP address`);
   const healthPath = textOf(fields, 'healthPath') || '/';

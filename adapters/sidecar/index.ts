@@ -13,10 +13,11 @@ import type { SourceDeps } from '../source.ts';
 import { UpdateQueue } from '../updates.ts';
 import { SidecarBook } from './book.ts';
 import { Instance } from './instance.ts';
-import type { Challenge, Listed } from './instance.ts';
+import type { Challenge, Challenged, Listed } from './instance.ts';
 import { admit, readTokens } from './rights.ts';
 import type { JoinToken } from './rights.ts';
 
+const OWN: Challenged = { who: 'own', why: '', name: '' };
 const CHALLENGE_TIMEOUT_MS = 3_000;
 /** A sign of life; sidecars themselves are heard by their streams. */
 const ALIVE_EVERY_MS = 5_000;
@@ -140,6 +141,11 @@ class SidecarList {
         challenge: this.#challenge,
         onChange: (service, intended) => this.onChange(service, intended),
         onRefused: (why) => log.warn({ source: this.#config.name, node, why }, 'sidecar is not registered'),
+        onImpostor: ({ address, registration: { service, port, appPort } }, answeredAs, isNews) => {
+          const facts = { source: this.#config.name, node, service, address, port, answeredAs };
+          if (isNews) log.warn(facts, 'somebody else answers where a sidecar was');
+          this.#deps.onImpostor?.({ service, address, ports: [port, appPort], answeredAs });
+        },
         onOver: () => this.#instances.delete(node),
       },
       this.#signal,
@@ -160,13 +166,15 @@ class SidecarList {
     switch (answer?.verdict.kind) {
       case undefined:
       case 'alive':
-        return '';
-      case 'answeredAs':
-        return `${where} answered as ${answer.verdict.service}`;
+        return OWN;
+      case 'answeredAs': {
+        const name = answer.verdict.service;
+        return { who: 'other', why: `${where} answered as ${name}`, name };
+      }
       case 'unproven':
-        return `${where} did not answer in the name of ${service}`;
+        return { who: 'other', why: `${where} did not answer in the name of ${service}`, name: '' };
       case 'refused':
-        return `${where} does not answer: ${answer.cause}`;
+        return { who: 'silent', why: `${where} does not answer: ${answer.cause}`, name: '' };
     }
   };
 

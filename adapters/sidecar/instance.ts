@@ -1,5 +1,7 @@
 // One sidecar's life as an endpoint: let in, challenged, listed, and gone. It is listed once its address has
-// answered in the service's name, and stays so until it ends; a stream that breaks has a time of grace.
+// answered in the service's name, and stays so until it ends. When its stream breaks, its address is asked again and
+// again: it stays while it answers in that name, has a time of grace while it does not answer, and whoever answers
+// otherwise is told of, also later: a registry may list the address still.
 import { backoff } from '../../lib/backoff.ts';
 import { childController } from '../../lib/abort.ts';
 import { sleep } from '../../lib/clock.ts';
@@ -7,8 +9,21 @@ import type { Clock } from '../../lib/clock.ts';
 import { isSameRegistration } from '../../model/sidecars.ts';
 import type { Departure, Registration, SidecarSession } from '../../model/sidecars.ts';
 
-/** Where an address is asked whether it belongs to the service. '' when it does, else why not. */
-export type Challenge = (address: string, registration: Registration, signal: AbortSignal) => Promise<string>;
+/** Where an address is asked whether it belongs to the service. */
+export type Challenge = (
+  address: string,
+  registration: Registration,
+  signal: AbortSignal,
+) => Promise<Challenged>;
+
+export interface Challenged {
+  /** `silent`: nobody is there. `other`: somebody else is, or somebody who does not say who. */
+  readonly who: 'own' | 'other' | 'silent';
+  /** '' when it is its own, else why not. */
+  readonly why: string;
+  /** Of `other`, its name; '' when it did not say. */
+  readonly name: string;
+}
 
 export interface InstanceOptions {
   readonly clock: Clock;
@@ -20,9 +35,16 @@ export interface InstanceOptions {
   readonly onChange: (service: string, intended: boolean) => void;
   /** Why it is not listed yet; said once per reason. */
   readonly onRefused: (why: string) => void;
+  /** Somebody else answers where it was. */
+  readonly onImpostor: (listed: Listed, name: string, isNews: boolean) => void;
   /** Nothing is left of it. */
   readonly onOver: () => void;
 }
+
+/** Between two looks at an address whose sidecar is not connected. */
+const WATCH_MS = 2_000;
+/** So long it is looked who comes to the address of a sidecar that went without a word. */
+const WATCH_FOR_MS = 3_600_000;
 
 const CHALLENGE_BACKOFF = { baseMs: 500, maxMs: 10_000 };
 
@@ -35,7 +57,7 @@ export class Instance {
   readonly #options: InstanceOptions;
   readonly #signal: AbortSignal;
   readonly #sessions = new Set<SidecarSession>();
-  #cancelGrace: (() => void) | undefined;
+  #stopWatching: (() => void) | undefined;
   #stopProving: (() => void) | undefined;
   #lastRefusal = '';
   #claimed: Registration | undefined;
@@ -48,35 +70,74 @@ export class Instance {
 
   joined(session: SidecarSession): void {
     this.#sessions.add(session);
-    this.#cancelGrace?.();
-    this.#cancelGrace = undefined;
+    this.#stopWatching?.();
+    this.#stopWatching = undefined;
     const { registration } = session;
-    if (this.#claimed && isSameRegistration(this.#claimed, registration)) return;
+    const isListed = this.listed !== undefined || this.#stopProving !== undefined;
+    if (isListed && this.#claimed && isSameRegistration(this.#claimed, registration)) return;
     this.#claimed = registration;
     this.#stopProving?.();
     const { controller, release } = childController(this.#signal);
     this.#stopProving = () => controller.abort(new Error('another registration'));
-    void this.#prove(session, controller.signal).finally(release);
+    void this.#prove(session, controller.signal).finally(() => {
+      release();
+      if (!controller.signal.aborted) this.#stopProving = undefined;
+    });
   }
 
   left(session: SidecarSession, how: Departure): void {
     this.#sessions.delete(session);
     if (this.#sessions.size > 0) return;
     if (how === 'ended') return this.#end(true);
-    this.#cancelGrace = this.#options.clock.after(this.#options.graceMs, () => this.#end(false));
+    const { controller, release } = childController(this.#signal);
+    this.#stopWatching = () => controller.abort(new Error('it is back'));
+    void this.#watch(controller.signal).finally(release);
   }
 
   /** Forgets timers and work; tells nobody. */
   close(): void {
-    this.#cancelGrace?.();
+    this.#stopWatching?.();
     this.#stopProving?.();
+  }
+
+  /** It is not connected: who is at its address? Never rejects. */
+  async #watch(signal: AbortSignal): Promise<void> {
+    const { clock, graceMs, challenge, onImpostor } = this.#options;
+    const was = this.listed;
+    let impostor: string | undefined;
+    let aliveAt = clock.monotonic();
+    const passed = () => clock.monotonic() - aliveAt;
+    while (!signal.aborted) {
+      const found = was ? await challenge(was.address, was.registration, signal) : undefined;
+      if (signal.aborted) return;
+      if (found?.who === 'own') aliveAt = clock.monotonic();
+      if (was && found?.who === 'own' && !this.listed) this.#list(was);
+      if (was && found?.who === 'other') {
+        // A proof, not silence: nobody need be careful about it.
+        this.#unlist(true);
+        onImpostor(was, found.name, found.name !== impostor);
+        impostor = found.name;
+      }
+      if (passed() >= graceMs) this.#unlist(false);
+      if (passed() >= (was ? graceMs + WATCH_FOR_MS : graceMs)) return this.#end(false);
+      await sleep(Math.min(WATCH_MS, graceMs), signal, clock).catch(() => undefined);
+    }
+  }
+
+  #list(listed: Listed): void {
+    this.listed = listed;
+    this.#options.onChange(listed.registration.service, true);
+  }
+
+  #unlist(intended: boolean): void {
+    const { listed } = this;
+    this.listed = undefined;
+    if (listed) this.#options.onChange(listed.registration.service, intended);
   }
 
   #end(intended: boolean): void {
     this.close();
-    const { listed } = this;
-    this.listed = undefined;
-    if (listed) this.#options.onChange(listed.registration.service, intended);
+    this.#unlist(intended);
     this.#options.onOver();
   }
 
@@ -89,11 +150,7 @@ export class Instance {
       if (why !== this.#lastRefusal) this.#options.onRefused(why);
       this.#lastRefusal = why;
       // What was proven before and no longer is, is not served under the new claim.
-      if (this.listed) {
-        const { service } = this.listed.registration;
-        this.listed = undefined;
-        this.#options.onChange(service, true);
-      }
+      this.#unlist(true);
       await sleep(wait.next(), signal, this.#options.clock).catch(() => undefined);
     }
   }
@@ -106,7 +163,7 @@ export class Instance {
     } catch (thrown) {
       return thrown instanceof Error ? thrown.message : String(thrown);
     }
-    const why = await this.#options.challenge(address, registration, signal);
+    const { why } = await this.#options.challenge(address, registration, signal);
     if (why !== '' || signal.aborted) return why;
     const before = this.listed?.registration.service;
     this.listed = { address, registration };

@@ -7,7 +7,7 @@ import { createSidecarSource } from '../../../../adapters/sidecar/index.ts';
 import { sidecarSource } from '../../../../config/schema.ts';
 import { systemClock } from '../../../../lib/clock.ts';
 import type { DiscoveryUpdate } from '../../../../model/discovery.ts';
-import type { Registration, SidecarSession } from '../../../../model/sidecars.ts';
+import type { Impostor, Registration, SidecarSession } from '../../../../model/sidecars.ts';
 import { createLogger } from '../../../../telemetry/logger.ts';
 import { createMetrics } from '../../../../telemetry/metrics.ts';
 import { eventually } from '../../../support/eventually.ts';
@@ -19,18 +19,25 @@ afterEach(async () => {
 
 /** A sidecar of `service`, as the control plane configures it. @returns its port. */
 async function startSidecar(service: string): Promise<number> {
+  return (await startAnswering(() => service)).port;
+}
+
+/** @param nameOf whose it is at the moment; '' names nobody. */
+async function startAnswering(nameOf: () => string) {
   const server = createServer((request, response) => {
-    const asked = request.headers['x-isthmus-service'];
+    const service = nameOf();
+    const asked = service === '' ? undefined : request.headers['x-isthmus-service'];
     if (asked !== undefined) response.setHeader('x-envoy-upstream-healthchecked-cluster', service);
     response.statusCode = asked === undefined || asked === service ? 200 : 421;
     response.end();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  closers.push(() => {
+  const stop = () => {
     server.closeAllConnections();
     server.close();
-  });
-  return (server.address() as AddressInfo).port;
+  };
+  closers.push(stop);
+  return { port: (server.address() as AddressInfo).port, stop };
 }
 
 function session(node: string, port: number, over: Partial<Registration> = {}): SidecarSession {
@@ -52,7 +59,14 @@ function session(node: string, port: number, over: Partial<Registration> = {}): 
 function start(grace = '200ms') {
   const config = sidecarSource.parse({ name: 'sidecars', kind: 'sidecar', grace });
   const book = new SidecarBook();
-  const deps = { clock: systemClock, log: createLogger('silent'), metrics: createMetrics(), sidecars: book };
+  const impostors: Impostor[] = [];
+  const deps = {
+    clock: systemClock,
+    log: createLogger('silent'),
+    metrics: createMetrics(),
+    sidecars: book,
+    onImpostor: (impostor: Impostor) => impostors.push(impostor),
+  };
   const controller = new AbortController();
   const updates: DiscoveryUpdate[] = [];
   const run = (async () => {
@@ -71,7 +85,7 @@ function start(grace = '200ms') {
       ? last.groups.find((g) => g.service === 'orders.default')?.endpoints
       : undefined;
   };
-  return { book, updates, orders };
+  return { book, updates, orders, impostors };
 }
 
 describe('sidecars as a source', () => {
@@ -115,17 +129,56 @@ describe('sidecars as a source', () => {
   });
 
   it('one that ends goes at once and on purpose; one that breaks off has its time of grace', async () => {
-    const ports = [await startSidecar('orders.default'), await startSidecar('orders.default')];
+    const last = await startAnswering(() => 'orders.default');
+    const ports = [await startSidecar('orders.default'), last.port];
     const { book, updates, orders } = start('500ms');
     const [first, second] = ports.map((port, i) => book.open(session(`n${i}`, port)));
     await eventually(() => orders()?.length === 2);
     first?.('ended');
     await eventually(() => orders()?.length === 1);
     expect(updates.findLast((u) => u.type === 'group')).toMatchObject({ intended: true });
+    last.stop();
     second?.('broken');
     await eventually(() => updates.some((u) => u.type === 'gone'));
     const gone = updates.find((u) => u.type === 'gone');
     expect(gone).toEqual({ type: 'gone', service: 'orders.default' });
+  });
+
+  it.each([
+    ['another service', 'carts.default', 'carts.default'],
+    ['somebody without a name', '', ''],
+  ])(
+    '%s at the address of one that broke off takes it out at once, and is told of',
+    async (_who, name, as) => {
+      let service = 'orders.default';
+      const { port } = await startAnswering(() => service);
+      const { book, orders, impostors } = start('500ms');
+      const leave = book.open(session('a', port));
+      await eventually(() => orders()?.length === 1);
+      service = name;
+      leave('broken');
+      await eventually(() => orders() === undefined && impostors.length > 0, { withinMs: 20_000 });
+      expect(impostors[0]).toEqual({
+        service: 'orders.default',
+        address: '127.0.0.1',
+        ports: [port, 8_080],
+        answeredAs: as,
+      });
+      service = 'orders.default';
+      await eventually(() => orders()?.length === 1, { withinMs: 20_000 });
+    },
+  );
+
+  it('one that broke off stays as long as it answers in its name', async () => {
+    const { port, stop } = await startAnswering(() => 'orders.default');
+    const { book, updates, orders } = start('200ms');
+    const leave = book.open(session('a', port));
+    await eventually(() => orders()?.length === 1);
+    leave('broken');
+    await eventually(() => updates.some(({ type }) => type === 'alive'), { withinMs: 30_000 });
+    expect(orders()).toHaveLength(1);
+    stop();
+    await eventually(() => orders() === undefined, { withinMs: 20_000 });
   });
 
   it('one that comes back in time was never away', async () => {
