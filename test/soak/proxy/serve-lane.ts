@@ -30,7 +30,8 @@ export async function startServeLane(
     ]),
   );
   for (const file of [endpoints, ...files.values()]) await file.write();
-  const sources = [{ name: 'vms', kind: 'file', path: './vms.json' }];
+  // Here endpoints do flap for hours, and are meant to be called all the same.
+  const sources = [{ name: 'vms', kind: 'file', path: './vms.json', damping: { enabled: false } }];
   const control = await startControlPlane(folder, sources, { resources: ['./policies'], logLevel: 'warn' });
   const planes: DataPlane[] = [];
   const { xdsPort } = control;
