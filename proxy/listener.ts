@@ -171,7 +171,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     addressOf: (name) => listeners.get(name)?.address,
     settled: () => [...clusters.values()].every((cluster) => cluster.settled),
     stats: () => ({
-      listeners: [...listeners.values()].map(listenerStats),
+      listeners: [...listeners.values()].flatMap(listenerStats),
       clusters: [...clusters.values()].map(clusterStats),
       shed: overload.shed,
     }),
@@ -197,7 +197,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
 }
 
 const logsOf = (table: ListenerTable): readonly AccessLogRule[] =>
-  ('tcp' in table ? table.tcp.logs : table.http?.logs) ?? [];
+  'tcp' in table ? (table.tcp.logs ?? []) : [...(table.http?.logs ?? []), ...(table.sniff?.tcp?.logs ?? [])];
 
 function sameAddress(a: ListenerTable, b: ListenerTable): boolean {
   return a.address === b.address && a.port === b.port;

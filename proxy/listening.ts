@@ -23,7 +23,17 @@ export interface ListeningOptions {
 const LISTEN_RETRY_MS = 1_000;
 const BACKLOG = 4096;
 
-export class Listening {
+/** Where connections come from. */
+export interface Bound {
+  readonly tried: Promise<void>;
+  readonly address: { readonly address: string; readonly port: number } | undefined;
+  stop(): void;
+}
+
+/** For a listener that gets its connections from another one. */
+export const UNBOUND: Bound = { tried: Promise.resolve(), address: undefined, stop: () => undefined };
+
+export class Listening implements Bound {
   readonly #options: ListeningOptions;
   #server: net.Server | undefined;
   #cancelRetry: (() => void) | undefined;

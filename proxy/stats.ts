@@ -107,7 +107,13 @@ export interface DataPlaneStats {
   readonly shed: number;
 }
 
-export function listenerStats(listener: HttpListener | TcpListener): ListenerStats {
+/** Two of one name where only some connections are HTTP. */
+export function listenerStats(listener: HttpListener | TcpListener): ListenerStats[] {
+  if (listener instanceof TcpListener || !listener.others) return [statsOf(listener)];
+  return [statsOf(listener), statsOf(listener.others)];
+}
+
+function statsOf(listener: HttpListener | TcpListener): ListenerStats {
   const common = {
     name: listener.table.name,
     direction: listener.table.direction,

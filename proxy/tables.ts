@@ -8,6 +8,7 @@ import type { RequestKey } from './keys.ts';
 import type { RequestIdRules } from './observe/request-id.ts';
 import type { AccessLogRule } from './observe/rules.ts';
 import type { Route } from './route.ts';
+import type { Spoken } from './sniff/protocol.ts';
 import type { BreakerRules } from './upstream/breaker.ts';
 import type { OutlierRules } from './upstream/outlier.ts';
 import type { PoolRules } from './upstream/pool-rules.ts';
@@ -94,6 +95,21 @@ export interface HttpListenerTable extends ListenAddress {
   readonly routes: RouteTable;
   /** Default: DEFAULT_HTTP. */
   readonly http?: HttpRules;
+  /** Only some of its connections are HTTP. */
+  readonly sniff?: SniffRules;
+}
+
+/** Which of a listener's connections are HTTP, and what becomes of the others. */
+export interface SniffRules {
+  /** What goes to the listener's HTTP. */
+  readonly http: ReadonlySet<Spoken>;
+  /** What is passed on as bytes; in neither: closed. */
+  readonly others: ReadonlySet<Spoken>;
+  readonly tcp: TcpTable | undefined;
+  /** How long a client may say too little to tell; 0: for ever. */
+  readonly timeoutMs: number;
+  /** After that it counts as one that does not speak HTTP; false: it is closed. */
+  readonly goOn: boolean;
 }
 
 /** What the connection manager of a listener says. Times: 0 is off. */

@@ -12,6 +12,8 @@ import type { HttpListenerTable, HttpRules, RouteTable } from '../tables.ts';
 import { recordOf } from '../observe/notes.ts';
 import { observerOf } from '../observe/observer.ts';
 import type { ObserveEnv, Observer } from '../observe/observer.ts';
+import { Undecided } from '../sniff/undecided.ts';
+import { TcpListener } from '../tcp/listener.ts';
 import { Downstream } from './downstream.ts';
 import type { DownstreamContext } from './client.ts';
 import type { DownstreamOwner } from './downstream.ts';
@@ -39,6 +41,9 @@ export class HttpListener implements DownstreamOwner {
   #requestsSeen = 0;
   readonly #listening: Listening;
   #table: HttpListenerTable;
+  #undecided: Undecided | undefined;
+  /** What is not HTTP and passed on as bytes. */
+  others: TcpListener | undefined;
   /** The filters of the table, composed once. */
   handler: Handler;
   observer: Observer | undefined;
@@ -65,8 +70,9 @@ export class HttpListener implements DownstreamOwner {
       ...table,
       clock: options.clock,
       log: this.#log,
-      onConnection: (socket) => this.#accept(socket),
+      onConnection: (socket) => this.#arrived(socket),
     });
+    this.#openOthers();
   }
 
   /** Resolves when the first try to listen went well or failed. */
@@ -82,6 +88,7 @@ export class HttpListener implements DownstreamOwner {
   update(table: HttpListenerTable): void {
     const before = this.http;
     this.#table = table;
+    this.#openOthers();
     if (this.http === before) return;
     this.handler = this.http.chain(forward);
     this.observer = observerOf(this.#options.observe, this.http.logs);
@@ -96,7 +103,7 @@ export class HttpListener implements DownstreamOwner {
   }
 
   get activeConnections(): number {
-    return this.#connections.size;
+    return this.#connections.size + (this.#undecided?.size ?? 0) + (this.others?.activeConnections ?? 0);
   }
 
   /** Where it really listens: differs from the table for port 0. */
@@ -120,7 +127,7 @@ export class HttpListener implements DownstreamOwner {
   /** Nothing is in flight and everything written has left. */
   get drained(): boolean {
     for (const connection of this.#connections) if (!connection.settled) return false;
-    return true;
+    return (this.#undecided?.size ?? 0) === 0 && this.others?.drained !== false;
   }
 
   /** Ends everything now. */
@@ -129,6 +136,8 @@ export class HttpListener implements DownstreamOwner {
     this.#listening.stop();
     this.#options.context.wheel.disarm(this.#closeIdle);
     for (const connection of this.#connections) connection.destroy();
+    this.#undecided?.close();
+    this.others?.close();
   }
 
   requestStarted(): void {
@@ -171,6 +180,21 @@ export class HttpListener implements DownstreamOwner {
     this.#connections.delete(connection);
   }
 
+  #arrived(socket: Socket): void {
+    const { sniff } = this.#table;
+    if (!sniff) return this.#accept(socket);
+    this.#undecided ??= new Undecided(this.#options.context.wheel);
+    this.#undecided.take(socket, sniff, { http: (known) => this.#accept(known), tcp: this.others });
+  }
+
+  #openOthers(): void {
+    const { name, address, port, direction, sniff } = this.#table;
+    if (!sniff?.tcp) return;
+    const table = { name, address, port, direction, tcp: sniff.tcp };
+    if (this.others) this.others.update(table);
+    else this.others = new TcpListener(table, { ...this.#options, unbound: true });
+  }
+
   #accept(socket: Socket): void {
     this.accepted += 1;
     this.#connections.add(new Downstream(socket, this, this.#options.context));
@@ -184,6 +208,7 @@ export class HttpListener implements DownstreamOwner {
     }
     // After what the system has for us already was read: a request may wait there.
     setImmediate(() => {
+      this.#undecided?.close();
       for (const connection of this.#connections) connection.closeIfIdle();
     });
   }

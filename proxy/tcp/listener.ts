@@ -1,8 +1,10 @@
 // A listening address whose connections are passed on as bytes. Its table can change at any time: open
 // connections go on as they began, new ones follow the new table.
+import type { Socket } from 'node:net';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../telemetry/logger.ts';
-import { Listening } from '../listening.ts';
+import { Listening, UNBOUND } from '../listening.ts';
+import type { Bound } from '../listening.ts';
 import { observerOf } from '../observe/observer.ts';
 import type { ObserveEnv, Observer } from '../observe/observer.ts';
 import type { TcpListenerTable } from '../tables.ts';
@@ -14,11 +16,14 @@ export interface TcpListenerOptions {
   readonly observe: ObserveEnv;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Another listener owns the address, and gives it connections by accept(). Default false. */
+  readonly unbound?: boolean;
 }
 
 export class TcpListener implements TcpOwner {
   readonly #sessions = new Set<TcpSession>();
-  readonly #listening: Listening;
+  readonly #listening: Bound;
+  readonly #context: TcpContext;
   readonly #observe: ObserveEnv;
   #table: TcpListenerTable;
   observer: Observer | undefined;
@@ -32,18 +37,24 @@ export class TcpListener implements TcpOwner {
     this.#table = table;
     this.#observe = options.observe;
     this.observer = observerOf(options.observe, table.tcp.logs);
-    this.#listening = new Listening({
-      ...table,
-      clock: options.clock,
-      log: options.log.child({ listener: table.name }),
-      paused: true,
-      onConnection: (socket) => {
-        this.accepted += 1;
-        const session = new TcpSession(socket, this, options.context);
-        this.#sessions.add(session);
-        session.start();
-      },
-    });
+    this.#context = options.context;
+    this.#listening = options.unbound
+      ? UNBOUND
+      : new Listening({
+          ...table,
+          clock: options.clock,
+          log: options.log.child({ listener: table.name }),
+          paused: true,
+          onConnection: (socket) => this.accept(socket),
+        });
+  }
+
+  /** @param socket paused; what was read of it already was put back. */
+  accept(socket: Socket): void {
+    this.accepted += 1;
+    const session = new TcpSession(socket, this, this.#context);
+    this.#sessions.add(session);
+    session.start();
   }
 
   get table(): TcpListenerTable {

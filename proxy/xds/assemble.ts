@@ -63,14 +63,15 @@ function httpListenerOf(
 ): ListenerTable | undefined {
   const routes = routesOf(store, compiled);
   if (!routes) return known;
-  const { name, address, port, direction, http } = compiled;
+  const { name, address, port, direction, http, sniff } = compiled;
   const same =
     known &&
     'routes' in known &&
     known.routes === routes &&
     known.http === http &&
+    known.sniff === sniff &&
     sameListen(known, compiled);
-  return same ? known : { name, address, port, direction, routes, http };
+  return same ? known : { name, address, port, direction, routes, http, ...(sniff && { sniff }) };
 }
 
 function tcpListenerOf(compiled: CompiledTcpListener, known: ListenerTable | undefined): ListenerTable {

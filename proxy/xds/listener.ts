@@ -5,11 +5,14 @@ import type { FilterChain__Output } from '../../proto/gen/types/envoy/config/lis
 import type { Listener__Output } from '../../proto/gen/types/envoy/config/listener/v3/Listener.ts';
 import type { HttpConnectionManager__Output } from '../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/HttpConnectionManager.ts';
 import { DEFAULT_HTTP } from '../http/rules.ts';
-import type { HttpRules, RouteTable, TcpTable } from '../tables.ts';
+import type { HttpRules, RouteTable, SniffRules, TcpTable } from '../tables.ts';
 import { compileAddress } from './address.ts';
 import { assertPlain } from './cluster.ts';
 import type { Demand } from '../filters/on-demand.ts';
+import { compileChains, sniffTimes } from './chains.ts';
+import type { CompiledChain } from './chains.ts';
 import { compileManager } from './manager.ts';
+import type { CompiledManager } from './manager.ts';
 import { FieldRefusal, assertOnly, within } from './refusal.ts';
 import { TCP_PROXY, compileTcpProxy } from './tcp-proxy.ts';
 
@@ -24,6 +27,8 @@ export interface CompiledHttpListener extends CompiledAddress {
   /** Either the name of the RouteConfiguration to ask for, or the table itself. */
   readonly routes: { readonly rds: string } | { readonly inline: RouteTable };
   readonly http: HttpRules;
+  /** Only some of its connections are HTTP. */
+  readonly sniff?: SniffRules;
 }
 
 export interface CompiledTcpListener extends CompiledAddress {
@@ -44,17 +49,17 @@ const LISTENER = [
   'metadata',
   'stat_prefix',
   'enable_reuse_port',
+  'listener_filters',
+  'listener_filters_timeout',
+  'continue_on_listener_filters_timeout',
 ];
 
-/** @throws FieldRefusal */
-/** @param demand how clusters on demand are asked for; default: there are none. */
+/** @throws FieldRefusal. @param demand how clusters on demand are asked for; default: there are none. */
 export function compileListener(message: Listener__Output, demand?: Demand): CompiledListener {
   const name = message.name ?? '';
   if (name === '') throw new FieldRefusal('name', 'empty');
   const { address, port } = within('address', () => compileAddress(message.address));
   assertOnly(message, LISTENER);
-  const { path, chain } = onlyChain(message);
-  within(path, () => assertOnly(chain, ['filters', 'transport_socket', 'name', 'metadata']));
   const direction = message.traffic_direction ?? 'UNSPECIFIED';
   const at = {
     name,
@@ -62,29 +67,60 @@ export function compileListener(message: Listener__Output, demand?: Demand): Com
     port,
     direction: direction === 'UNSPECIFIED' ? '' : direction.toLowerCase(),
   };
+  const bufferBytes = message.per_connection_buffer_limit_bytes?.value ?? DEFAULT_HTTP.bufferBytes;
+  const chains = compileChains(message);
+  const made = chains.map((one) => compileChain(one, bufferBytes, demand));
+  const [first, second] = made;
+  if (!first) throw new FieldRefusal('filter_chains', 'empty');
+  if (!second) return all(chains[0]) ? { ...at, ...first } : { ...at, ...alone(message, chains[0], first) };
+  return { ...at, ...beside(message, chains, made) };
+}
+
+type Made = Pick<CompiledTcpListener, 'tcp'> | CompiledManager;
+
+function compileChain({ path, chain }: CompiledChain, bufferBytes: number, demand: Demand | undefined): Made {
+  within(path, () =>
+    assertOnly(chain, ['filters', 'transport_socket', 'name', 'metadata', 'filter_chain_match']),
+  );
   const { url, value } = within(path, () => onlyFilter(chain));
   const inside = `${path}.filters[0].typed_config`;
-  if (url === typeUrl(TCP_PROXY)) return { ...at, tcp: within(inside, () => compileTcpProxy(value)) };
-  const bufferBytes = message.per_connection_buffer_limit_bytes?.value ?? DEFAULT_HTTP.bufferBytes;
+  if (url === typeUrl(TCP_PROXY)) return { tcp: within(inside, () => compileTcpProxy(value)) };
   if (url === typeUrl(HCM)) {
-    return { ...at, ...within(inside, () => compileManager(managerOf(value), bufferBytes, demand)) };
+    return within(inside, () => compileManager(managerOf(value), bufferBytes, demand));
   }
   throw new FieldRefusal(inside, `${url || 'missing'}, must be ${HCM} or ${TCP_PROXY}`);
 }
 
-function onlyChain(message: Listener__Output): {
-  readonly path: string;
-  readonly chain: FilterChain__Output;
-} {
-  const chains = message.filter_chains ?? [];
-  const [first] = chains;
-  if (chains.length > 1 || (first && message.default_filter_chain)) {
-    throw new FieldRefusal('filter_chains', 'more than one is not supported');
+const all = (chain: CompiledChain | undefined): boolean => chain?.takes.size === 4;
+
+/** HTTP for some connections, and nothing for the others. */
+function alone(
+  message: Listener__Output,
+  chain: CompiledChain | undefined,
+  made: Made,
+): Made & { sniff?: SniffRules } {
+  if ('tcp' in made)
+    throw new FieldRefusal('filter_chains', 'one for HTTP alone must have a connection manager');
+  const http = chain?.takes ?? new Set();
+  return { ...made, sniff: { http, others: new Set(), tcp: undefined, ...sniffTimes(message) } };
+}
+
+/** One chain for HTTP, one for bytes. */
+function beside(
+  message: Listener__Output,
+  chains: readonly CompiledChain[],
+  made: readonly Made[],
+): CompiledManager & { sniff: SniffRules } {
+  let http: (CompiledManager & { readonly takes: CompiledChain['takes'] }) | undefined;
+  let bytes: { readonly tcp: TcpTable; readonly takes: CompiledChain['takes'] } | undefined;
+  for (const [i, one] of made.entries()) {
+    const takes = chains[i]?.takes ?? new Set();
+    if ('tcp' in one) bytes = { tcp: one.tcp, takes };
+    else http = { ...one, takes };
   }
-  if (first) return { path: 'filter_chains[0]', chain: first };
-  if (message.default_filter_chain)
-    return { path: 'default_filter_chain', chain: message.default_filter_chain };
-  throw new FieldRefusal('filter_chains', 'empty');
+  if (!http || !bytes) throw new FieldRefusal('filter_chains', 'two must be one for HTTP and one for TCP');
+  const { takes, ...manager } = http;
+  return { ...manager, sniff: { http: takes, others: bytes.takes, tcp: bytes.tcp, ...sniffTimes(message) } };
 }
 
 function onlyFilter(chain: FilterChain__Output): { readonly url: string; readonly value: Buffer } {

@@ -72,10 +72,15 @@ export type ScriptedManager =
   | Partial<HttpConnectionManager>
   | ((plane: { readonly kind: DataPlaneKind }) => Partial<HttpConnectionManager>);
 
+/** Makes another listener of the one that has the services. */
+export type ShapeListener = (listener: Listener) => Listener;
+
+const asItIs: ShapeListener = (listener) => listener;
+
 export interface ScriptedPlanes {
   readonly planes: readonly ScriptedPlane[];
   /** Gives both planes the services, and resolves when both have them. Replaces what was there. */
-  set(services: readonly ScriptedService[], manager?: ScriptedManager): Promise<void>;
+  set(services: readonly ScriptedService[], manager?: ScriptedManager, shape?: ShapeListener): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -121,9 +126,11 @@ export async function startScriptedPlanes(start: StartPeer): Promise<ScriptedPla
   const both = await Promise.all([startOne('envoy', start), startOne('proxy', start)]);
   return {
     planes: both.map(({ scripted }) => scripted),
-    async set(services, manager = {}) {
+    async set(services, manager = {}, shape = asItIs) {
       await Promise.all(
-        both.map((one) => one.set(services, typeof manager === 'function' ? manager(one.scripted) : manager)),
+        both.map((one) =>
+          one.set(services, typeof manager === 'function' ? manager(one.scripted) : manager, shape),
+        ),
       );
     },
     async stop() {
@@ -154,8 +161,12 @@ async function startOne(kind: DataPlaneKind, start: StartPeer) {
       probe: (service: string, request: Probe = {}) => probeBy(plane.port, service, request),
       stats: () => plane.stats(),
     },
-    async set(services: readonly ScriptedService[], manager: Partial<HttpConnectionManager>) {
-      publish(ads, plane, services, manager);
+    async set(
+      services: readonly ScriptedService[],
+      manager: Partial<HttpConnectionManager>,
+      shape: ShapeListener,
+    ) {
+      publish(ads, plane, services, manager, shape);
       await eventually(
         async () => {
           const refusal = ads.requests.find(({ error_detail: detail }) => detail)?.error_detail?.message;
@@ -226,6 +237,7 @@ function publish(
   plane: DataPlane,
   services: readonly ScriptedService[],
   manager: Partial<HttpConnectionManager>,
+  shape: ShapeListener,
 ): void {
   const byName = <T extends object>(type: string, items: readonly (readonly [string, T])[]) =>
     ads.setResources(type, new Map(items.map(([name, item]) => [name, encode(type, item)])));
@@ -238,7 +250,7 @@ function publish(
     services.map(({ name, cluster }) => [name, clusterOf(name, cluster)]),
   );
   byName(RDS, [['scripted', routesOf(services)]]);
-  byName(LDS, [['scripted', listenerOf(plane.port, manager)]]);
+  byName(LDS, [['scripted', shape(listenerOf(plane.port, manager))]]);
 }
 
 const clusterOf = (name: string, more: Partial<Cluster> = {}): Cluster => ({

@@ -246,7 +246,7 @@ describe('a Listener', () => {
     [
       'two filter chains',
       rdsListener('a', 'r', { filter_chains: [...chain, ...chain] }),
-      'filter_chains: more than one',
+      'filter_chains: two for the same',
     ],
     [
       'another network filter',
