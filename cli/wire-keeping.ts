@@ -5,11 +5,15 @@ import type { Keeping } from '../config/keeping.ts';
 import type { SourceConfig } from '../config/schema.ts';
 
 /** By source name. What stands for several sources speaks for each of them, as their names begin with its own. */
-export function keepingBySource(sources: readonly SourceConfig[]): (source: string) => KeeperSettings {
+export function keepingBySource(
+  sources: readonly SourceConfig[],
+  isRetired: (source: string, service: string) => boolean,
+): (source: string) => KeeperSettings {
   const entryOf = sourceEntry(sources);
   return (name) => {
     const entry = entryOf(name);
-    return entry ? settingsFrom(entry) : DEFAULT_KEEPING;
+    const keeping = entry ? settingsFrom(entry) : DEFAULT_KEEPING;
+    return { ...keeping, isRetired: (service) => isRetired(name, service) };
   };
 }
 

@@ -37,6 +37,8 @@ export interface Usage {
   readonly retirement: RetirementDesk;
   /** The same desk, which retires nothing without a proof. */
   readonly migrations: MigrationDesk;
+  /** Asked of each word of a source; a retirement elsewhere is known here within seconds. */
+  isRetired(source: string, service: string): boolean;
   /** Until the signal aborted. */
   run(): Promise<void>;
   close(): Promise<void>;
@@ -55,23 +57,37 @@ export async function openUsage(
     log,
   });
   const retirement = retirementDesk(book, deps);
+  let retired = retiredBy(deps.migrations);
   return {
     table: book.table,
     retirement,
     migrations: guarded(deps.migrations, retirement),
-    run: () => watchUsage(book, deps, signal),
+    isRetired: (source, service) => retired.get(service) === source,
+    run: () => watchUsage(book, deps, signal, () => (retired = retiredBy(deps.migrations))),
     close: () => book.close(),
   };
 }
 
+/** The old side by service. */
+function retiredBy(migrations: MigrationDesk): ReadonlyMap<string, string> {
+  const over = migrations.reports().filter(({ state }) => state.phase === 'retired');
+  return new Map(over.map(({ spec }) => [spec.service, spec.from]));
+}
+
 /** Until `signal` aborts. */
-async function watchUsage(book: UsageBook, deps: UsageDeps, signal: AbortSignal): Promise<void> {
+async function watchUsage(
+  book: UsageBook,
+  deps: UsageDeps,
+  signal: AbortSignal,
+  onLook: () => void,
+): Promise<void> {
   const { clock, log, migrations } = deps;
   let known = new Set<string>();
   while (!signal.aborted) {
     try {
       const reports = migrations.reports();
       look(book, reports, deps);
+      onLook();
       const wanted = new Set(reports.map(({ spec }) => spec.service));
       // Only what this process has seen go: another one may know of migrations that have not come here yet.
       const gone = [...known].filter((service) => !wanted.has(service));

@@ -29,6 +29,7 @@ import { openOverrides } from './wire-overrides.ts';
 import { startProber } from './wire-probe.ts';
 import { wireReadiness } from './wire-readiness.ts';
 import { openUsage } from './wire-usage.ts';
+import type { Usage } from './wire-usage.ts';
 import { startResources } from './wire-resources.ts';
 
 export interface ControlPlaneDeps {
@@ -85,13 +86,14 @@ export async function startControlPlane(
     const owners = config.sources.filter(knowsOwners).map((source) => source.name);
     const journal = wireJournal(config.dataDir, log, metrics);
     closers.push(() => journal?.close());
+    const later: { usage?: Usage } = {};
     const aggregator = createAggregator({
       order,
       clock,
       log,
       metrics,
       knowsOwners: (source) => owners.includes(source),
-      keeping: keepingBySource(config.sources),
+      keeping: keepingBySource(config.sources, (source, of) => later.usage?.isRetired(source, of) === true),
       ...(journal ? { journal: (changes) => journal.append(changes) } : {}),
     });
     closers.push(() => aggregator.close());
@@ -141,8 +143,9 @@ export async function startControlPlane(
     });
     const migrating = migrations.start(resources, xds.load, controller.signal);
     const called = { aggregator, load: xds.load, proxies: () => xds.proxies(), clock, log };
-    const usage = await openUsage(config, { ...called, migrations: migrating.desk }, controller.signal);
-    closers.push(() => usage.close());
+    const used = await openUsage(config, { ...called, migrations: migrating.desk }, controller.signal);
+    later.usage = used;
+    closers.push(() => used.close());
 
     // 3. What was known when the last process ended, held until its sources answer; what operators had set.
     const { overrides, mayWrite } = await openOverrides(config, aggregator, sourceDeps);
@@ -176,8 +179,8 @@ export async function startControlPlane(
       ready,
       overrides,
       resources: resources.desk,
-      migrations: usage.migrations,
-      retirement: usage.retirement,
+      migrations: used.migrations,
+      retirement: used.retirement,
       preview: (documents) => xds.preview(resources.rulesIn(documents)),
       mayWrite,
       readiness: wireReadiness({
@@ -206,8 +209,8 @@ export async function startControlPlane(
       cluster.share(overrides.table, controller.signal),
       cluster.share(resources.store.table, controller.signal),
       cluster.share(migrations.table, controller.signal),
-      cluster.share(usage.table, controller.signal),
-      usage.run(),
+      cluster.share(used.table, controller.signal),
+      used.run(),
       cluster.lead('migrations', (elsewhere) => migrating.setLeader(elsewhere), controller.signal),
       migrating.run(),
       ...discoverers.map((discoverer) => cluster.follow(discoverer, controller.signal)),

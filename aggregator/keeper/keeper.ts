@@ -269,7 +269,7 @@ export class Keeper {
     const hadAny = entry.keys > 0 || (entry.kept?.size ?? 0) > 0;
     const doubted = doubtedKeys(entry);
     const freshBefore = entry.fresh?.size ?? 0;
-    const difference = takeWord(entry, group, intended, now);
+    const difference = takeWord(entry, group, intended || this.#settings.isRetired?.(service) === true, now);
     if (!difference) return;
     this.#entries.set(service, entry);
     this.#dirty.add(service);

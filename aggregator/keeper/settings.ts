@@ -42,6 +42,8 @@ export interface KeeperSettings {
   readonly warmUpMs: number;
   /** Failed pings, by the prober and by a sidecar, that refute a held endpoint. Default 3. */
   readonly fall: number;
+  /** Somebody said that the source goes from this service (`migrate retire`): whatever leaves it is meant to. */
+  readonly isRetired?: (service: string) => boolean;
 }
 
 export const DEFAULT_KEEPING: KeeperSettings = {

@@ -71,7 +71,9 @@ function scenario(kind: DataPlaneKind, start: StartPeer): void {
       join(folder, 'orders.yaml'),
       resources.map((each) => JSON.stringify(each)).join('\n---\n'),
     );
-    const sources = ['old', 'new'].map((name) => ({ name, kind: 'file', path: `./${name}.json` }));
+    // Nobody waits for an hour: what leaves was meant to.
+    const guard = { confirmAfter: '1h' };
+    const sources = ['old', 'new'].map((name) => ({ name, kind: 'file', path: `./${name}.json`, guard }));
     const more = { resources: ['./orders.yaml'] };
     control = await startControlPlane(folder, sources, more, { loadReportInterval: '1s' });
     plane = await startDataPlane(kind, start, { xdsPort: control.xdsPort, service: 'shop' });
@@ -143,5 +145,19 @@ function scenario(kind: DataPlaneKind, start: StartPeer): void {
       return /^primary +out +old/m.test(text);
     }, WITHIN);
     for (let n = 0; n < 20; n += 1) expect(await call('orders')).toBe('new-1');
+  });
+
+  it('leaves nothing behind when the old instances are switched off, all at once', {
+    timeout: STEP_MS,
+  }, async () => {
+    // Also by a control plane that has not seen the retirement itself.
+    await control.restart();
+    await writeFile(join(folder, 'old.json'), '[]');
+    await eventually(async () => {
+      const text = await isthmus('get', 'endpoints', 'orders', '--server', control.adminUrl);
+      return !/ old$/m.test(text) && / new$/m.test(text);
+    }, WITHIN);
+    expect(await isthmus('history', 'orders', '--server', control.adminUrl)).not.toMatch(/doubted|held/);
+    expect(await phase()).toBe('retired');
   });
 }

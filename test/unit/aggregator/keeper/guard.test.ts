@@ -59,6 +59,15 @@ describe('a source that suddenly lists much less', () => {
     expect(world.of(s).filter((text) => text.endsWith('?'))).toHaveLength(6);
   });
 
+  it('is believed at once about a service that was retired from it', () => {
+    const world = new World({ isRetired: (service) => service === s });
+    world.sync({ [s]: numbered(1, 10), other: numbered(20, 10), few: ['10.0.0.99'] });
+    world.sync({ [s]: [], other: numbered(20, 10), few: ['10.0.0.99'] });
+    expect(world.of(s)).toEqual([]);
+    world.sync({ [s]: [], other: numbered(20, 2), few: ['10.0.0.99'] });
+    expect(world.of('other').filter((text) => text.endsWith('?'))).toHaveLength(8);
+  });
+
   it('slower than the window is a deploy', () => {
     const world = new World();
     world.sync({ [s]: numbered(1, 10) });
