@@ -57,7 +57,11 @@ withNode(program.command('proxy'))
   .description('run the bundled proxy beside an application')
   .requiredOption('--service <name>', 'the service the application offers, such as orders or orders.shop')
   .option('--port <port>', "the application's port on loopback; without it, outbound traffic only")
-  .option('--xds <host:port>', 'the control plane', '127.0.0.1:15010')
+  .option(
+    '--xds <host:port,...>',
+    'the control plane, or its replicas in order of preference',
+    '127.0.0.1:15010',
+  )
   .option('--outbound <host:port>', 'where the application calls others (default: 127.0.0.1:15001)')
   .option('--inbound <host:port>', 'where others call the application (default: 0.0.0.0:15006)')
   .option('--upstream <service=host:port...>', 'services to reach over TCP, each on an address of its own')
@@ -89,7 +93,11 @@ withNode(program.command('bootstrap'))
   .argument('<kind>', 'envoy or grpc')
   .requiredOption('--service <name>', 'the service the application offers, such as orders or orders.shop')
   .option('--port <port>', "the application's port on loopback; without it, outbound traffic only")
-  .option('--xds <host:port>', 'the control plane', '127.0.0.1:15010')
+  .option(
+    '--xds <host:port,...>',
+    'the control plane, or its replicas in order of preference',
+    '127.0.0.1:15010',
+  )
   .option('--outbound <host:port>', 'where the application calls others (default: 127.0.0.1:15001)')
   .option('--inbound <host:port>', 'where others call the application (default: 0.0.0.0:15006)')
   .option('--upstream <service=host:port...>', 'services to reach over TCP, each on an address of its own')

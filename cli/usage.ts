@@ -36,6 +36,18 @@ export function addressFlag(flag: string, text: string): string {
   return text;
 }
 
+/** HOST:PORT of the control plane, or those of its replicas, with commas between them. */
+export function xdsFlag(text: string): string {
+  return text
+    .split(',')
+    .map((address) => {
+      const at = parseListenAddress(address.trim());
+      if (at && at.host !== '' && at.port !== 0) return address.trim();
+      throw usage(`--xds: expected HOST:PORT, or several with commas, got "${text}"`);
+    })
+    .join(',');
+}
+
 /** ADDRESS:PORT to listen on: an IP address, since xDS listeners take no names; no address means all. */
 export function listenFlag(flag: string, text: string): string {
   const at = parseListenAddress(text);
@@ -133,10 +145,25 @@ export function registerFlags(flags: RegisterFlags): NodeRegistration | undefine
 /** The token in it, without the line end. */
 export function tokenFile(file: string): string {
   try {
-    return readFileSync(file, 'utf8').trim();
+    const token = readFileSync(file, 'utf8').trim();
+    if (token !== '') return token;
   } catch (thrown) {
     throw usage(`--token-file: ${describeError(thrown)}`);
   }
+  throw usage(`--token-file: ${file} is empty`);
+}
+
+/** Reads the token anew each time, as it may be rotated; while there is none in the file, the last one counts. */
+export function freshToken(file: string): () => string {
+  let token = tokenFile(file);
+  return () => {
+    try {
+      token = tokenFile(file);
+    } catch {
+      // Somebody is just writing it.
+    }
+    return token;
+  };
 }
 
 function weightFlag(text: string): number {

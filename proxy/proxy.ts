@@ -23,7 +23,7 @@ export interface ProxyOptions extends Omit<NodeIdentity, 'id'> {
   /** HOST:PORT of the control plane. */
   readonly xdsAddress: string;
   /** Join token for registering from afar. Default: none. */
-  readonly token?: string;
+  readonly token?: () => string;
   /** HOST:PORT, port 0 lets the system choose. Default 127.0.0.1:15000. */
   readonly adminListen?: string;
   readonly log: Logger;

@@ -1,13 +1,13 @@
 // The bootstrap that joins an Envoy to the control plane: delta ADS, our node metadata, keepalive on the
 // xDS connection, and tags that keep the statistics of clusters with dots in their names usable. Pure.
-import { localityOf, xdsAddress } from './node.ts';
+import { localityOf, xdsAddresses } from './node.ts';
 import type { NodeLocality } from './node.ts';
 
 export interface BootstrapOptions {
   /** Canonical service name. */
   readonly service: string;
   readonly nodeId: string;
-  /** HOST:PORT of the control plane. */
+  /** HOST:PORT of the control plane, or those of its replicas with commas. */
   readonly xds: string;
   /** Of Envoy's own admin interface, on 127.0.0.1. */
   readonly adminPort: number;
@@ -101,11 +101,11 @@ function nodeOf(options: BootstrapOptions) {
 }
 
 function xdsCluster(xds: string) {
-  const at = xdsAddress(xds);
-  const isAddress = /^[\d.]+$/.test(at.host) || at.host.includes(':');
+  const replicas = xdsAddresses(xds);
+  const areAddresses = replicas.every(({ host }) => /^[\d.]+$/.test(host) || host.includes(':'));
   return {
     name: XDS_CLUSTER,
-    type: isAddress ? 'STATIC' : 'STRICT_DNS',
+    type: areAddresses ? 'STATIC' : 'STRICT_DNS',
     connect_timeout: '2s',
     typed_extension_protocol_options: {
       'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
@@ -118,10 +118,28 @@ function xdsCluster(xds: string) {
     },
     load_assignment: {
       cluster_name: XDS_CLUSTER,
-      endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress(at.host, at.port) } }] }],
+      endpoints: [
+        {
+          lb_endpoints: replicas.map(({ host, port }) => ({
+            endpoint: { address: socketAddress(host, port) },
+          })),
+        },
+      ],
     },
+    ...(replicas.length > 1 && amongReplicas(replicas.length)),
   };
 }
+
+/** A replica that does not answer is left alone for a while, but never all of them. */
+const amongReplicas = (count: number) => ({
+  outlier_detection: {
+    consecutive_5xx: 1,
+    interval: '1s',
+    base_ejection_time: '5s',
+    max_ejection_percent: Math.floor(((count - 1) / count) * 100),
+  },
+  common_lb_config: { healthy_panic_threshold: { value: 0 } },
+});
 
 const socketAddress = (address: string, port: number) => ({
   socket_address: { address, port_value: port },

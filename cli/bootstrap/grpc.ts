@@ -1,13 +1,13 @@
 // The bootstrap that joins a proxyless gRPC client to the control plane: the JSON file that the environment
 // variable GRPC_XDS_BOOTSTRAP names (gRFC A27). Pure.
-import { localityOf, xdsAddress } from './node.ts';
+import { localityOf, xdsAddresses } from './node.ts';
 import type { NodeLocality } from './node.ts';
 
 export interface GrpcBootstrapOptions {
   /** Canonical name of the service that the client is part of. */
   readonly service: string;
   readonly nodeId: string;
-  /** HOST:PORT of the control plane. */
+  /** HOST:PORT of the control plane, or several with commas: the first that answers. */
   readonly xds: string;
   readonly locality: NodeLocality;
   /** Names of services; nothing else exists for the client then. */
@@ -16,15 +16,12 @@ export interface GrpcBootstrapOptions {
 
 /** Plain data, to be printed as JSON. */
 export function grpcBootstrap(options: GrpcBootstrapOptions): Readonly<Record<string, unknown>> {
-  const { host, port } = xdsAddress(options.xds);
   return {
-    xds_servers: [
-      {
-        server_uri: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
-        channel_creds: [{ type: 'insecure' }],
-        server_features: ['xds_v3'],
-      },
-    ],
+    xds_servers: xdsAddresses(options.xds).map(({ host, port }) => ({
+      server_uri: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
+      channel_creds: [{ type: 'insecure' }],
+      server_features: ['xds_v3'],
+    })),
     node: {
       id: options.nodeId,
       cluster: options.service,

@@ -16,9 +16,16 @@ export const localityOf = ({ region, zone, subZone }: NodeLocality) => ({
   ...(subZone && { sub_zone: subZone }),
 });
 
-/** A port and a host that can be called; throws ISTHMUS_USAGE. */
-export function xdsAddress(text: string): { readonly host: string; readonly port: number } {
-  const at = parseListenAddress(text);
-  if (!at || at.host === '' || at.port === 0) throw usage(`--xds: expected HOST:PORT, got "${text}"`);
-  return at;
+export interface XdsAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Ports and hosts that can be called, of HOST:PORT, or several with commas; throws ISTHMUS_USAGE. */
+export function xdsAddresses(text: string): readonly XdsAddress[] {
+  return text.split(',').map((address) => {
+    const at = parseListenAddress(address);
+    if (!at || at.host === '' || at.port === 0) throw usage(`--xds: expected HOST:PORT, got "${address}"`);
+    return at;
+  });
 }

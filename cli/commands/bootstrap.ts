@@ -5,7 +5,6 @@ import { envoyBootstrap } from '../bootstrap/envoy.ts';
 import { grpcBootstrap } from '../bootstrap/grpc.ts';
 import { write } from '../output.ts';
 import {
-  addressFlag,
   defaultNodeId,
   listenFlag,
   portFlag,
@@ -15,6 +14,7 @@ import {
   tokenFile,
   upstreamFlag,
   usage,
+  xdsFlag,
 } from '../usage.ts';
 import type { RegisterFlags, ScopeFlags } from '../usage.ts';
 
@@ -43,7 +43,7 @@ export function bootstrap(kind: string, flags: BootstrapFlags): void {
   const data = envoyBootstrap({
     service,
     nodeId: flags.nodeId ?? defaultNodeId(service),
-    xds: addressFlag('--xds', flags.xds),
+    xds: xdsFlag(flags.xds),
     adminPort: portFlag('--admin-port', flags.adminPort),
     outbound: outbound && listenFlag('--outbound', outbound),
     inbound: inbound && listenFlag('--inbound', inbound),
@@ -69,7 +69,7 @@ function bootstrapGrpc(flags: BootstrapFlags): void {
     service,
     ...scopeFlags(flags),
     nodeId: flags.nodeId ?? defaultNodeId(service),
-    xds: addressFlag('--xds', flags.xds),
+    xds: xdsFlag(flags.xds),
     locality: { region: flags.region, zone: flags.zone, subZone: flags.subZone },
   });
   write(`${JSON.stringify(data, null, 2)}\n`);

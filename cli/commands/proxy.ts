@@ -9,15 +9,16 @@ import { stopOnSignals } from '../signals.ts';
 import {
   addressFlag,
   defaultNodeId,
+  freshToken,
   listenFlag,
   portFlag,
   registerFlags,
   scopeFlags,
   serviceFlag,
-  tokenFile,
   upstreamFlag,
   usage,
   workersFlag,
+  xdsFlag,
 } from '../usage.ts';
 import type { RegisterFlags, ScopeFlags } from '../usage.ts';
 import { version } from '../version.ts';
@@ -60,12 +61,12 @@ export async function proxy(flags: ProxyFlags): Promise<void> {
   }
   const workers = flags.workers === undefined ? undefined : workersFlag(flags.workers);
   const register = registerFlags(flags);
-  const token = flags.tokenFile === undefined ? undefined : tokenFile(flags.tokenFile);
+  const token = flags.tokenFile === undefined ? undefined : freshToken(flags.tokenFile);
   const log = createLogger(levelFlag(flags.logLevel), logDestination(process.stderr, process.env));
   const options = {
     service,
     nodeId: flags.nodeId ?? defaultNodeId(service),
-    xdsAddress: addressFlag('--xds', flags.xds),
+    xdsAddress: xdsFlag(flags.xds),
     ...(outbound !== undefined && { outbound: listenFlag('--outbound', outbound) }),
     ...(inbound !== undefined && { inbound: listenFlag('--inbound', inbound) }),
     ...(port !== undefined && { appPort: portFlag('--port', port) }),

@@ -23,7 +23,7 @@ import type { XdsType } from './types.ts';
 
 export interface AdsClientOptions {
   readonly node: Node;
-  /** HOST:PORT of the control plane. */
+  /** HOST:PORT of the control plane; several with commas: the next one when one is lost. */
   readonly address: string;
   /** Each new set of tables; the first one is complete (or the best there is after initialFetchTimeoutMs). */
   onTables(tables: ProxyTables): void;
@@ -39,8 +39,8 @@ export interface AdsClientOptions {
   /** Wait before a new try, doubled up to maxBackoffMs, with jitter. Defaults 250 and 10,000 ms. */
   readonly backoffMs?: number;
   readonly maxBackoffMs?: number;
-  /** Shown to the control plane, which then lets the node register from afar. Default: ''. */
-  readonly token?: string;
+  /** Shown to the control plane, which then lets the node register from afar; asked for each stream. Default: ''. */
+  readonly token?: () => string;
   /** Further calls over the connection of the moment, see Session. Default: none. */
   readonly beside?: NonNullable<Session['beside']>;
 }
@@ -81,7 +81,7 @@ const DEFAULTS = {
   keepaliveTimeoutMs: 10_000,
   backoffMs: 250,
   maxBackoffMs: 10_000,
-  token: '',
+  token: () => '',
 };
 
 /** A stream that lived so long was good: the next try starts without the earlier ones' wait. */
@@ -136,17 +136,19 @@ class Ads implements AdsClient {
     const { log, clock } = this.#o;
     const wait = backoff({ baseMs: this.#o.backoffMs, maxMs: this.#o.maxBackoffMs });
     const publisher = coalesce(() => this.#publish(), { ...PUBLISH, clock });
-    while (!signal.aborted) {
+    const replicas = this.#o.address.split(',');
+    for (let turn = 0; !signal.aborted; turn += 1) {
+      const address = replicas[turn % replicas.length] ?? '';
       const started = clock.monotonic();
       try {
         await runStream(
-          this.#o,
+          { ...this.#o, address, token: this.#o.token() },
           this.#session(() => publisher.trigger()),
           signal,
         );
       } catch (thrown) {
         this.#lastFault = describeError(thrown);
-        log.warn({ address: this.#o.address, cause: this.#lastFault }, 'control plane lost, serving on');
+        log.warn({ address, cause: this.#lastFault }, 'control plane lost, serving on');
       }
       this.#connected = false;
       this.#subscribe = () => undefined;

@@ -39,6 +39,8 @@ export const versionOf = (bytes: Uint8Array): string =>
 
 export class AdsServer {
   readonly requests: RecordedRequest[] = [];
+  /** What each stream showed to be let in. */
+  readonly tokens: string[] = [];
   /** Types (short or full message names) that get no answer. */
   readonly silent = new Set<string>();
   readonly #resources = new Map<string, Map<string, Uint8Array>>();
@@ -127,6 +129,7 @@ export class AdsServer {
 
   /** Forgets resources and requests; the port stays. */
   reset(): void {
+    this.tokens.length = 0;
     this.#resources.clear();
     this.requests.length = 0;
     this.silent.clear();
@@ -159,6 +162,7 @@ export class AdsServer {
   }
 
   #onStream(call: ServerDuplexStream<Buffer, Buffer>): void {
+    this.tokens.push(String(call.metadata.get('isthmus-token')[0] ?? ''));
     this.#streamCount += 1;
     const stream: Stream = { number: this.#streamCount, call, types: new Map(), undo: new Map() };
     this.#streams.add(stream);

@@ -85,6 +85,31 @@ describe('the Envoy bootstrap', () => {
     expect(envoyBootstrap({ ...OPTIONS, xds })['static_resources']).toMatchObject({ clusters: [cluster] });
   });
 
+  it('knows all replicas of the control plane, and leaves one alone that does not answer', () => {
+    const xds = '10.0.0.1:15010,10.0.0.2:15010';
+    const [cluster] = (envoyBootstrap({ ...OPTIONS, xds })['static_resources'] as { clusters: unknown[] })
+      .clusters;
+    expect(cluster).toMatchObject({
+      type: 'STATIC',
+      load_assignment: {
+        endpoints: [
+          {
+            lb_endpoints: ['10.0.0.1', '10.0.0.2'].map((address) => ({
+              endpoint: { address: { socket_address: { address, port_value: 15_010 } } },
+            })),
+          },
+        ],
+      },
+      outlier_detection: { consecutive_5xx: 1, max_ejection_percent: 50 },
+    });
+    const named = envoyBootstrap({ ...OPTIONS, xds: '10.0.0.1:15010,isthmus.mesh:15010' });
+    expect(named['static_resources']).toMatchObject({ clusters: [{ type: 'STRICT_DNS' }] });
+    expect(grpcBootstrap({ ...OPTIONS, xds: 'a.mesh:15010,[::1]:15011' })['xds_servers']).toMatchObject([
+      { server_uri: 'a.mesh:15010' },
+      { server_uri: '[::1]:15011' },
+    ]);
+  });
+
   it('refuses an address that leads nowhere', () => {
     expect(() => envoyBootstrap({ ...OPTIONS, xds: ':15010' })).toThrow('--xds');
   });

@@ -415,6 +415,26 @@ describe('the ADS client', () => {
     await until(() => published.length > 0);
   });
 
+  test('goes on to the next replica when one is lost, with the token of that moment', async () => {
+    serveOrders(1001);
+    const link = new FreezableLink(() => server.address);
+    const first = await link.start();
+    let streams = 0;
+    const client = start({
+      address: `${first},${server.address}`,
+      connectTimeoutMs: 500,
+      token: () => `token-${(streams += 1)}`,
+    });
+    await until(() => published.length > 0);
+    link.stop();
+    await until(() => client.status().connected && client.status().streams >= 2);
+    expect(server.tokens[0]).toBe('token-1');
+    await until(() => server.tokens.at(-1) === `token-${streams}` && streams > 1);
+    server.setResources(MESSAGE.eds, bytesOf.eds(orders(1001, 1002)));
+    await until(() => ports()?.length === 2);
+    await stop();
+  });
+
   test('a frozen control plane is noticed, and what it said serves on', async () => {
     serveOrders(1001);
     const link = new FreezableLink(() => server.address);
