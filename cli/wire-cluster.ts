@@ -6,12 +6,14 @@ import type { Aggregator } from '../aggregator/aggregator.ts';
 import { keepLease } from '../aggregator/cluster/lease.ts';
 import type { Role } from '../aggregator/cluster/lease.ts';
 import { openNats } from '../aggregator/cluster/nats.ts';
+import { LOAD_KEPT_MS, shareLoad } from '../aggregator/cluster/share-load.ts';
 import { shareSource } from '../aggregator/cluster/share.ts';
 import { shareTable } from '../aggregator/table/link.ts';
 import type { Table } from '../aggregator/table/table.ts';
 import type { ClusterConfig } from '../config/schema.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Discoverer } from '../model/discovery.ts';
+import type { LoadExchange } from '../model/load.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
 export interface Membership {
@@ -24,6 +26,8 @@ export interface Membership {
    * another replica, or why nobody, in words.
    */
   lead(work: string, onLeader: (elsewhere: string) => void, signal: AbortSignal): Promise<void>;
+  /** Shares what data planes report with the other replicas until `signal` aborts. */
+  shareLoad(exchange: () => LoadExchange, signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -41,6 +45,7 @@ export async function joinCluster(
         onLeader('');
         return Promise.resolve();
       },
+      shareLoad: () => Promise.resolve(),
       close: () => Promise.resolve(),
     };
   }
@@ -80,6 +85,17 @@ export async function joinCluster(
         signal,
       ),
     share: (table, signal) => shareTable({ table, bucket: () => bus.bucket(table.name), ...deps }, signal),
+    shareLoad: (exchange, signal) =>
+      shareLoad(
+        {
+          exchange: exchange(),
+          replica,
+          bucket: () => bus.bucket('load', LOAD_KEPT_MS),
+          maxValueBytes: () => bus.maxValueBytes,
+          ...deps,
+        },
+        signal,
+      ),
     close: () => bus.close(),
   };
 }

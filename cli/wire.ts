@@ -104,6 +104,7 @@ export async function startControlPlane(
       clock,
       metrics,
       loadReportIntervalMs: config.xds.loadReportInterval,
+      accessLogSamplePercent: config.xds.accessLog.samplePercent,
       limits: {
         maxConnectionAgeMs: config.xds.maxConnectionAge,
         slowReaderMs: config.xds.slowReaderTimeout,
@@ -213,6 +214,7 @@ export async function startControlPlane(
       used.run(),
       cluster.lead('migrations', (elsewhere) => migrating.setLeader(elsewhere), controller.signal),
       migrating.run(),
+      cluster.shareLoad(() => xds.shareLoad(), controller.signal),
       ...discoverers.map((discoverer) => cluster.follow(discoverer, controller.signal)),
     ];
     const taken = new Set(fixed.map(({ name }) => name));

@@ -331,6 +331,8 @@ export const configSchema = z.strictObject({
       plaintext: listenAddress.default('127.0.0.1:15010'),
       /** How often data planes report what became of their requests. */
       loadReportInterval: duration('10s'),
+      /** Of so many percent of their outbound requests Envoys tell how long they took; 0: none. */
+      accessLog: z.strictObject({ samplePercent: z.number().min(0).max(100).default(10) }).prefault({}),
       /** Connections are asked to come again after so long, so that replicas even out; 0: never. */
       maxConnectionAge: duration('30m'),
       /** A client that takes nothing for so long is cut off. */

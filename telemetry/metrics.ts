@@ -258,6 +258,12 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
         labelNames: ['source', 'outcome'],
         registers,
       }),
+      entries: new Counter({
+        name: 'isthmus_access_log_entries_total',
+        help: 'Entries of access logs by outcome: used, unused (nothing to time, or an unknown address), skipped (too many)',
+        labelNames: ['outcome'],
+        registers,
+      }),
       ignored: new Counter({
         name: 'isthmus_load_reports_ignored_total',
         help: 'Reports of clusters that are not served, or beyond what is kept',

@@ -20,12 +20,21 @@ export class Groups {
   scopeRules: ScopeRules = () => 'all';
 
   readonly #onCallers: (callers: number) => void;
+  readonly #samplePercent: number;
   #callers = 0;
 
-  /** @param onCallers told how many of the users check endpoints, each time that changes. */
-  constructor(catalogue: Catalogue, onCallers: (callers: number) => void = () => undefined) {
+  /**
+   * @param onCallers told how many of the users check endpoints, each time that changes.
+   * @param samplePercent of their requests that nodes which can are to log.
+   */
+  constructor(
+    catalogue: Catalogue,
+    onCallers: (callers: number) => void = () => undefined,
+    samplePercent = 0,
+  ) {
     this.#catalogue = catalogue;
     this.#onCallers = onCallers;
+    this.#samplePercent = samplePercent;
     this.#views = new Shares();
     this.#scoped = new Shares();
   }
@@ -54,7 +63,9 @@ export class Groups {
         ? this.#scoped.join(scope.join(), () => new ScopedResources(this.#catalogue, scope))
         : undefined;
     const id = JSON.stringify(key);
-    const view = this.#views.join(id, () => viewOf(this.#catalogue, key, scoped?.shared));
+    const view = this.#views.join(id, () =>
+      viewOf(this.#catalogue, key, scoped?.shared, this.#samplePercent),
+    );
     const checks = key.dialect === 'envoy' ? 1 : 0;
     this.#count(checks);
     let left = false;

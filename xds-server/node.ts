@@ -37,6 +37,7 @@ export const NODE_INVALID = defineError('ISTHMUS_XDS_NODE_INVALID', (what: strin
 /** Who calls more than that calls everything. */
 const MAX_CALLS = 1_000;
 const MAX_LABELS = 64;
+const MAX_NAME = 200;
 const DEFAULT_OUTBOUND = '127.0.0.1:15001';
 const DEFAULT_INBOUND = '0.0.0.0:15006';
 
@@ -86,8 +87,11 @@ function envoyGroup(
   upstreams: readonly Upstream[],
 ): EnvoyGroup {
   const appPort = own.get('appPort');
+  const accessLog = own.get('accessLog') ?? '';
+  if (accessLog.length > MAX_NAME) throw NODE_INVALID('metadata.isthmus.accessLog is no name of a cluster');
   return {
     dialect: 'envoy',
+    ...(accessLog !== '' && { accessLog }),
     outbound: listenAt('outbound', own.get('outbound') ?? DEFAULT_OUTBOUND),
     inbound:
       appPort === undefined

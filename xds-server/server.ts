@@ -5,7 +5,7 @@ import { Server, ServerCredentials, status } from '@grpc/grpc-js';
 import { parseListenAddress } from '../config/addresses.ts';
 import type { Clock } from '../lib/clock.ts';
 import { defineError } from '../lib/errors.ts';
-import type { LoadCounters, LoadReports } from '../model/load.ts';
+import type { LoadCounters, LoadExchange, LoadReports } from '../model/load.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
 import type { ServiceRules } from '../model/rules.ts';
 import type { SidecarDoor } from '../model/sidecars.ts';
@@ -13,6 +13,7 @@ import type { FederationSnapshot } from '../model/snapshot.ts';
 import type { Json } from '../proto/json.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { AccessLogService } from './als/service.ts';
 import { CatchUp } from './catch-up.ts';
 import { Catalogue } from './resources/catalogue.ts';
 import { Connections, STOPPING } from './connections.ts';
@@ -50,6 +51,8 @@ export interface XdsServerOptions {
   readonly limits?: Partial<FlowLimits>;
   /** How often data planes report their load. Default 10,000 ms. */
   readonly loadReportIntervalMs?: number;
+  /** Percent of their outbound requests that Envoys tell of one by one. Default 10; 0: none. */
+  readonly accessLogSamplePercent?: number;
   /** How data planes check endpoints for us; see setHealthChecks(). */
   readonly healthChecks?: Partial<CheckSettings> & { readonly checkers?: number };
   /** What data planes found of those endpoints: once per interval for each endpoint and checker. */
@@ -83,6 +86,8 @@ export interface XdsServer {
   setHealthChecks(targets: readonly HealthTarget[]): void;
   /** What data planes report of their requests. */
   readonly load: LoadReports & LoadCounters;
+  /** Exchanges it with other replicas, from the first call on. */
+  shareLoad(): LoadExchange;
   /** Ends streams with UNAVAILABLE, so that clients come back elsewhere or later. */
   close(options: { readonly drainMs: number }): Promise<void>;
 }
@@ -103,9 +108,11 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
   const { log, clock, metrics } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const catalogue = new Catalogue(faultReporter(log, clock, metrics));
-  const groups = new Groups(catalogue, (callers) => {
+  const samplePercent = options.accessLogSamplePercent ?? 10;
+  const onCallers = (callers: number) => {
     if (catalogue.setCallers(callers)) catchUp.nudge();
-  });
+  };
+  const groups = new Groups(catalogue, onCallers, samplePercent);
   let services: FederationSnapshot['services'] = new Map();
   const calls = new SideCalls(log, metrics);
   const load = new LoadStore({
@@ -150,7 +157,9 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
     metrics,
     onHealth: (report) => options.onHealth?.(report),
   });
-  const beside = [loadService, clientStatus(connections), checks];
+  const weight = samplePercent > 0 ? 100 / samplePercent : 1;
+  const accessLog = new AccessLogService({ store: load, groups, metrics, clock, weight });
+  const beside = [loadService, accessLog, clientStatus(connections), checks];
   const health = new HealthService([...DISCOVERY_SERVICES, ...beside].map(({ service }) => service));
   for (const service of [...beside, health]) addService(server, calls, service);
 
@@ -203,6 +212,7 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
       return of && endpointsDump(of.view, of.state);
     },
     load,
+    shareLoad: () => load.share(),
     setHealthChecks: (targets) => checks.setTargets(targets),
     async close({ drainMs }) {
       cancelStartup();

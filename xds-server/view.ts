@@ -32,6 +32,8 @@ export interface EnvoyGroup {
   readonly upstreams: readonly Upstream[];
   /** Absent: `all`. */
   readonly scope?: Scope;
+  /** The cluster of its bootstrap by which it reaches our access log service; absent: it sends none. */
+  readonly accessLog?: string;
 }
 
 /** What a view adds to, or chooses from. */
@@ -48,12 +50,20 @@ export interface View extends ResourceSet {
   setVersion(type: ResourceType): string;
 }
 
-/** @param scoped what there is in its scope, where that is a list. */
-export function viewOf(catalogue: Catalogue, key: GroupKey, scoped?: ScopedResources): View {
+/**
+ * @param scoped what there is in its scope, where that is a list.
+ * @param samplePercent of the requests that nodes which can are to log; 0: none.
+ */
+export function viewOf(
+  catalogue: Catalogue,
+  key: GroupKey,
+  scoped?: ScopedResources,
+  samplePercent = 0,
+): View {
   if (key.dialect === 'grpc') return new GrpcView(catalogue, key.scope);
   return key.scope === 'on-demand'
-    ? new OnDemandView(catalogue, key)
-    : new EnvoyView(scoped ?? catalogue, key);
+    ? new OnDemandView(catalogue, key, samplePercent)
+    : new EnvoyView(scoped ?? catalogue, key, samplePercent);
 }
 
 /** No wildcard: gRPC names what it wants. What is out of scope does not exist for it. */
@@ -99,10 +109,11 @@ class EnvoyView implements View {
   readonly #own: Readonly<Partial<Record<ResourceType, ReadonlyMap<string, EncodedResource>>>>;
   readonly #ownVersions: Readonly<Partial<Record<ResourceType, SetVersion>>>;
 
-  constructor(shared: Catalogue | ScopedResources, key: EnvoyGroup) {
+  constructor(shared: Catalogue | ScopedResources, key: EnvoyGroup, samplePercent: number) {
     this.#shared = shared;
+    const accessLog = key.accessLog ? { cluster: key.accessLog, samplePercent } : undefined;
     const listeners = [
-      buildOutboundListener(key.outbound, key.scope === 'on-demand'),
+      buildOutboundListener(key.outbound, { isOnDemand: key.scope === 'on-demand', accessLog }),
       ...key.upstreams.map(buildUpstreamListener),
     ];
     const clusters: EncodedResource[] = [];
@@ -144,8 +155,8 @@ class EnvoyView implements View {
 class OnDemandView extends EnvoyView {
   readonly #unasked: ReadonlySet<string>;
 
-  constructor(shared: Catalogue, key: EnvoyGroup) {
-    super(shared, key);
+  constructor(shared: Catalogue, key: EnvoyGroup, samplePercent: number) {
+    super(shared, key, samplePercent);
     const inbound = key.inbound ? [inboundClusterName(key.inbound.appPort)] : [];
     this.#unasked = new Set([...inbound, ...key.upstreams.map(({ cluster }) => cluster)]);
   }

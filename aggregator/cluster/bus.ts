@@ -28,8 +28,8 @@ export interface Bucket {
 }
 
 export interface Bus {
-  /** Made if it does not exist. */
-  bucket(name: string): Promise<Bucket>;
+  /** Made if it does not exist. @param keptMs how long an entry is kept after it was written; absent: for ever. */
+  bucket(name: string, keptMs?: number): Promise<Bucket>;
   readonly connected: boolean;
   /** A value must not be longer. */
   readonly maxValueBytes: number;

@@ -68,10 +68,10 @@ class NatsBus implements Bus {
     return Math.max(SMALLEST_MAX_PAYLOAD, this.#connection?.info?.max_payload ?? 0) - OVERHEAD_BYTES;
   }
 
-  async bucket(name: string): Promise<Bucket> {
+  async bucket(name: string, keptMs?: number): Promise<Bucket> {
     this.#demand();
     const known = this.#buckets.get(name);
-    const opening = known ?? this.#open(name);
+    const opening = known ?? this.#open(name, keptMs);
     this.#buckets.set(name, opening);
     try {
       const kv = await opening;
@@ -94,10 +94,15 @@ class NatsBus implements Bus {
     await this.#running;
   }
 
-  async #open(name: string): Promise<KV> {
+  async #open(name: string, keptMs?: number): Promise<KV> {
     const { prefix, copies, timeoutMs = DEFAULT_TIMEOUT_MS } = this.#options;
     const js = this.#demand().jetstream({ timeout: timeoutMs });
-    return js.views.kv(`${prefix}-${name}`, { history: 1, replicas: copies, timeout: timeoutMs });
+    return js.views.kv(`${prefix}-${name}`, {
+      history: 1,
+      replicas: copies,
+      timeout: timeoutMs,
+      ...(keptMs === undefined ? {} : { ttl: keptMs }),
+    });
   }
 
   #demand(): NatsConnection {

@@ -88,6 +88,8 @@ function nodeOf(options: BootstrapOptions) {
     metadata: {
       isthmus: {
         service,
+        // By which cluster it can send access logs: without it none are asked for.
+        accessLog: XDS_CLUSTER,
         ...(outbound !== undefined && { outbound }),
         ...(inbound !== undefined && { inbound }),
         ...(appPort !== undefined && { appPort }),

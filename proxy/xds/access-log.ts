@@ -15,6 +15,7 @@ import { compileLogFilter } from './log-filter.ts';
 import { FieldRefusal, assertOnly, within } from './refusal.ts';
 
 const FILE = 'envoy.extensions.access_loggers.file.v3.FileAccessLog';
+const GRPC = 'envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig';
 const STDOUT = 'envoy.extensions.access_loggers.stream.v3.StdoutAccessLog';
 const STDERR = 'envoy.extensions.access_loggers.stream.v3.StderrAccessLog';
 
@@ -22,8 +23,13 @@ const STDERR = 'envoy.extensions.access_loggers.stream.v3.StderrAccessLog';
 export function compileAccessLogs(messages: readonly AccessLog__Output[] | undefined): {
   readonly logs?: readonly AccessLogRule[];
 } {
-  if (!messages || messages.length === 0) return {};
-  return { logs: messages.map((message, i) => within(`access_log[${i}]`, () => compileOne(message))) };
+  const logs = (messages ?? []).flatMap((message, i) =>
+    // Meant for a control plane, which this proxy tells the same by its load reports, of every request.
+    message.typed_config?.type_url === typeUrl(GRPC)
+      ? []
+      : within(`access_log[${i}]`, () => compileOne(message)),
+  );
+  return logs.length === 0 ? {} : { logs };
 }
 
 function compileOne(message: AccessLog__Output): AccessLogRule {

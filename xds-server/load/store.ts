@@ -33,6 +33,8 @@ const MAX_SERIES = 500_000;
 /** Counts in buckets of all histograms together: 80 MB. */
 const MAX_TIMES = 8_000_000;
 const SWEEP_MS = 60_000;
+/** Other replicas tell every 10 s. */
+const LIVE_MS = 20_000;
 
 interface Series {
   readonly cluster: string;
@@ -160,7 +162,9 @@ export class LoadStore implements LoadReports, LoadCounters {
       this.#o.metrics.load.ignored.inc();
       return undefined;
     }
-    this.#totals.add(serviceOfCluster(report.cluster), report.cluster, this.#sideOf(series), report);
+    // What another replica heard before this one was there is the past, and nothing that has just been counted.
+    if (now - at <= LIVE_MS)
+      this.#totals.add(serviceOfCluster(report.cluster), report.cluster, this.#sideOf(series), report);
     for (const part of spread(report, report.times, intervalMs, at)) {
       series.window.add(part.counts, part.at);
       if (part.times && !series.times.add(part.times, part.at)) this.#o.metrics.load.ignored.inc();

@@ -2,11 +2,13 @@
 // them comes from the node, so they do not change when services do: a changed listener drains its
 // connections, a changed route does not.
 import { packAny } from '../../proto/codec.ts';
+import type { AccessLog } from '../../proto/gen/types/envoy/config/accesslog/v3/AccessLog.ts';
 import type { HeaderValueOption } from '../../proto/gen/types/envoy/config/core/v3/HeaderValueOption.ts';
 import type { Filter } from '../../proto/gen/types/envoy/config/listener/v3/Filter.ts';
 import type { Listener } from '../../proto/gen/types/envoy/config/listener/v3/Listener.ts';
 import type { Route } from '../../proto/gen/types/envoy/config/route/v3/Route.ts';
 import type { HttpFilter } from '../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/HttpFilter.ts';
+import type { HttpGrpcAccessLogConfig } from '../../proto/gen/types/envoy/extensions/access_loggers/grpc/v3/HttpGrpcAccessLogConfig.ts';
 import type { HttpConnectionManager } from '../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/HttpConnectionManager.ts';
 import type { TcpProxy } from '../../proto/gen/types/envoy/extensions/filters/network/tcp_proxy/v3/TcpProxy.ts';
 import { encodedResource } from '../resource.ts';
@@ -26,6 +28,7 @@ const ROUTER = 'envoy.extensions.filters.http.router.v3.Router';
 const ON_DEMAND = 'envoy.extensions.filters.http.on_demand.v3.OnDemand';
 /** Envoy's own. A cluster that is not there is answered at once, so this is for a control plane that is away. */
 const ON_DEMAND_TIMEOUT_S = 5;
+const GRPC_ACCESS_LOG = 'envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig';
 
 const TCP_PROXY = 'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy';
 /** Bytes cannot be sent again: only the connect is tried on other hosts. */
@@ -57,12 +60,28 @@ export function buildUpstreamListener({ cluster, ...at }: Upstream): EncodedReso
   );
 }
 
-/** @param isOnDemand a request waits while the cluster that its route names is fetched. */
-export function buildOutboundListener(at: ListenAt, isOnDemand = false): EncodedResource {
+/** What a node is to log, and by which cluster of its own it reaches us. */
+export interface AccessLogTo {
+  readonly cluster: string;
+  /** 0 … 100. */
+  readonly samplePercent: number;
+}
+
+export interface OutboundOptions {
+  /** A request waits while the cluster that its route names is fetched. */
+  readonly isOnDemand?: boolean;
+  readonly accessLog?: AccessLogTo | undefined;
+}
+
+export function buildOutboundListener(
+  at: ListenAt,
+  { isOnDemand = false, accessLog }: OutboundOptions = {},
+): EncodedResource {
   const base = managerBase('outbound');
   const manager: HttpConnectionManager = {
     ...base,
     ...(isOnDemand && { http_filters: [onDemandFilter(), ...(base.http_filters ?? [])] }),
+    ...(accessLog && accessLog.samplePercent > 0 && { access_log: [accessLogTo(accessLog)] }),
     rds: { config_source: ADS_SOURCE, route_config_name: OUTBOUND_ROUTES },
     // No route matched: say what was asked for, or the caller has nothing to go by.
     local_reply_config: {
@@ -131,6 +150,29 @@ function inboundRoutes({ appPort, service }: Inbound): Route[] {
     },
     anybody,
   ];
+}
+
+/** How long requests take is told by a sample of them; the rest of an entry is not read. */
+function accessLogTo({ cluster, samplePercent }: AccessLogTo): AccessLog {
+  const config: HttpGrpcAccessLogConfig = {
+    common_config: {
+      log_name: 'isthmus',
+      grpc_service: { envoy_grpc: { cluster_name: cluster } },
+      transport_api_version: 'V3',
+    },
+  };
+  return {
+    name: 'envoy.access_loggers.http_grpc',
+    filter: {
+      runtime_filter: {
+        runtime_key: 'isthmus.access_log',
+        percent_sampled: { numerator: Math.round(samplePercent * 10_000), denominator: 'MILLION' },
+        // Else a caller decides by the request id it sends.
+        use_independent_randomness: true,
+      },
+    },
+    typed_config: packAny(GRPC_ACCESS_LOG, config),
+  };
 }
 
 const answeredBy = (service: string): HeaderValueOption => ({

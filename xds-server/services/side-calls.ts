@@ -22,6 +22,8 @@ type BytesUnaryCall = ServerUnaryCall<Buffer, Buffer>;
 export interface SideHandler {
   /** Throws an IsthmusError for a message that is none; the call ends with INVALID_ARGUMENT then. */
   receive(bytes: Buffer): void;
+  /** The client has said all it has to say, and waits for the answer. */
+  finish?(): void;
   /** Half-closing does not end the call. */
   readonly outlivesRequests?: boolean;
   /** Called once, however the call ended. */
@@ -79,6 +81,7 @@ export class SideCalls {
     call.on('data', (bytes: Buffer) => guard(() => handler.receive(bytes)));
     call.on('end', () => {
       if (handler.outlivesRequests) return;
+      guard(() => handler.finish?.());
       forget();
       call.end();
     });

@@ -37,14 +37,21 @@ describe('the Envoy bootstrap', () => {
         id: 'n1',
         cluster: 'orders.default',
         locality: { region: 'eu', zone: 'a' },
-        metadata: { isthmus: { service: 'orders.default', appPort: 8080, inbound: '0.0.0.0:15006' } },
+        metadata: {
+          isthmus: {
+            service: 'orders.default',
+            accessLog: 'isthmus_xds',
+            appPort: 8080,
+            inbound: '0.0.0.0:15006',
+          },
+        },
       },
       admin: { address: { socket_address: { address: '127.0.0.1', port_value: 15_000 } } },
     });
     expect(envoyBootstrap(OPTIONS)['node']).toEqual({
       id: 'n1',
       cluster: 'orders.default',
-      metadata: { isthmus: { service: 'orders.default' } },
+      metadata: { isthmus: { service: 'orders.default', accessLog: 'isthmus_xds' } },
     });
   });
 

@@ -264,6 +264,7 @@ export const GOLDEN_CASES: Readonly<Record<string, GoldenCase>> = {
       upstreams: [],
     },
   },
+  'access-log': { services: [], node: { ...OUTBOUND_ONLY, accessLog: 'xds' } },
   'tcp-upstreams': {
     services: [
       service('db.default', '10.0.0.1:5432'),
@@ -306,7 +307,7 @@ export function resourcesOf({ services, node = OUTBOUND_ONLY }: GoldenCase): rea
     throw new Error(`${name}: ${error.message}`);
   });
   catalogue.update(snapshot(services));
-  const view = viewOf(catalogue, node);
+  const view = viewOf(catalogue, node, undefined, 2.5);
   return PUSH_ORDER.flatMap((type) =>
     [...view.names(type)].sort().flatMap((name) => view.get(type, name) ?? []),
   );
