@@ -19,6 +19,7 @@ import { isthmus } from '../support/isthmus.ts';
 
 const WITHIN = { withinMs: 60_000 };
 const SLOW_MS = 300;
+const AT_ONCE = 20;
 const REQUESTS = 120;
 const SIDES = ['old', 'new'];
 
@@ -62,8 +63,8 @@ async function call(plane: DataPlane, requests: number): Promise<ReadonlyMap<str
     counts[response.status === 200 ? 'successes' : 'errors'] += 1;
     counted.set(side, counts);
   };
-  for (let left = requests; left > 0; left -= 20) {
-    await Promise.all(Array.from({ length: Math.min(20, left) }, one));
+  for (let left = requests; left > 0; left -= AT_ONCE) {
+    await Promise.all(Array.from({ length: Math.min(AT_ONCE, left) }, one));
   }
   return counted;
 }
@@ -133,28 +134,20 @@ describePeers(['envoy', 'envoy-1.36'], 'what callers meet with, by side', (start
         },
         { ...WITHIN, everyMs: 1_000 },
       );
+      // An Envoy is silent on requests that ended in an interval in which none began (envoyproxy/envoy#44380).
+      const unheard = kind === 'proxy' ? 0 : AT_ONCE;
       const counted = await call(plane, REQUESTS);
       const rows = await eventually(async () => {
         const now = await mine();
-        console.log(
-          JSON.stringify(
-            now.map(({ side, successes, errors, issued, inProgress }) => [
-              side,
-              successes,
-              errors,
-              issued,
-              inProgress,
-            ]),
-          ),
-        );
-        return ended(now) >= ended(first) + REQUESTS && now;
+        expect(ended(now)).toBeGreaterThanOrEqual(ended(first) + REQUESTS - unheard);
+        return now;
       }, WITHIN);
       for (const side of SIDES) {
         const told = rows.find((row) => row.side === side);
         const by = counted.get(side);
         for (const of of ['successes', 'errors'] as const) {
           const more = (told?.[of] ?? Number.NaN) - (by?.[of] ?? Number.NaN);
-          expect(more).toBeGreaterThanOrEqual(0);
+          expect(more).toBeGreaterThanOrEqual(-unheard);
           expect(more).toBeLessThanOrEqual(warm);
         }
       }
