@@ -47,6 +47,8 @@ export interface Opened {
   readonly call: Call;
   readonly only: ResourceType | undefined;
   readonly id: string;
+  /** It is not answered before begin(). */
+  readonly held: boolean;
   readonly interested: (type: ResourceType) => ReturnType<Interest<Connection>['of']>;
   /** The client took the first message, of so many bytes. */
   readonly onStarted: (firstBytes: number) => void;
@@ -66,7 +68,8 @@ export class Connection {
   readonly #onOver: () => void;
   readonly #onStarted: (firstBytes: number) => void;
   /** Monotonic ms of its begin. */
-  readonly #since: number;
+  #since: number;
+  #held: boolean;
   #leave: () => void = () => undefined;
   #depart: (how: Departure) => void = () => undefined;
   #over = false;
@@ -78,11 +81,12 @@ export class Connection {
   constructor(
     options: ConnectionOptions,
     protocol: Protocol<AnyRequest>,
-    { call, only, id, interested, onStarted, onOver }: Opened,
+    { call, only, id, held, interested, onStarted, onOver }: Opened,
   ) {
     this.only = only;
     this.#o = options;
     this.#call = call;
+    this.#held = held;
     this.#onOver = onOver;
     this.#onStarted = onStarted;
     this.#since = options.clock.monotonic();
@@ -109,7 +113,7 @@ export class Connection {
         after: (ms, fn) => clock.after(ms, () => this.#guard(fn)),
       },
       metrics: options.metrics,
-      gate: () => options.gate(),
+      gate: () => (this.#held ? 'waiting' : options.gate()),
       join: (node) => this.#join(node, protocol.name),
       interested,
       send: (bytes) => this.#outlet.send(bytes),
@@ -160,6 +164,12 @@ export class Connection {
     this.#guard(() => this.#stream.look(view));
     leave();
     return true;
+  }
+
+  /** Its turn has come: it is answered from the next pump() on. */
+  begin(): void {
+    this.#held = false;
+    this.#since = this.#o.clock.monotonic();
   }
 
   sweep(): void {

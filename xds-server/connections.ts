@@ -23,6 +23,8 @@ export class Connections {
   readonly #admission: Admission;
   readonly #ring = new Ring<Connection>((connection) => connection.pump());
   readonly #interest = new Interest<Connection>();
+  /** Came while nobody was answered; each lets its connection begin. */
+  readonly #early = new Map<Connection, () => void>();
   #count = 0;
   #cancelSweep: (() => void) | undefined;
   #closing = false;
@@ -37,8 +39,10 @@ export class Connections {
     const { maxStreams } = this.#o.limits;
     if (this.#closing) return refuse(call, status.UNAVAILABLE, STOPPING);
     if (maxStreams > 0 && this.#open.size >= maxStreams) return this.#tooMany(call);
-    // Not read until it is let in: what the client says waits in its own buffers.
     call.on('error', ignore);
+    // While nobody is answered nothing is under way, so there is nothing to bound: that comes when the gate opens.
+    if (this.#o.gate() === 'waiting') return this.#enter(protocol, call, only);
+    // Not read until it is let in: what the client says waits in its own buffers.
     const leave = this.#admission.ask(
       () => this.#enter(protocol, call, only),
       () => this.#tooMany(call),
@@ -59,30 +63,43 @@ export class Connections {
   }
 
   #enter<R extends AnyRequest>(protocol: Protocol<R>, call: Call, only: ResourceType | undefined): void {
-    const share = this.#admission.reserve();
-    let starting = true;
+    const held = this.#o.gate() === 'waiting';
+    let share = held ? undefined : this.#admission.reserve();
     const settle = (firstBytes: number) => {
-      if (!starting) return;
-      starting = false;
-      this.#admission.settled(share, firstBytes);
+      if (share === undefined) return;
+      const settled = share;
+      share = undefined;
+      this.#admission.settled(settled, firstBytes);
       this.#showWaiting();
     };
+    let leave: () => void = () => undefined;
     this.#count += 1;
     const id = `${this.#run}-${this.#count.toString(36)}`;
     const connection: Connection = new Connection(this.#o, protocol, {
       call,
       only,
       id,
+      held,
       onStarted: settle,
       interested: (type) => this.#interest.of(type, connection),
       onOver: () => {
         this.#open.delete(connection);
         this.#ring.drop(connection);
+        this.#early.delete(connection);
+        leave();
         settle(0);
         if (this.#open.size === 0) this.#restSweep();
         this.#o.metrics.xds.clients.set(this.#open.size);
       },
     });
+    if (held) {
+      const begin = () => {
+        share = this.#admission.reserve();
+        connection.begin();
+        this.#ring.run([connection]);
+      };
+      this.#early.set(connection, () => (leave = this.#admission.askPatiently(begin)));
+    }
     this.#sweepLater();
     this.#open.add(connection);
     this.#o.metrics.xds.clients.set(this.#open.size);
@@ -99,6 +116,11 @@ export class Connections {
 
   pump(): void {
     this.#ring.run(this.#open);
+    if (this.#o.gate() === 'waiting') return;
+    const early = [...this.#early.values()];
+    this.#early.clear();
+    for (const letIn of early) letIn();
+    this.#showWaiting();
   }
 
   /** What nodes are told of was decided anew. */

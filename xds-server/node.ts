@@ -12,7 +12,7 @@ import { decode } from '../proto/codec.ts';
 import type { Node__Output } from '../proto/gen/types/envoy/config/core/v3/Node.ts';
 import type { Struct__Output } from '../proto/gen/types/google/protobuf/Struct.ts';
 import { registrationOf } from './registration.ts';
-import type { Upstream } from './resources/listeners.ts';
+import type { ListenAt, Upstream } from './resources/listeners.ts';
 import type { EnvoyGroup, GroupKey } from './view.ts';
 
 export interface ClientNode {
@@ -89,21 +89,31 @@ function envoyGroup(
   const appPort = own.get('appPort');
   const accessLog = own.get('accessLog') ?? '';
   if (accessLog.length > MAX_NAME) throw NODE_INVALID('metadata.isthmus.accessLog is no name of a cluster');
-  return {
-    dialect: 'envoy',
-    ...(accessLog !== '' && { accessLog }),
-    outbound: listenAt('outbound', own.get('outbound') ?? DEFAULT_OUTBOUND),
-    inbound:
-      appPort === undefined
-        ? undefined
-        : {
-            ...listenAt('inbound', own.get('inbound') ?? DEFAULT_INBOUND),
-            appPort: portOf(appPort),
-            service,
-          },
-    upstreams,
-  };
+  const outbound = listenAt('outbound', own.get('outbound') ?? DEFAULT_OUTBOUND);
+  const inbound =
+    appPort === undefined
+      ? undefined
+      : { ...listenAt('inbound', own.get('inbound') ?? DEFAULT_INBOUND), appPort: portOf(appPort), service };
+  const all = [{ what: 'outbound', at: outbound }, ...upstreams.map((at) => ({ what: at.cluster, at }))];
+  refuseClashes(inbound ? [...all, { what: 'inbound', at: inbound }] : all);
+  return { dialect: 'envoy', ...(accessLog !== '' && { accessLog }), outbound, inbound, upstreams };
 }
+
+/**
+ * Envoy takes two listeners of one address and then serves by one of them, whichever. Both are refused here. One
+ * address of a port and every address of it are different to the kernel, but not to who calls that address.
+ */
+function refuseClashes(listeners: readonly { readonly what: string; readonly at: ListenAt }[]): void {
+  for (const [i, one] of listeners.entries()) {
+    const other = listeners.slice(i + 1).find(({ at }) => clash(one.at, at));
+    if (other) throw NODE_INVALID(`${one.what} and ${other.what} listen on the same port ${one.at.port}`);
+  }
+}
+
+const isAny = ({ host }: ListenAt): boolean => host === '' || host === '0.0.0.0' || host === '::';
+
+const clash = (a: ListenAt, b: ListenAt): boolean =>
+  a.port !== 0 && a.port === b.port && (a.host === b.host || isAny(a) || isAny(b));
 
 /** `metadata.isthmus.upstreams`: `{service, listen}` each, in the order of the clusters. */
 function upstreamsOf(metadata: Struct__Output | undefined): readonly Upstream[] {

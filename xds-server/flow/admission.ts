@@ -18,6 +18,8 @@ export class Admission {
   readonly #limits: Pick<FlowLimits, 'startingBytes' | 'admissionWaitMs'>;
   readonly #clock: Clock;
   readonly #line = new Set<Waiting>();
+  /** Those that are let in already and may only not be answered yet: never sent away, and first. */
+  readonly #patient = new Set<() => void>();
   #typical = FIRST_GUESS;
   #reserved = 0;
   #cancelTimer: (() => void) | undefined;
@@ -28,7 +30,7 @@ export class Admission {
   }
 
   get waiting(): number {
-    return this.#line.size;
+    return this.#line.size + this.#patient.size;
   }
 
   /**
@@ -42,6 +44,15 @@ export class Admission {
     this.#admit();
     this.#watch(now);
     return () => void this.#line.delete(waiting);
+  }
+
+  /**
+   * The same for one that waits as long as it takes: it came while nobody was answered, and would only come again.
+   */
+  askPatiently(enter: () => void): () => void {
+    this.#patient.add(enter);
+    this.#admit();
+    return () => void this.#patient.delete(enter);
   }
 
   /**
@@ -64,15 +75,25 @@ export class Admission {
     this.#cancelTimer?.();
     for (const { refuse } of this.#line) refuse();
     this.#line.clear();
+    this.#patient.clear();
   }
 
   /** There is always room for one, however large. */
   #admit(): void {
+    for (const enter of this.#patient) {
+      if (!this.#hasRoom()) return;
+      this.#patient.delete(enter);
+      enter();
+    }
     for (const waiting of this.#line) {
-      if (this.#reserved > 0 && this.#reserved + this.#typical > this.#limits.startingBytes) return;
+      if (!this.#hasRoom()) return;
       this.#line.delete(waiting);
       waiting.enter();
     }
+  }
+
+  #hasRoom(): boolean {
+    return this.#reserved === 0 || this.#reserved + this.#typical <= this.#limits.startingBytes;
   }
 
   #watch(now: number): void {

@@ -11,7 +11,7 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CACHE=${ISTHMUS_SERVERS:-${XDG_CACHE_HOME:-$HOME/.cache}/isthmus-servers}
 JOBS=${ISTHMUS_BUILD_JOBS:-2}
 NEEDED=(envoy envoy-1.36 grpcio nats zookeeper eureka etcd consul kube-apiserver kube-controller-manager) # cheap ones first
-ON_DEMAND=(rnacos gcp lg xdslg promsd nginx haproxy fast-proxy)
+ON_DEMAND=(rnacos gcp lg xdslg istio promsd nginx haproxy fast-proxy)
 
 say() { printf '[servers] %s\n' "$*"; }
 

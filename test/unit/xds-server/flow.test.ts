@@ -36,12 +36,13 @@ async function start(
   services: readonly ServiceShards[],
   limits: Partial<FlowLimits>,
   clock: Clock = systemClock,
+  ready = true,
 ) {
   const metrics = createMetrics();
   const server = createXdsServer({ log: createLogger('silent'), metrics, clock, limits });
   const update = (...all: readonly ServiceShards[]) => server.update(snapshot(all));
   update(...services);
-  server.setReady(true);
+  server.setReady(ready);
   const { port } = await server.listen('127.0.0.1:0');
   closers.push(() => server.close({ drainMs: 500 }));
   return {
@@ -60,7 +61,7 @@ async function start(
 type Running = Awaited<ReturnType<typeof start>>;
 
 /** A client that asks for everything and never lets the server send a byte of it. */
-function deafClient({ port }: Running): ClientHttp2Stream {
+function deafClient({ port }: Running, id = 'deaf'): ClientHttp2Stream {
   const session = connect(`http://127.0.0.1:${port}`, { settings: { initialWindowSize: 0 } });
   session.on('error', () => undefined);
   closers.push(() => session.destroy());
@@ -71,7 +72,7 @@ function deafClient({ port }: Running): ClientHttp2Stream {
     te: 'trailers',
   });
   stream.on('error', () => undefined);
-  const request = encodeRequest('delta', { node: { ...NODE, id: 'deaf' }, type: 'cds' });
+  const request = encodeRequest('delta', { node: { ...NODE, id }, type: 'cds' });
   const frame = Buffer.alloc(5 + request.length);
   frame.writeUInt32BE(request.length, 1);
   frame.set(request, 5);
@@ -261,6 +262,32 @@ describe('F5: admission', () => {
       );
     }
     expect(inside).toBe(101);
+  });
+
+  it('who came before the gate opened is answered by bytes too, and is never sent away', async () => {
+    const clock = new ManualClock();
+    const running = await start([orders], { startingBytes: 1, admissionWaitMs: 100 }, clock, false);
+    const deaf = Array.from({ length: 10 }, (_, i) => deafClient(running, `deaf-${i}`));
+    await eventually(() => running.server.proxies().length === 10, { everyMs: 5 });
+    const pushed = () => valueOf(running.metrics.xds.pushes, { type: 'cds' });
+    running.server.setReady(true);
+    expect(await pushed()).toBe(1);
+    expect(await valueOf(running.metrics.xds.waiting)).toBe(9);
+    // Who takes nothing keeps the others waiting for a while only, and those wait as long as it takes.
+    for (let begun = 2; begun <= 10; begun += 1) {
+      await eventually(
+        async () => {
+          clock.advance(1_000);
+          return (await pushed()) >= begun;
+        },
+        { everyMs: 1 },
+      );
+    }
+    expect(await valueOf(running.metrics.xds.waiting)).toBe(0);
+    expect(deaf.filter((stream) => stream.closed)).toEqual([]);
+    for (const stream of deaf) stream.session?.destroy();
+    // The end of the server waits by this clock where there are streams.
+    await eventually(() => running.server.proxies().length === 0, { everyMs: 5 });
   });
 
   it('F11: who is sent away had no response, and gets RESOURCE_EXHAUSTED', async () => {

@@ -36,4 +36,21 @@ describe('the node of a proxy', () => {
     const upstreams = ['db', 'db.default'].map((service) => ({ service, listen: '127.0.0.1:1' }));
     expect(() => read({ upstreams })).toThrow('upstreams names db.default twice');
   });
+
+  it.each([
+    [{ outbound: '127.0.0.1:5432' }, 'outbound and db.default listen on the same port 5432'],
+    [{ outbound: '0.0.0.0:5432' }, 'outbound and db.default listen on the same port 5432'],
+    [{ inbound: '0.0.0.0:5432', appPort: 80 }, 'db.default and inbound listen on the same port 5432'],
+    [{ inbound: '127.0.0.1:15001', appPort: 80 }, 'outbound and inbound listen on the same port 15001'],
+  ])('whose listeners clash is refused: %j', (more, text) => {
+    expect(() => read({ upstreams: [{ service: 'db', listen: '127.0.0.1:5432' }], ...more })).toThrow(text);
+  });
+
+  it('may have one port on different addresses', () => {
+    const upstreams = ['127.0.0.2:15001', '127.0.0.3:15001'].map((listen, i) => ({
+      service: `db${i}`,
+      listen,
+    }));
+    expect(read({ upstreams }).group).toMatchObject({ outbound: { port: 15_001 } });
+  });
 });
