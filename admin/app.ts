@@ -41,6 +41,7 @@ import type { RetirementDeps } from './retirement.ts';
 import { DIFF_PATH, previewRoutes } from './preview.ts';
 import type { PreviewDeps } from './preview.ts';
 import { refuse } from './refuse.ts';
+import { syncz } from './syncz.ts';
 import { endpointsJson, findService, proxyJson, serviceJson, servicesInOrder, sourceJson } from './views.ts';
 
 /** What is known of the past of a service, by its canonical name. Times are milliseconds since the epoch. */
@@ -157,7 +158,7 @@ function apiRoutes(app: Hono, deps: AdminDeps): void {
 }
 
 function debugRoutes(app: Hono, deps: AdminDeps): void {
-  app.get('/debug/syncz', (c) => proxiesOf(c, deps));
+  app.get('/debug/syncz', (c) => c.json(syncz(deps.proxies())));
   app.get('/debug/heldz', (c) => c.json(heldPage(asked(c, deps))));
   app.get('/debug/identityz', (c) => c.json(identityPage(asked(c, deps))));
   app.get('/debug/config_dump', (c) => dumped(c, deps, deps.configDump));

@@ -25,11 +25,8 @@ export interface FollowedResources {
   /** For the admin API. */
   readonly desk: ResourceDesk;
   readonly store: ResourceStore;
-  /**
-   * The rules of the services that these resources are about, were they applied.
-   * @throws ISTHMUS_RESOURCES_INVALID
-   */
-  rulesIn(documents: readonly unknown[]): Resources['rules'];
+  /** What would count, were these resources applied. @throws ISTHMUS_RESOURCES_INVALID */
+  wantedWith(documents: readonly unknown[]): Wanted;
   /** How services move, as it is wanted now. */
   migrations(): Resources['migrations'];
   /** Rules are made anew: something else than resources that they hang on has changed. */
@@ -38,6 +35,13 @@ export interface FollowedResources {
   policyOrigin(service: string): string;
   /** After the signal aborted. */
   close(): Promise<void>;
+}
+
+export interface Wanted {
+  /** Of the services that they are about. */
+  readonly rules: ReadonlyMap<string, ServiceRules>;
+  /** All there would be; undefined: they are about none. */
+  readonly sidecars: readonly SidecarScope[] | undefined;
 }
 
 export interface ResourceDeps {
@@ -68,12 +72,15 @@ export async function startResources(
   const base = rulesFrom(config.merge);
   const context = { base, sources: knownSources(config) };
   const rules = new MergedRules(await loadResources(config.resources, context), context, log);
+  const rulesOf = (service: string, of: Pick<Resources, 'rules' | 'migrations'>): ServiceRules => {
+    const migration = of.migrations.get(service);
+    const own = of.rules.get(service) ?? base;
+    return migration ? deps.during(service, migration, own) : own;
+  };
   const take = () => {
     const merged = rules.merged();
-    const services = new Map(merged.rules);
-    for (const [service, migration] of merged.migrations) {
-      services.set(service, deps.during(service, migration, services.get(service) ?? base));
-    }
+    const named = new Set([...merged.rules.keys(), ...merged.migrations.keys()]);
+    const services = new Map([...named].map((service) => [service, rulesOf(service, merged)]));
     aggregator.setRules({ base, services });
     metrics.resources.count.set(merged.count);
     deps.onScopes([...merged.sidecars.values()]);
@@ -117,9 +124,20 @@ export async function startResources(
   return {
     desk: deskOf(rules, store, context),
     store,
-    rulesIn(documents) {
+    wantedWith(documents) {
       const text = documents.map((document) => JSON.stringify(document)).join('\n---\n');
-      return parseResources([{ file: 'request', text }], context).rules;
+      const next = parseResources([{ file: 'request', text }], context);
+      const merged = rules.merged();
+      const all = {
+        rules: new Map([...merged.rules, ...next.rules]),
+        migrations: new Map([...merged.migrations, ...next.migrations]),
+      };
+      const about = new Set([...next.rules.keys(), ...next.migrations.keys()]);
+      const sidecars = new Map([...merged.sidecars, ...next.sidecars]);
+      return {
+        rules: new Map([...about].map((service) => [service, rulesOf(service, all)])),
+        sidecars: next.sidecars.size > 0 ? [...sidecars.values()] : undefined,
+      };
     },
     migrations: () => rules.merged().migrations,
     retake: take,

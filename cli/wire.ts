@@ -182,7 +182,10 @@ export async function startControlPlane(
       resources: resources.desk,
       migrations: used.migrations,
       retirement: used.retirement,
-      preview: (documents) => xds.preview(resources.rulesIn(documents)),
+      preview(documents) {
+        const { rules, sidecars } = resources.wantedWith(documents);
+        return xds.preview(rules, sidecars && ((node) => scopeFor(sidecars, node)));
+      },
       mayWrite,
       readiness: wireReadiness({
         ...called,

@@ -17,6 +17,8 @@ export interface ProxyTypeStatus {
   readonly state: ProxyTypeState;
   /** Version of the last response that was acknowledged; '' before the first. */
   readonly version: string;
+  /** Version of the last response that was sent; absent: `version`. */
+  readonly sent?: string;
   /** The client's own words when it refused; '' otherwise. */
   readonly error: string;
   /** The resource that was refused, as far as it is known; '' otherwise. */

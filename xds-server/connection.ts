@@ -13,12 +13,13 @@ import { callStatus, statusOf } from './call-status.ts';
 import type { Changes } from './dialect.ts';
 import type { FlowLimits } from './flow/limits.ts';
 import { Outlet } from './flow/outlet.ts';
-import type { Groups } from './groups.ts';
+import type { Groups, ScopeRules } from './groups.ts';
 import type { ClientNode } from './node.ts';
 import type { ClientState } from './stream/inspect.ts';
 import type { Interest } from './stream/interest.ts';
 import type { AnyRequest, Protocol } from './stream/protocol.ts';
 import { XdsStream } from './stream/stream.ts';
+import type { Change } from './stream/subscription.ts';
 import type { Gate } from './stream/stream.ts';
 import type { ResourceType } from './types.ts';
 import type { GroupKey, View } from './view.ts';
@@ -63,7 +64,7 @@ export class Connection {
   readonly #oldAt: number;
   readonly #stream: Pick<
     XdsStream,
-    'receive' | 'pump' | 'mark' | 'look' | 'wants' | 'status' | 'inspect' | 'close'
+    'receive' | 'pump' | 'mark' | 'look' | 'wants' | 'status' | 'inspect' | 'differences' | 'close'
   >;
   readonly #onOver: () => void;
   readonly #onStarted: (firstBytes: number) => void;
@@ -203,7 +204,16 @@ export class Connection {
   }
 
   inspect(): ClientState | undefined {
-    return this.#stream.inspect();
+    const state = this.#stream.inspect();
+    return state && { ...state, scope: this.#client?.scope ?? 'all' };
+  }
+
+  /** What it would be told by other rules, were `viewOf` the way to what it sees then. */
+  differences(rules: ScopeRules, viewOf: (key: GroupKey) => View): readonly Change[] {
+    const client = this.#client;
+    if (!client) return [];
+    const key = this.#o.groups.keyOf(client.node, rules);
+    return String(key.scope ?? 'all') === String(client.scope) ? [] : this.#stream.differences(viewOf(key));
   }
 
   end(code: status, details: string): void {

@@ -8,6 +8,8 @@ import type { Call, ConnectionOptions } from './connection.ts';
 import type { Changes } from './dialect.ts';
 import { Admission } from './flow/admission.ts';
 import { Ring } from './flow/ring.ts';
+import type { ScopeRules } from './groups.ts';
+import type { PreviewedChange } from './preview.ts';
 import { clientsOf, proxiesOf } from './proxies.ts';
 import type { ClientState } from './stream/inspect.ts';
 import { Interest } from './stream/interest.ts';
@@ -193,6 +195,14 @@ export class Connections {
         const state = connection.inspect();
         return state ? { state, only: connection.only } : [];
       }),
+    );
+  }
+
+  /** What these rules would tell whom, in place of those that are in force. */
+  previewScopes(rules: ScopeRules): readonly PreviewedChange[] {
+    const viewOf = this.#o.groups.glimpse();
+    return [...this.#open].flatMap((connection) =>
+      connection.differences(rules, viewOf).map((change) => ({ ...change, proxies: 1 })),
     );
   }
 

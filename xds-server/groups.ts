@@ -45,9 +45,9 @@ export class Groups {
   }
 
   /** What a node belongs to, by what it says and what is decided for it. What it says counts more. */
-  keyOf(node: ClientNode): GroupKey {
+  keyOf(node: ClientNode, rules: ScopeRules = this.scopeRules): GroupKey {
     const { group } = node;
-    const scope = node.scope ?? this.scopeRules(node);
+    const scope = node.scope ?? rules(node);
     if (scope === 'all') return group;
     if (group.dialect === 'grpc') return isHosts(scope) ? { ...group, scope } : group;
     // Who has a listener for a service calls it.
@@ -77,6 +77,22 @@ export class Groups {
       scoped?.leave();
     };
     return { view: view.shared, leave };
+  }
+
+  /** Views as they would be, for a look and no more: they follow no change and count nowhere. */
+  glimpse(): (key: GroupKey) => View {
+    const scoped = new Map<string, ScopedResources>();
+    const views = new Map<string, View>();
+    return (key) => {
+      const { dialect, scope } = key;
+      const hosts = dialect === 'envoy' && isHosts(scope) ? scope : undefined;
+      const part = hosts && (scoped.get(hosts.join()) ?? new ScopedResources(this.#catalogue, hosts));
+      if (hosts && part) scoped.set(hosts.join(), part);
+      const id = JSON.stringify(key);
+      const view = views.get(id) ?? viewOf(this.#catalogue, key, part, this.#samplePercent);
+      views.set(id, view);
+      return view;
+    };
   }
 
   #count(more: number): void {

@@ -9,6 +9,7 @@ import type { LoadCounters, LoadExchange, LoadReports } from '../model/load.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
 import type { ServiceRules } from '../model/rules.ts';
 import type { SidecarDoor } from '../model/sidecars.ts';
+import { EMPTY_SNAPSHOT } from '../model/snapshot.ts';
 import type { FederationSnapshot } from '../model/snapshot.ts';
 import type { Json } from '../proto/json.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -30,7 +31,7 @@ import { HealthDiscovery } from './hds/service.ts';
 import type { HealthReport } from './hds/service.ts';
 import { LoadService } from './load/service.ts';
 import { LoadStore } from './load/store.ts';
-import { preview } from './preview.ts';
+import { preview, summed } from './preview.ts';
 import type { PreviewedChange } from './preview.ts';
 import { addDiscovery } from './services/discovery.ts';
 import { HealthService } from './services/health.ts';
@@ -78,8 +79,8 @@ export interface XdsServer {
   proxies(): readonly ProxyStatus[];
   /** What a node sees (any node: what all see), in Envoy's JSON. undefined when no such node is connected. */
   configDump(node?: string): Json | undefined;
-  /** What these rules, by service, would change. Throws when they make no sense. */
-  preview(rules: ReadonlyMap<string, ServiceRules>): readonly PreviewedChange[];
+  /** What these rules, by service, and these scopes would change. Throws when they make no sense. */
+  preview(rules: ReadonlyMap<string, ServiceRules>, scopes?: ScopeRules): readonly PreviewedChange[];
   /** The assignments of that alone, as an array. */
   endpointsDump(node?: string): Json | undefined;
   /** Endpoints that connected data planes are to check (HDS), in place of those before. */
@@ -113,12 +114,12 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
     if (catalogue.setCallers(callers)) catchUp.nudge();
   };
   const groups = new Groups(catalogue, onCallers, samplePercent);
-  let services: FederationSnapshot['services'] = new Map();
+  let world: FederationSnapshot = EMPTY_SNAPSHOT;
   const calls = new SideCalls(log, metrics);
   const load = new LoadStore({
     clock,
     metrics,
-    sourcesOf: (service) => [...(services.get(service)?.shards.keys() ?? [])],
+    sourcesOf: (service) => [...(world.services.get(service)?.shards.keys() ?? [])],
   });
   const loadService = new LoadService({
     store: load,
@@ -186,7 +187,7 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
 
   return {
     update(snapshot) {
-      services = snapshot.services;
+      world = snapshot;
       catchUp.update(snapshot);
     },
     settled: () => catchUp.settled(),
@@ -205,7 +206,11 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
       const of = connections.clientOf(node);
       return of && configDump(of.view, of.state);
     },
-    preview: (rules) => preview(services, rules, connections.inspect()),
+    preview: (rules, scopes) =>
+      summed([
+        ...preview(world, rules, connections.inspect(), catalogue),
+        ...(scopes ? connections.previewScopes(scopes) : []),
+      ]),
     endpointsDump(node) {
       if (node === undefined) return endpointsDump(catalogue);
       const of = connections.clientOf(node);

@@ -3,6 +3,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fetch } from 'undici';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startControlPlane } from '../support/control-plane.ts';
 import type { ControlPlaneProcess } from '../support/control-plane.ts';
@@ -28,7 +29,9 @@ describePeers(['envoy', 'grpcio'], '200 clients of three kinds', (start) => {
     folder = await mkdtemp(join(tmpdir(), 'isthmus-proxies-'));
     stops.push(() => rm(folder, { recursive: true, force: true }));
     await write('127.0.0.1:9', '127.0.0.1:10');
-    control = await startControlPlane(folder, [{ name: 'vms', kind: 'file', path: './vms.json' }]);
+    await writeFile(join(folder, 'pods.json'), '[]');
+    const sources = ['vms', 'pods'].map((name) => ({ name, kind: 'file', path: `./${name}.json` }));
+    control = await startControlPlane(folder, sources);
     stops.push(() => control.stop());
     const { xdsPort } = control;
     for (const kind of ['envoy', 'proxy'] as const) {
@@ -91,34 +94,70 @@ describePeers(['envoy', 'grpcio'], '200 clients of three kinds', (start) => {
     await expect(ask('proxy-config', 'routes', 'nobody')).rejects.toThrow('nobody');
   });
 
+  it('/debug/syncz and config_dump: as other tools read them', { timeout: MINUTES }, async () => {
+    const page = async (path: string) =>
+      (await fetch(`${control.adminUrl}/debug/${path}`, { headers: { connection: 'close' } })).json();
+    await eventually(async () => {
+      const all = (await page('syncz')) as Record<string, string>[];
+      expect(all).toHaveLength(200);
+      for (const one of all) expect(one['endpoint_acked'], one['proxy']).toBe(one['endpoint_sent']);
+      const grpc = all.find((one) => one['proxy'] === 'grpc-web');
+      for (const name of ['cluster', 'listener', 'route', 'endpoint']) {
+        expect(grpc?.[`${name}_acked`]).toMatch(/^[0-9a-f]{24}$/);
+      }
+      return true;
+    }, WITHIN);
+    for (const node of ['envoy-web', 'proxy-web', 'grpc-web', 'hand-1']) {
+      const { configs } = (await page(`config_dump?proxyID=${node}`)) as { configs: { '@type': string }[] };
+      expect(configs.map((config) => config['@type'].split('.').at(-1))).toContain('ClustersConfigDump');
+      expect(JSON.stringify(configs)).toContain('orders.default');
+    }
+  });
+
+  const changes = async (kind: string, apiVersion: string, spec: object) => {
+    const file = join(folder, `${kind}.json`);
+    await writeFile(file, JSON.stringify({ apiVersion, kind, metadata: { name: 'orders' }, spec }));
+    return lines(await ask('diff', '-f', file)).map((line) => line.split(/ +/).join(' '));
+  };
+
   it('diff: what a policy would change, and for how many', { timeout: MINUTES }, async () => {
-    const file = join(folder, 'policy.json');
     const policy = (spec: object) =>
-      writeFile(
-        file,
-        JSON.stringify({
-          apiVersion: 'isthmus.dev/v1alpha1',
-          kind: 'ServicePolicy',
-          metadata: { name: 'orders' },
-          spec: { service: 'orders', ...spec },
-        }),
-      );
-    const changes = async () =>
-      lines(await ask('diff', '-f', file)).map((line) => line.split(/ +/).join(' '));
-    await policy({ panicThreshold: 20 });
-    expect(await changes()).toEqual(['cds orders.default changed 3']);
-    await policy({ policy: { weighted: { vms: 100 } } });
-    expect(await changes()).toEqual(['cds orders.default changed 3', 'eds orders.default changed 200']);
-    await policy({ pin: true });
-    expect(await changes()).toEqual([
+      changes('ServicePolicy', 'isthmus.dev/v1alpha1', { service: 'orders', ...spec });
+    expect(await policy({ panicThreshold: 20 })).toEqual(['cds orders.default changed 2']);
+    expect(await policy({ timeout: '2s' })).toEqual([
+      'rds orders.default changed 1',
+      'rds outbound changed 2',
+    ]);
+    expect(await policy({ policy: { weighted: { vms: 100 } } })).toEqual([
+      'cds orders.default changed 2',
+      'eds orders.default changed 200',
+    ]);
+    expect(await policy({ pin: true })).toEqual([
       'cds orders.default@vms added 2',
       'eds orders.default@vms added 0',
       'rds outbound changed 2',
     ]);
-    await policy({});
-    expect(await changes()).toEqual([]);
-    await policy({ panicThreshold: 200 });
-    await expect(changes()).rejects.toThrow('panicThreshold');
+    expect(await policy({})).toEqual([]);
+    await expect(policy({ panicThreshold: 200 })).rejects.toThrow('panicThreshold');
+  });
+
+  it('diff: what a migration and a scope would change', { timeout: MINUTES }, async () => {
+    const migration = { service: 'orders', from: 'vms', to: 'pods', steps: [{ percent: 100 }] };
+    expect(await changes('Migration', 'isthmus.dev/v1alpha1', migration)).toEqual([
+      'cds orders.default changed 2',
+      'eds orders.default changed 200',
+    ]);
+    const nothing = { egress: [{ hosts: ['~/*'] }] };
+    expect(await changes('Sidecar', 'networking.istio.io/v1', nothing)).toEqual([
+      'lds orders removed 1',
+      'cds orders.default removed 3',
+      'eds orders.default removed 200',
+      'rds orders.default removed 1',
+      'rds outbound changed 2',
+    ]);
+    const everything = { egress: [{ hosts: ['*/*'] }] };
+    expect(await changes('Sidecar', 'networking.istio.io/v1', everything)).toEqual([]);
+    expect(lines(await ask('proxy-status'))).toHaveLength(200);
   });
 
   it('a change reaches them all', { timeout: MINUTES }, async () => {

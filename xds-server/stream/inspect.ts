@@ -1,5 +1,7 @@
 // What one client holds, resource by resource, as far as its answers tell: for client status (CSDS), config
 // dumps and people. Read when it is asked for; nothing is kept for it.
+import type { Scope } from '../../model/scope.ts';
+import type { DialectName } from '../dialect.ts';
 import type { EncodedResource } from '../resource.ts';
 import type { ResourceType } from '../types.ts';
 import type { View } from '../view.ts';
@@ -25,6 +27,8 @@ export interface ResourceStatus {
 export interface ClientState {
   /** node.id */
   readonly id: string;
+  readonly dialect: DialectName;
+  readonly scope: Scope;
   /** Encoded envoy.config.core.v3.Node, without its list of extensions. */
   readonly node: Buffer;
   readonly types: readonly {

@@ -20,8 +20,8 @@ import type { ClientState } from './inspect.ts';
 import type { Interested } from './interest.ts';
 import { STEP_LIMIT_MS, mayRemove, mayUpsert } from './plan.ts';
 import type { AnyRequest, Protocol } from './protocol.ts';
-import { Subscription, visibleNames } from './subscription.ts';
-import type { Content, InFlight } from './subscription.ts';
+import { Subscription, differences } from './subscription.ts';
+import type { Change, Content, InFlight } from './subscription.ts';
 
 /** What the server may tell clients while its sources have not all answered yet. */
 export type Gate = 'waiting' | 'only-add' | 'open';
@@ -116,10 +116,8 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
     const client = this.#client;
     if (!client) return;
     this.#client = { ...client, view };
-    for (const [type, sub] of this.#subs) {
-      for (const name of [...visibleNames(sub, client.view), ...visibleNames(sub, view)]) {
-        if (client.view.get(type, name)?.version !== view.get(type, name)?.version) sub.dirty.add(name);
-      }
+    for (const sub of this.#subs.values()) {
+      for (const { name } of differences(sub, client.view, view)) sub.dirty.add(name);
     }
   }
 
@@ -168,7 +166,7 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
   }
 
   /** Resource by resource; undefined before the client said who it is. */
-  inspect(): ClientState | undefined {
+  inspect(): Omit<ClientState, 'scope'> | undefined {
     const client = this.#client;
     if (!client) return undefined;
     const types = [...this.#subs].map(([type, sub]) => ({
@@ -176,7 +174,18 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
       version: sub.ackedVersion,
       resources: inspect(sub, client.view),
     }));
-    return { id: client.node.id, node: client.bytes, types };
+    return {
+      id: client.node.id,
+      dialect: client.node.group.dialect,
+      node: client.bytes,
+      types,
+    };
+  }
+
+  /** What would be told if the node were told of other services. */
+  differences(next: View): readonly Change[] {
+    const client = this.#client;
+    return client ? [...this.#subs.values()].flatMap((sub) => differences(sub, client.view, next)) : [];
   }
 
   close(): void {
@@ -352,13 +361,15 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
 
 function typeStatus(sub: Subscription | undefined, view: View): ProxyTypeStatus {
   const version = sub?.ackedVersion ?? '';
+  const last = sub?.inFlight?.version ?? sub?.refusal?.version ?? version;
+  const sent = last === version ? {} : { sent: last };
   if (!sub?.everSent) return { state: 'NOT_SENT', version, error: '', resource: '' };
   const refusal = sub.refusalAgainst(view);
   if (refusal) {
     const { error, resource } = refusal;
     const refused = [...sub.parked].map(([name, parked]) => ({ resource: name, error: parked.error }));
-    return { state: 'NACKED', version, error, resource, ...(refused.length > 0 ? { refused } : {}) };
+    return { state: 'NACKED', version, ...sent, error, resource, ...(refused.length > 0 ? { refused } : {}) };
   }
   const stale = sub.inFlight !== undefined || sub.hasUpserts(view);
-  return { state: stale ? 'STALE' : 'SYNCED', version, error: '', resource: '' };
+  return { state: stale ? 'STALE' : 'SYNCED', version, ...sent, error: '', resource: '' };
 }

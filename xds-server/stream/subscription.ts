@@ -279,6 +279,23 @@ export function visibleNames(subscription: Subscription, view: View): Set<string
   return names;
 }
 
+export interface Change {
+  readonly type: ResourceType;
+  readonly name: string;
+  readonly change: 'added' | 'changed' | 'removed';
+}
+
+/** What is another one, or there at all, in one of two views only. */
+export function differences(sub: Subscription, before: View, after: View): Change[] {
+  const names = new Set([...visibleNames(sub, before), ...visibleNames(sub, after)]);
+  return [...names].flatMap((name): Change[] => {
+    const [was, is] = [before.get(sub.type, name)?.version, after.get(sub.type, name)?.version];
+    if (was === is) return [];
+    const change = was === undefined ? 'added' : is === undefined ? 'removed' : 'changed';
+    return [{ type: sub.type, name, change }];
+  });
+}
+
 /**
  * Start-up: would this answer take something from a client that it came with? A removal, endpoints that
  * became none, a route configuration that may lack services whose source has not answered yet.

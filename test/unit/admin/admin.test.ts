@@ -23,9 +23,20 @@ const PROXY: ProxyStatus = {
   types: {
     cds: synced,
     eds: synced,
-    lds: { state: 'NACKED', version: 'v1', error: 'no filter chain', resource: 'outbound' },
+    lds: { state: 'NACKED', version: 'v1', sent: 'v2', error: 'no filter chain', resource: 'outbound' },
     rds: { ...synced, state: 'NOT_SENT', version: '' },
   },
+};
+
+const SYNCZ = {
+  proxy: 'n1',
+  proxy_version: '1.40.0',
+  cluster_sent: 'v1',
+  cluster_acked: 'v1',
+  listener_sent: 'v2',
+  listener_acked: 'v1',
+  endpoint_sent: 'v1',
+  endpoint_acked: 'v1',
 };
 
 const NO_OVERRIDES: AdminOptions['overrides'] = {
@@ -149,7 +160,10 @@ describe('api', () => {
   it('shows proxies with times in RFC 3339', async () => {
     const expected = { items: [{ ...PROXY, connectedSince: '2026-01-02T03:04:05.000Z' }] };
     expect(await json('/api/v1/proxies')).toEqual(expected);
-    expect(await json('/debug/syncz')).toEqual(expected);
+  });
+
+  it('shows them as Istio does, too', async () => {
+    expect(await json('/debug/syncz')).toEqual([SYNCZ]);
   });
 
   it('dumps the config, of one proxy too', async () => {

@@ -1,0 +1,25 @@
+// `/debug/syncz` with the field names of Istio's page, for tools that know that one. Versions stand where Istio has
+// nonces: who compares sent with acked, as they do, gets the same answer.
+import type { ProxyStatus, ProxyType } from '../model/proxies.ts';
+
+const NAMES: readonly (readonly [ProxyType, string])[] = [
+  ['cds', 'cluster'],
+  ['lds', 'listener'],
+  ['rds', 'route'],
+  ['eds', 'endpoint'],
+];
+
+/** One object per client; what is empty is left out, as there. */
+export function syncz(proxies: readonly ProxyStatus[]): readonly Readonly<Record<string, string>>[] {
+  return proxies.map(({ node, version, types }) => {
+    const fields = NAMES.flatMap(([type, name]) => {
+      const { version: acked, sent = acked } = types[type];
+      return [
+        [`${name}_sent`, sent],
+        [`${name}_acked`, acked],
+      ];
+    });
+    const all = [['proxy', node], ['proxy_version', version], ...fields];
+    return Object.fromEntries(all.filter(([, text]) => text !== ''));
+  });
+}
