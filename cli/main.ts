@@ -81,6 +81,8 @@ withNode(program.command('proxy'))
       .choices(['text', 'json'])
       .default('text'),
   )
+  .option('--otlp-endpoint <url>', 'send traces there, as OTLP over HTTP, such as http://127.0.0.1:4318')
+  .option('--trace-percent <number>', 'of the requests that nobody decided on', '100')
   .option('--workers <number>', 'worker processes, or auto for one per core; SIGUSR2 replaces them')
   .option('--log-level <level>', 'debug, info, warn, error or silent', 'info')
   .action(async (flags: ProxyFlags) => {

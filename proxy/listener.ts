@@ -8,9 +8,12 @@ import type { Logger } from '../telemetry/logger.ts';
 import type { DownstreamContext } from './http/client.ts';
 import { HttpListener } from './http/listener.ts';
 import type { LoadBook } from './load/book.ts';
+import { SpanExporters } from './observe/exporters.ts';
+import type { HostAddress } from './observe/grpc-link.ts';
 import { AccessLogs } from './observe/logs.ts';
 import type { ObserveEnv } from './observe/observer.ts';
 import type { AccessLogRule } from './observe/rules.ts';
+import type { TracingRules } from './observe/tracer.ts';
 import { OverloadGuard } from './overload.ts';
 import type { OverloadLimits } from './overload.ts';
 import { clusterStats, listenerStats } from './stats.ts';
@@ -43,6 +46,12 @@ export interface DataPlaneOptions {
   readonly load?: LoadBook;
   /** Logs of every listener, beside those that the tables name. Default: none. */
   readonly accessLogs?: readonly AccessLogRule[];
+  /** Of listeners that the tables say nothing of. Default: nothing is traced. */
+  readonly tracing?: TracingRules;
+  /** Of this program, as spans name it. */
+  readonly version?: string;
+  /** Who makes spans. */
+  readonly node?: { readonly id: string; readonly zone: string };
 }
 
 export interface DrainTimes {
@@ -63,6 +72,8 @@ export interface DataPlane {
   stats(): DataPlaneStats;
   /** To be closed after close(), so that what that ends is logged. */
   readonly logs: AccessLogs;
+  /** As the logs. */
+  readonly exporters: SpanExporters;
   /**
    * Accepts no more, answers with `connection: close`, closes connections once nobody asks any more.
    * @returns true when everything in flight ended, false when `drainMs` passed before that.
@@ -101,7 +112,21 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     ...(options.load && { load: options.load }),
   };
   const logs = new AccessLogs({ clock, log });
-  const observe: ObserveEnv = { clock, logs, everywhere: options.accessLogs ?? [] };
+  const exporters = new SpanExporters({
+    clock,
+    log,
+    version: options.version ?? '',
+    hostsOf: (name) => hostsOf(clusters.get(name)),
+  });
+  const observe: ObserveEnv = {
+    clock,
+    logs,
+    everywhere: options.accessLogs ?? [],
+    exporters,
+    tracing: options.tracing,
+    node: options.node?.id ?? '',
+    zone: options.node?.zone ?? '',
+  };
   const context: DownstreamContext = {
     clock,
     wheel,
@@ -158,7 +183,9 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     updateClusters(tables);
     updateListeners(tables);
     current = tables;
-    logs.keep([...observe.everywhere, ...[...tables.listeners.values()].flatMap(logsOf)]);
+    const tablesNow = [...tables.listeners.values()];
+    logs.keep([...observe.everywhere, ...tablesNow.flatMap(logsOf)]);
+    exporters.keep([...tablesNow.flatMap(tracingOf), ...(observe.tracing ? [observe.tracing] : [])]);
   };
 
   const everyListener = () => [...listeners.values(), ...leaving];
@@ -167,6 +194,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   return {
     update,
     logs,
+    exporters,
     opened: async () => void (await Promise.all([...listeners.values()].map((listener) => listener.tried))),
     addressOf: (name) => listeners.get(name)?.address,
     settled: () => [...clusters.values()].every((cluster) => cluster.settled),
@@ -195,6 +223,12 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     },
   };
 }
+
+const hostsOf = (cluster: ClusterState | undefined): readonly HostAddress[] =>
+  [...(cluster?.hosts ?? [])].map(({ spec }) => spec);
+
+const tracingOf = (table: ListenerTable): readonly TracingRules[] =>
+  'tcp' in table || !table.http?.tracing ? [] : [table.http.tracing];
 
 const logsOf = (table: ListenerTable): readonly AccessLogRule[] =>
   'tcp' in table ? (table.tcp.logs ?? []) : [...(table.http?.logs ?? []), ...(table.sniff?.tcp?.logs ?? [])];

@@ -12,6 +12,7 @@ import type { DrainTimes } from './listener.ts';
 import { LoadBook } from './load/book.ts';
 import { createLoadReporter } from './load/reporter.ts';
 import type { AccessLogRule } from './observe/rules.ts';
+import type { TracingRules } from './observe/tracer.ts';
 import { EMPTY_TABLES } from './tables.ts';
 import { createAdsClient } from './xds/client.ts';
 import type { AdsClientOptions } from './xds/client.ts';
@@ -30,6 +31,8 @@ export interface ProxyOptions extends Omit<NodeIdentity, 'id'> {
   readonly clock: Clock;
   /** Logs of every listener, beside those that xDS asks for. Default: none. */
   readonly accessLogs?: readonly AccessLogRule[];
+  /** Of HTTP listeners that xDS says nothing of. Default: nothing is traced. */
+  readonly tracing?: TracingRules;
   /** How long requests in flight get when the proxy stops. */
   readonly drainMs: number;
   /** Times of the link to the control plane, for tests and unusual networks. */
@@ -69,6 +72,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     clock,
     load,
     ...(options.accessLogs && { accessLogs: options.accessLogs }),
+    ...(options.tracing && { tracing: options.tracing }),
+    version: options.version,
+    node: { id: nodeId, zone: options.locality?.zone ?? '' },
   });
   let tables = EMPTY_TABLES;
   let draining = false;
@@ -112,6 +118,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     stats: dataPlane.stats(),
     uptimeMs: clock.monotonic() - startedAt,
     logs: dataPlane.logs.counts,
+    spans: dataPlane.exporters.counts,
   });
   const admin = createProxyAdmin({
     listen: options.adminListen ?? DEFAULT_ADMIN,
@@ -142,7 +149,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     const finished = await drain(times);
     if (!finished) log.warn(times, 'requests were still in flight when the proxy stopped');
     dataPlane.close();
-    await dataPlane.logs.close();
+    await Promise.all([dataPlane.logs.close(), dataPlane.exporters.close()]);
     await admin.close();
   };
   let ending: Promise<void> | undefined;

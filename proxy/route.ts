@@ -9,6 +9,8 @@ import type { RetryRules } from './retry/rules.ts';
 export interface Route {
   /** As its configuration names it; absent: it does not. */
   readonly name?: string;
+  /** What spans of its requests are called; absent: by the listener's direction. */
+  readonly operation?: string;
   /** Name of the cluster; one that is not in the table answers 503. '' when `reply` answers. */
   readonly cluster: string;
   /** From the end of the request to the end of its response; 0 is off. */

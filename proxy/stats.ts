@@ -1,4 +1,6 @@
 // What the data plane counted, as plain data: for metrics, the admin API and tests.
+import { noTraces } from './observe/tracer.ts';
+import type { TraceCounts } from './observe/tracer.ts';
 import { FLAG_NAMES } from './flags.ts';
 import type { FlagName } from './flags.ts';
 import type { HttpListener } from './http/listener.ts';
@@ -29,6 +31,8 @@ export interface ListenerStats {
   readonly protocolErrors: number;
   readonly upgrades: { readonly total: number; readonly active: number; readonly refused: number };
   readonly byClass: StatusClasses;
+  /** By the reason why a request was traced. */
+  readonly traced: Readonly<TraceCounts>;
   /** Answers by response flag; those that never came are left out. */
   readonly byFlag: Readonly<Partial<Record<FlagName, number>>>;
   /** Only where connections are passed on as bytes; the counts of requests are 0 there. */
@@ -132,6 +136,7 @@ function statsOf(listener: HttpListener | TcpListener): ListenerStats {
     activeRequests: listener.activeRequests,
     protocolErrors: listener.protocolErrors,
     upgrades: { ...listener.upgrades },
+    traced: { ...listener.traced },
     byClass: [...listener.byClass],
     byFlag: Object.fromEntries(
       FLAG_NAMES.map((name, i) => [name, listener.byFlag[i] ?? 0] as const).filter(([, count]) => count > 0),
@@ -149,6 +154,7 @@ const NO_REQUESTS = {
   activeRequests: 0,
   protocolErrors: 0,
   upgrades: { total: 0, active: 0, refused: 0 },
+  traced: noTraces(),
   byClass: [],
   byFlag: {},
 };

@@ -7,6 +7,7 @@ import type { UpgradeRules } from './http/upgrade.ts';
 import type { RequestKey } from './keys.ts';
 import type { RequestIdRules } from './observe/request-id.ts';
 import type { AccessLogRule } from './observe/rules.ts';
+import type { TracingRules } from './observe/tracer.ts';
 import type { Route } from './route.ts';
 import type { Spoken } from './sniff/protocol.ts';
 import type { BreakerRules } from './upstream/breaker.ts';
@@ -136,6 +137,7 @@ export interface HttpRules {
   readonly trusts?: (address: string) => boolean;
   /** Absent: x-request-id passes as it comes. */
   readonly requestIds?: RequestIdRules;
+  readonly tracing?: TracingRules;
   readonly logs?: readonly AccessLogRule[];
   /** Under which statistics stand. Default: the listener's name. */
   readonly statPrefix?: string;

@@ -47,6 +47,8 @@ export interface ProxyFlags extends RegisterFlags, ScopeFlags {
   readonly logLevel: string;
   readonly accessLog?: string;
   readonly accessLogFormat: 'text' | 'json';
+  readonly otlpEndpoint?: string;
+  readonly tracePercent: string;
   readonly tokenFile?: string;
   readonly workers?: string;
 }
@@ -90,6 +92,7 @@ export async function proxy(flags: ProxyFlags): Promise<void> {
     ...(flags.accessLog !== undefined && {
       accessLogs: [plainAccessLog(flags.accessLog, flags.accessLogFormat)],
     }),
+    ...tracingFlags(flags, service),
     ...(isWorker() && { adminListen: OWN_ADMIN }),
     version: version(),
     log,
@@ -114,6 +117,18 @@ async function untilEnd(running: Running, signal: AbortSignal, log: Logger): Pro
   } else await running.close();
   log.info('stopped');
   process.removeListener('SIGUSR1', reopen);
+}
+
+function tracingFlags({ otlpEndpoint: url, tracePercent }: ProxyFlags, serviceName: string) {
+  if (url === undefined) return {};
+  if (!URL.canParse(url) || new URL(url).protocol !== 'http:') {
+    throw usage(`--otlp-endpoint: expected a URL such as http://127.0.0.1:4318, got "${url}"`);
+  }
+  const percent = /^\d{1,3}(\.\d+)?$/.test(tracePercent) ? Number(tracePercent) : 101;
+  if (percent > 100) throw usage(`--trace-percent: expected a number from 0 to 100, got "${tracePercent}"`);
+  return {
+    tracing: { client: 1, random: percent / 100, overall: 1, maxPath: 256, serviceName, to: { url } },
+  };
 }
 
 function levelFlag(text: string): LogLevel {

@@ -10,7 +10,7 @@ const STATES: readonly ProxyState['phase'][] = ['LIVE', 'DRAINING', 'PRE_INITIAL
 
 export function collect(state: ProxyState): StatSet {
   const set = new StatSet();
-  const { ads, stats, logs } = state;
+  const { ads, stats, logs, spans } = state;
   for (const type of XDS_TYPES) {
     set.add('', '', `xds.${type}.update_success`, ads.types[type].accepted, true);
     set.add('', '', `xds.${type}.update_rejected`, ads.types[type].refused, true);
@@ -21,6 +21,8 @@ export function collect(state: ProxyState): StatSet {
   set.add('', '', 'overload.requests_shed', stats.shed, true);
   set.add('', '', 'access_log.written', logs.written, true);
   set.add('', '', 'access_log.dropped', logs.dropped, true);
+  set.add('', '', 'tracing.opentelemetry.spans_sent', spans.sent);
+  set.add('', '', 'tracing.opentelemetry.spans_dropped', spans.dropped);
   set.add('', '', 'server.live', state.phase === 'LIVE' ? 1 : 0);
   set.add('', '', 'server.state', STATES.indexOf(state.phase));
   set.add('', '', 'server.uptime', Math.floor(state.uptimeMs / 1_000));
@@ -54,9 +56,17 @@ function addListener(set: StatSet, listener: ListenerStats): void {
   add('downstream_cx_upgrades_total', listener.upgrades.total);
   add('downstream_cx_upgrades_active', listener.upgrades.active);
   add('downstream_rq_ws_on_non_ws_route', listener.upgrades.refused);
+  for (const [name, reason] of TRACED) add(`tracing.${name}`, listener.traced[reason]);
   addClasses(set, 'http', statPrefix, 'downstream_rq', listener.byClass);
   for (const [flag, count] of Object.entries(listener.byFlag)) add(`response_flag.${flag}`, count, true);
 }
+
+const TRACED = [
+  ['random_sampling', 'sampled'],
+  ['service_forced', 'forced'],
+  ['client_enabled', 'client'],
+  ['not_traceable', 'none'],
+] as const;
 
 const sumOf = (counts: readonly number[]): number => counts.slice(1).reduce((sum, count) => sum + count, 0);
 

@@ -1,5 +1,6 @@
 // What the proxy's admin API tells of, as plain data of one moment.
 import type { Node } from '../../proto/gen/types/envoy/config/core/v3/Node.ts';
+import type { SpanCounts } from '../observe/exporters.ts';
 import type { LogCounts } from '../observe/logs.ts';
 import type { DataPlaneStats } from '../stats.ts';
 import type { ProxyTables } from '../tables.ts';
@@ -17,4 +18,5 @@ export interface ProxyState {
   readonly tables: ProxyTables;
   readonly stats: DataPlaneStats;
   readonly logs: LogCounts;
+  readonly spans: SpanCounts;
 }

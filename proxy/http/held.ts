@@ -1,15 +1,23 @@
 // A request that a filter holds back for a while: its head as text, and where it goes on. One per client
 // connection, used again.
 import type { Handler, Stream } from '../filters/types.ts';
+import { dropReplaced } from '../observe/propagation.ts';
 import { RequestHead, parseRequestHead } from './request-head.ts';
 
 /** Read and used up at once, so one is enough. */
 const HEAD = new RequestHead();
 const REQUEST_ID = ['x-request-id'];
 
+/** Of a head that was read once more: what had been put on it, in place of what came under those names. */
+export function putBack(head: RequestHead, newFields: string): void {
+  head.newFields = newFields;
+  if (newFields.includes('\r\nx-request-id: ')) head.fields.dropNamed(REQUEST_ID);
+  dropReplaced(head, newFields);
+}
+
 export class HeldRequest {
   #text = '';
-  /** What was put on before: an id of the request. */
+  /** What was put on before: an id of the request, a span. */
   #newFields = '';
   #next: Handler | undefined;
 
@@ -25,8 +33,7 @@ export class HeldRequest {
     if (!next) return false;
     this.#next = undefined;
     parseRequestHead(this.#text, HEAD);
-    HEAD.newFields = this.#newFields;
-    if (this.#newFields.includes('\r\nx-request-id: ')) HEAD.fields.dropNamed(REQUEST_ID);
+    putBack(HEAD, this.#newFields);
     next(stream, HEAD);
     return true;
   }

@@ -12,6 +12,7 @@ import type { HttpListenerTable, HttpRules, RouteTable } from '../tables.ts';
 import { recordOf } from '../observe/notes.ts';
 import { observerOf } from '../observe/observer.ts';
 import type { ObserveEnv, Observer } from '../observe/observer.ts';
+import { noTraces } from '../observe/tracer.ts';
 import { Undecided } from '../sniff/undecided.ts';
 import { TcpListener } from '../tcp/listener.ts';
 import { Downstream } from './downstream.ts';
@@ -53,6 +54,8 @@ export class HttpListener implements DownstreamOwner {
   requests = 0;
   activeRequests = 0;
   protocolErrors = 0;
+  /** Of requests, while it traces. */
+  readonly traced = noTraces();
   /** Connections that asked to leave HTTP and might; those of them that are open; those that might not. */
   readonly upgrades = { total: 0, active: 0, refused: 0 };
   /** Final answers. Index: status ÷ 100. */
@@ -63,7 +66,7 @@ export class HttpListener implements DownstreamOwner {
   constructor(table: HttpListenerTable, options: ListenerOptions) {
     this.#table = table;
     this.handler = this.http.chain(forward);
-    this.observer = observerOf(options.observe, this.http.logs);
+    this.observer = this.#observerOf(options.observe);
     this.#options = options;
     this.#log = options.log.child({ listener: table.name });
     this.#listening = new Listening({
@@ -91,7 +94,7 @@ export class HttpListener implements DownstreamOwner {
     this.#openOthers();
     if (this.http === before) return;
     this.handler = this.http.chain(forward);
-    this.observer = observerOf(this.#options.observe, this.http.logs);
+    this.observer = this.#observerOf(this.#options.observe);
   }
 
   get routes(): RouteTable {
@@ -178,6 +181,12 @@ export class HttpListener implements DownstreamOwner {
 
   closed(connection: Downstream): void {
     this.#connections.delete(connection);
+  }
+
+  #observerOf(env: ObserveEnv): Observer | undefined {
+    const { logs, tracing = env.tracing } = this.http;
+    const outbound = this.#table.direction === 'outbound';
+    return observerOf(env, { rules: logs, tracing, traced: this.traced, outbound });
   }
 
   #arrived(socket: Socket): void {

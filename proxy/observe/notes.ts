@@ -6,12 +6,14 @@ import { RequestHead, forwardedRequest, parseRequestHead } from '../http/request
 import type { ForwardedBy } from '../http/request-head.ts';
 import { Flag } from '../flags.ts';
 import type { ResetReason } from '../flags.ts';
+import { putBack } from '../http/held.ts';
 import { bodyOf } from '../http/local-reply.ts';
 import type { Route } from '../route.ts';
 import type { HttpRules } from '../tables.ts';
 import type { Observer } from './observer.ts';
 import { StreamRecord } from './record.ts';
 import { stampRequestId } from './request-id.ts';
+import { startSpan } from './tracer.ts';
 
 export interface Noted {
   readonly listener: { readonly http: HttpRules; readonly observer: Observer | undefined };
@@ -56,6 +58,10 @@ export class StreamNotes {
     if (!observer) return;
     const record = (this.#record ??= recordOf(this.#noted.origin));
     observer.begin(record);
+    if (observer.tracing) {
+      const inside = http.requestIds?.edge === true && this.#fromInside(head, http);
+      record.span = startSpan(head, observer.tracing, inside, observer.traced);
+    }
     if (bodyDone) record.requestAt = record.startAt;
     this.#kept = head.fields.text;
     this.#keptFields = head.newFields;
@@ -124,6 +130,7 @@ export class StreamNotes {
     record.flags = flags;
     record.cluster = (flags & Flag.NC) === 0 ? route.cluster : '';
     record.routeName = route.name ?? '';
+    record.operation = route.operation ?? '';
     record.upstream = tries.attempt.host?.key ?? '';
     record.attempts = tries.cluster ? tries.retry.retries + 1 : 0;
     record.receivedBytes = this.#noted.receivedBytes;
@@ -136,7 +143,7 @@ export class StreamNotes {
   /** As Envoy logs it: with what the connection manager adds. */
   #withOurFields(): string {
     parseRequestHead(this.#kept, KEPT);
-    KEPT.newFields = this.#keptFields;
+    putBack(KEPT, this.#keptFields);
     return forwardedRequest(KEPT, this.#noted.forwardedBy);
   }
 

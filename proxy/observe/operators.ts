@@ -70,6 +70,8 @@ const PLAIN: Readonly<Record<string, Operator>> = {
   CONNECTION_ID: of((r) => r.connectionId),
   ROUTE_NAME: of((r) => text(r.routeName)),
   LOCAL_REPLY_BODY: of((r) => text(r.localBody)),
+  TRACE_ID: of((r) => text(r.span?.traceId ?? '')),
+  SPAN_ID: of((r) => text(r.span?.spanId ?? '')),
   STREAM_ID: (view) => text(view.header('x-request-id')),
 };
 

@@ -2,6 +2,7 @@
 // connection, used again for its next request; nothing is formatted before the end. Times: monotonic ms.
 import { FieldIndex, scanFields } from '../http/fields.ts';
 import type { RequestKey } from '../keys.ts';
+import type { SpanContext } from './propagation.ts';
 
 export class StreamRecord {
   /** Wall clock, ms. */
@@ -26,6 +27,8 @@ export class StreamRecord {
   sentBytes = 0;
   cluster = '';
   routeName = '';
+  /** What its route calls it; '' if it does not. */
+  operation = '';
   /** ADDRESS:PORT of the host tried last; '' without one. */
   upstream = '';
   /** Our end of the connection to it. */
@@ -42,6 +45,8 @@ export class StreamRecord {
   local = '';
   localPort = 0;
   connectionId = 0;
+  /** undefined: its listener does not trace. */
+  span: SpanContext | undefined;
 
   begin(startedMs: number, startAt: number): void {
     this.startedMs = startedMs;
@@ -58,12 +63,14 @@ export class StreamRecord {
     this.sentBytes = 0;
     this.cluster = '';
     this.routeName = '';
+    this.operation = '';
     this.upstream = '';
     this.upstreamLocal = '';
     this.connectFailure = '';
     this.localBody = '';
     this.attempts = 0;
     this.details = '';
+    this.span = undefined;
   }
 }
 

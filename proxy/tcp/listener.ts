@@ -36,7 +36,7 @@ export class TcpListener implements TcpOwner {
   constructor(table: TcpListenerTable, options: TcpListenerOptions) {
     this.#table = table;
     this.#observe = options.observe;
-    this.observer = observerOf(options.observe, table.tcp.logs);
+    this.observer = observerOf(options.observe, { rules: table.tcp.logs });
     this.#context = options.context;
     this.#listening = options.unbound
       ? UNBOUND
@@ -64,7 +64,7 @@ export class TcpListener implements TcpOwner {
   /** For connections to come; the address must be the same. */
   update(table: TcpListenerTable): void {
     this.#table = table;
-    this.observer = observerOf(this.#observe, table.tcp.logs);
+    this.observer = observerOf(this.#observe, { rules: table.tcp.logs });
   }
 
   /** Resolves when the first try to listen went well or failed. */

@@ -1,7 +1,8 @@
 // The pages of several workers as one. Pure: texts in, a text out.
 
 /** What every worker sees alike: the largest counts. All else is summed. */
-const ALIKE = /membership_|connected_state|\.resources|_open$|remaining_|\.p\d+$|quantile=|::weight$|xds\./;
+const ALIKE =
+  /membership_|connected_state|\.resources|_open$|remaining_|\.p\d+$|quantile=|::(weight|priority)$|_priority::max_|xds\.|server[._]|active_clusters/;
 /** The value is what stands behind the last mark. */
 const LINE = /^(.*)(: |::| )([-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?)$/i;
 

@@ -11,6 +11,7 @@ import type { Demand } from '../filters/on-demand.ts';
 import { compileFilters } from './filters.ts';
 import { FieldRefusal, assertOnly, within } from './refusal.ts';
 import { compileRoutes } from './routes.ts';
+import { compileTracing } from './tracing.ts';
 import { durationMs } from './types.ts';
 import { compileUpgrades } from './upgrades.ts';
 
@@ -38,6 +39,7 @@ const MANAGER = [
   'internal_address_config',
   'upgrade_configs',
   'access_log',
+  'tracing',
   'use_remote_address',
   'generate_request_id',
   'preserve_external_request_id',
@@ -77,6 +79,7 @@ export function compileManager(
       ...(trusts && { trusts }),
       ...requestIds(message),
       ...compileAccessLogs(message.access_log),
+      ...compileTracing(message.tracing),
     },
   };
 }

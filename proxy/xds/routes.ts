@@ -48,7 +48,7 @@ const HOST = [
   'metadata',
   ...EDIT_FIELDS,
 ];
-/** decorator, stat_prefix and tracing name what is not recorded here. */
+/** stat_prefix names what is not recorded here; of a decorator only the name counts. */
 const ROUTE_FIELDS = [
   'name',
   'match',
@@ -61,7 +61,6 @@ const ROUTE_FIELDS = [
   'metadata',
   'decorator',
   'stat_prefix',
-  'tracing',
   ...EDIT_FIELDS,
 ];
 const MAX_DIRECT_BYTES = 4_096;
@@ -197,6 +196,7 @@ function compileRoute(message: Route__Output, above: Above): Route {
     return {
       ...route,
       ...(message.name && { name: message.name }),
+      ...(message.decorator?.operation && { operation: message.decorator.operation }),
       ...(request.length > 0 && { requestEdits: request }),
       ...(response.length > 0 && { responseEdits: response }),
       ...(settings && { filters: settings }),
