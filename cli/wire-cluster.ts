@@ -2,12 +2,14 @@
 // decides goes to all. Without `cluster` in the config every source is watched here.
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import type { SidecarBook } from '../adapters/sidecar/book.ts';
 import type { Aggregator } from '../aggregator/aggregator.ts';
 import { keepLease } from '../aggregator/cluster/lease.ts';
 import type { Role } from '../aggregator/cluster/lease.ts';
 import { openNats } from '../aggregator/cluster/nats.ts';
 import { LOAD_KEPT_MS, shareLoad } from '../aggregator/cluster/share-load.ts';
 import { shareSource } from '../aggregator/cluster/share.ts';
+import { SharedSidecars } from '../aggregator/cluster/sidecars.ts';
 import { shareTable } from '../aggregator/table/link.ts';
 import type { Table } from '../aggregator/table/table.ts';
 import type { ClusterConfig } from '../config/schema.ts';
@@ -28,6 +30,8 @@ export interface Membership {
   lead(work: string, onLeader: (elsewhere: string) => void, signal: AbortSignal): Promise<void>;
   /** Shares what data planes report with the other replicas until `signal` aborts. */
   shareLoad(exchange: () => LoadExchange, signal: AbortSignal): Promise<void>;
+  /** Tells the other replicas of the sidecars that are connected here, and the book of those that are there. */
+  sidecars(book: SidecarBook, signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -41,6 +45,7 @@ export async function joinCluster(
     return {
       follow: (discoverer, signal) => aggregator.attach(discoverer, signal),
       share: () => Promise.resolve(),
+      sidecars: () => Promise.resolve(),
       lead(_work, onLeader) {
         onLeader('');
         return Promise.resolve();
@@ -96,6 +101,12 @@ export async function joinCluster(
         },
         signal,
       ),
+    async sidecars(book, signal) {
+      const open = book.open.bind(book);
+      const shared = new SharedSidecars({ replica, bucket: () => bus.bucket('sidecars'), open, ...deps });
+      const unfollow = book.follow(shared);
+      await shared.run(signal).finally(unfollow);
+    },
     close: () => bus.close(),
   };
 }

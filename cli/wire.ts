@@ -3,6 +3,7 @@
 import { LeftOutBook } from '../adapters/left-out.ts';
 import { createDiscoverer, findSources, isTemplate } from '../adapters/registry.ts';
 import { SidecarBook } from '../adapters/sidecar/book.ts';
+import { sidecarDoor } from '../adapters/sidecar/door.ts';
 import type { SourceDeps } from '../adapters/source.ts';
 import { createAdmin } from '../admin/index.ts';
 import { readiness } from '../admin/ready.ts';
@@ -65,7 +66,7 @@ export async function startControlPlane(
     // 1. What needs no address: a config that cannot work fails here, before anything listens.
     const metrics = createMetrics({ processMetrics: true });
     const leftOut = new LeftOutBook();
-    const sidecars = new SidecarBook();
+    const sidecars = new SidecarBook(clock);
     const sourceDeps = {
       clock,
       log,
@@ -113,7 +114,11 @@ export async function startControlPlane(
       },
       healthChecks: checks.settings,
       onHealth: (report) => checks.hear(report),
-      onSidecar: (session) => sidecars.open(session),
+      onSidecar: sidecarDoor(
+        config.sources.find((source) => source.kind === 'sidecar'),
+        sidecars,
+        sourceDeps,
+      ),
     });
     closers.push(() => xds.close({ drainMs: deps.drainMs }));
     const ready = () => readiness(aggregator.current, [...expected.values()].flat());
@@ -214,6 +219,7 @@ export async function startControlPlane(
       cluster.share(resources.store.table, controller.signal),
       cluster.share(migrations.table, controller.signal),
       cluster.share(used.table, controller.signal),
+      cluster.sidecars(sidecars, controller.signal),
       used.run(),
       cluster.lead('migrations', (elsewhere) => migrating.setLeader(elsewhere), controller.signal),
       migrating.run(),

@@ -31,6 +31,14 @@ export interface SidecarSession {
   readonly registration: Registration;
 }
 
+/** One whose name and address were believed where it is connected. */
+export interface AdmittedSidecar extends Omit<SidecarSession, 'token'> {
+  /** IP address to register. */
+  readonly address: string;
+  /** The replica that it is connected to; '' is this one. */
+  readonly via: string;
+}
+
 /** `ended`: the sidecar said so itself, as it does when it drains. */
 export type Departure = 'ended' | 'broken';
 

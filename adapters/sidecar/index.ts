@@ -7,15 +7,13 @@ import { compareEndpoints, endpointKey } from '../../model/endpoint.ts';
 import type { Endpoint, EndpointGroup } from '../../model/endpoint.ts';
 import type { Discoverer, DiscoveryUpdate } from '../../model/discovery.ts';
 import { APP_PORT_LABEL, HEALTH_PATH_LABEL } from '../../model/sidecars.ts';
-import type { SidecarSession } from '../../model/sidecars.ts';
+import type { AdmittedSidecar, Departure } from '../../model/sidecars.ts';
 import { ping } from '../ping.ts';
 import type { SourceDeps } from '../source.ts';
 import { UpdateQueue } from '../updates.ts';
 import { SidecarBook } from './book.ts';
 import { Instance } from './instance.ts';
 import type { Challenge, Challenged, Listed } from './instance.ts';
-import { admit, readTokens } from './rights.ts';
-import type { JoinToken } from './rights.ts';
 
 const OWN: Challenged = { who: 'own', why: '', name: '' };
 const CHALLENGE_TIMEOUT_MS = 3_000;
@@ -24,7 +22,7 @@ const ALIVE_EVERY_MS = 5_000;
 
 /** @param deps.sidecars who is connected; without it nobody ever is. */
 export function createSidecarSource(config: SidecarSource, deps: SourceDeps): Discoverer {
-  const book = deps.sidecars ?? new SidecarBook();
+  const book = deps.sidecars ?? new SidecarBook(deps.clock);
   return {
     source: config.name,
     kind: config.kind,
@@ -89,12 +87,12 @@ class SidecarList {
     this.#signal = signal;
   }
 
-  joined(session: SidecarSession): void {
+  joined(session: AdmittedSidecar): void {
     const known = this.#instances.get(session.node) ?? this.#start(session.node);
     known.joined(session);
   }
 
-  left(session: SidecarSession, how: 'ended' | 'broken'): void {
+  left(session: AdmittedSidecar, how: Departure): void {
     this.#instances.get(session.node)?.left(session, how);
   }
 
@@ -133,11 +131,6 @@ class SidecarList {
       {
         clock,
         graceMs: this.#config.grace,
-        admit: async (session) => {
-          const admission = admit(session, await this.#tokens());
-          if ('refused' in admission) throw new Error(admission.refused);
-          return admission.address;
-        },
         challenge: this.#challenge,
         onChange: (service, intended) => this.onChange(service, intended),
         onRefused: (why) => log.warn({ source: this.#config.name, node, why }, 'sidecar is not registered'),
@@ -152,11 +145,6 @@ class SidecarList {
     );
     this.#instances.set(node, instance);
     return instance;
-  }
-
-  /** Read anew for each registration: they are few, and a token that was withdrawn must not let anybody in. */
-  async #tokens(): Promise<readonly JoinToken[]> {
-    return this.#config.tokensFile === '' ? [] : readTokens(this.#config.tokensFile);
   }
 
   readonly #challenge: Challenge = async (address, { service, port, healthPath }, signal) => {

@@ -1,4 +1,4 @@
-// One sidecar's life as an endpoint: let in, challenged, listed, and gone. It is listed once its address has
+// One sidecar's life as an endpoint, once it was let in: challenged, listed, and gone. It is listed once its address has
 // answered in the service's name, and stays so until it ends. When its stream breaks, its address is asked again and
 // again: it stays while it answers in that name, has a time of grace while it does not answer, and whoever answers
 // otherwise is told of, also later: a registry may list the address still.
@@ -7,7 +7,7 @@ import { childController } from '../../lib/abort.ts';
 import { sleep } from '../../lib/clock.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { isSameRegistration } from '../../model/sidecars.ts';
-import type { Departure, Registration, SidecarSession } from '../../model/sidecars.ts';
+import type { AdmittedSidecar, Departure, Registration } from '../../model/sidecars.ts';
 
 /** Where an address is asked whether it belongs to the service. */
 export type Challenge = (
@@ -28,8 +28,6 @@ export interface Challenged {
 export interface InstanceOptions {
   readonly clock: Clock;
   readonly graceMs: number;
-  /** @returns the address to register. @throws why it may not. */
-  readonly admit: (session: SidecarSession) => Promise<string>;
   readonly challenge: Challenge;
   /** It is listed now, or listed otherwise, or (`removed`) no longer; `intended`: it said so itself. */
   readonly onChange: (service: string, intended: boolean) => void;
@@ -56,7 +54,7 @@ export interface Listed {
 export class Instance {
   readonly #options: InstanceOptions;
   readonly #signal: AbortSignal;
-  readonly #sessions = new Set<SidecarSession>();
+  readonly #sessions = new Set<AdmittedSidecar>();
   #stopWatching: (() => void) | undefined;
   #stopProving: (() => void) | undefined;
   #lastRefusal = '';
@@ -68,7 +66,7 @@ export class Instance {
     this.#signal = signal;
   }
 
-  joined(session: SidecarSession): void {
+  joined(session: AdmittedSidecar): void {
     this.#sessions.add(session);
     this.#stopWatching?.();
     this.#stopWatching = undefined;
@@ -85,9 +83,8 @@ export class Instance {
     });
   }
 
-  left(session: SidecarSession, how: Departure): void {
-    this.#sessions.delete(session);
-    if (this.#sessions.size > 0) return;
+  left(session: AdmittedSidecar, how: Departure): void {
+    if (!this.#sessions.delete(session) || this.#sessions.size > 0) return;
     if (how === 'ended') return this.#end(true);
     const { controller, release } = childController(this.#signal);
     this.#stopWatching = () => controller.abort(new Error('it is back'));
@@ -103,11 +100,13 @@ export class Instance {
   /** It is not connected: who is at its address? Never rejects. */
   async #watch(signal: AbortSignal): Promise<void> {
     const { clock, graceMs, challenge, onImpostor } = this.#options;
-    const was = this.listed;
+    let was = this.listed;
     let impostor: string | undefined;
     let aliveAt = clock.monotonic();
     const passed = () => clock.monotonic() - aliveAt;
     while (!signal.aborted) {
+      // It may break off before it was proven.
+      was = this.listed ?? was;
       const found = was ? await challenge(was.address, was.registration, signal) : undefined;
       if (signal.aborted) return;
       if (found?.who === 'own') aliveAt = clock.monotonic();
@@ -142,7 +141,7 @@ export class Instance {
   }
 
   /** Until it is proven, or until `signal` aborts. Never rejects. */
-  async #prove(session: SidecarSession, signal: AbortSignal): Promise<void> {
+  async #prove(session: AdmittedSidecar, signal: AbortSignal): Promise<void> {
     const wait = backoff(CHALLENGE_BACKOFF);
     while (!signal.aborted) {
       const why = await this.#tryOnce(session, signal);
@@ -155,14 +154,8 @@ export class Instance {
     }
   }
 
-  async #tryOnce(session: SidecarSession, signal: AbortSignal): Promise<string> {
-    const { registration } = session;
-    let address: string;
-    try {
-      address = await this.#options.admit(session);
-    } catch (thrown) {
-      return thrown instanceof Error ? thrown.message : String(thrown);
-    }
+  async #tryOnce(session: AdmittedSidecar, signal: AbortSignal): Promise<string> {
+    const { address, registration } = session;
     const { why } = await this.#options.challenge(address, registration, signal);
     if (why !== '' || signal.aborted) return why;
     const before = this.listed?.registration.service;

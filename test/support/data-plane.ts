@@ -33,6 +33,8 @@ export interface DataPlane {
 
 export interface DataPlaneOptions {
   readonly xdsPort: number;
+  /** Of further replicas of the control plane. */
+  readonly moreXdsPorts?: readonly number[];
   readonly service: string;
   /** Reached over TCP on `upstreamPort`. */
   readonly upstream?: string;
@@ -67,7 +69,7 @@ async function startEnvoy(kind: EnvoyKind, start: StartPeer, options: DataPlaneO
           '--node-id',
           nodeId,
           '--xds',
-          `127.0.0.1:${options.xdsPort}`,
+          xdsOf(options),
           '--admin-port',
           String(place.port('admin')),
           '--outbound',
@@ -105,7 +107,7 @@ async function startProxy(options: DataPlaneOptions): Promise<DataPlane> {
     '--node-id',
     nodeId,
     '--xds',
-    `127.0.0.1:${options.xdsPort}`,
+    xdsOf(options),
     '--outbound',
     `127.0.0.1:${port}`,
     '--admin',
@@ -141,6 +143,9 @@ async function startProxy(options: DataPlaneOptions): Promise<DataPlane> {
     },
   };
 }
+
+const xdsOf = ({ xdsPort, moreXdsPorts = [] }: DataPlaneOptions): string =>
+  [xdsPort, ...moreXdsPorts].map((port) => `127.0.0.1:${port}`).join(',');
 
 function inboundFlags({ appPort, flags = [] }: DataPlaneOptions, inboundPort: number): readonly string[] {
   if (appPort === undefined) return flags;

@@ -7,7 +7,7 @@ import { createSidecarSource } from '../../../../adapters/sidecar/index.ts';
 import { sidecarSource } from '../../../../config/schema.ts';
 import { systemClock } from '../../../../lib/clock.ts';
 import type { DiscoveryUpdate } from '../../../../model/discovery.ts';
-import type { Impostor, Registration, SidecarSession } from '../../../../model/sidecars.ts';
+import type { AdmittedSidecar, Impostor, Registration } from '../../../../model/sidecars.ts';
 import { createLogger } from '../../../../telemetry/logger.ts';
 import { createMetrics } from '../../../../telemetry/metrics.ts';
 import { eventually } from '../../../support/eventually.ts';
@@ -40,7 +40,7 @@ async function startAnswering(nameOf: () => string) {
   return { port: (server.address() as AddressInfo).port, stop };
 }
 
-function session(node: string, port: number, over: Partial<Registration> = {}): SidecarSession {
+function session(node: string, port: number, over: Partial<Registration> = {}): AdmittedSidecar {
   const registration: Registration = {
     service: 'orders.default',
     address: '',
@@ -53,12 +53,12 @@ function session(node: string, port: number, over: Partial<Registration> = {}): 
     locality: { region: 'eu', zone: 'a', subZone: '' },
     ...over,
   };
-  return { node, peer: '127.0.0.1', token: '', registration };
+  return { node, peer: '127.0.0.1', address: '127.0.0.1', via: '', registration };
 }
 
 function start(grace = '200ms') {
   const config = sidecarSource.parse({ name: 'sidecars', kind: 'sidecar', grace });
-  const book = new SidecarBook();
+  const book = new SidecarBook(systemClock);
   const impostors: Impostor[] = [];
   const deps = {
     clock: systemClock,
