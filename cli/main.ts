@@ -53,7 +53,7 @@ program
     await serve(config, { 'xds.plaintext': xds, 'admin.listen': admin, dataDir, logLevel });
   });
 
-withNode(program.command('proxy'))
+checkingApp(withNode(program.command('proxy')))
   .description('run the bundled proxy beside an application')
   .requiredOption('--service <name>', 'the service the application offers, such as orders or orders.shop')
   .option('--port <port>', "the application's port on loopback; without it, outbound traffic only")
@@ -90,7 +90,7 @@ withNode(program.command('proxy'))
     await (await import('./commands/proxy.ts')).proxy(flags);
   });
 
-withNode(program.command('bootstrap'))
+checkingApp(withNode(program.command('bootstrap')))
   .description('print the bootstrap that joins a data plane to the control plane')
   .argument('<kind>', 'envoy or grpc')
   .requiredOption('--service <name>', 'the service the application offers, such as orders or orders.shop')
@@ -304,6 +304,16 @@ function withNode(command: Command): Command {
     .option('--region <name>', 'where it runs', '')
     .option('--zone <name>', 'where it runs', '')
     .option('--sub-zone <name>', 'where it runs', '');
+}
+
+/** Flags that say how a sidecar checks the app beside it. */
+function checkingApp(command: Command): Command {
+  return command
+    .option('--health-check <how>', 'http, tcp, grpc or off (default: http with --health-path, else tcp)')
+    .option('--health-interval <duration>', 'between two checks of the application (default: 5s)')
+    .option('--health-timeout <duration>', 'of one of them (default: 2s)')
+    .option('--health-rise <number>', 'successes in a row that make it healthy (default: 1)')
+    .option('--health-fall <number>', 'failures in a row that make it unhealthy (default: 3)');
 }
 
 /** Flags of commands that ask a running control plane. */

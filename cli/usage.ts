@@ -6,6 +6,7 @@ import { parseListenAddress } from '../config/addresses.ts';
 import { defineError, describeError } from '../lib/errors.ts';
 import type { IsthmusError } from '../lib/errors.ts';
 import { clusterOf, serviceName } from '../model/names.ts';
+import type { AppCheck } from '../model/sidecars.ts';
 import { hostProblem } from '../model/scope.ts';
 
 export const USAGE = defineError('ISTHMUS_USAGE', (what: string) => what, {
@@ -111,6 +112,7 @@ interface NodeRegistration {
   readonly healthPath?: string;
   readonly protocol?: string;
   readonly labels?: Readonly<Record<string, string>>;
+  readonly check?: Partial<AppCheck>;
 }
 
 export interface RegisterFlags {
@@ -125,7 +127,10 @@ export interface RegisterFlags {
 }
 
 /** What a data plane says of the app beside it; undefined: it does not register. */
-export function registerFlags(flags: RegisterFlags): NodeRegistration | undefined {
+export function registerFlags(
+  flags: RegisterFlags,
+  check: Partial<AppCheck> | undefined,
+): NodeRegistration | undefined {
   const { address, weight, label = [], healthPath, protocol } = flags;
   if (flags.port === undefined || flags.register === false) return undefined;
   if (address !== undefined && isIP(address) === 0)
@@ -139,6 +144,7 @@ export function registerFlags(flags: RegisterFlags): NodeRegistration | undefine
     ...(healthPath !== undefined && { healthPath }),
     ...(protocol !== undefined && { protocol }),
     ...(label.length > 0 && { labels: Object.fromEntries(label.map(labelFlag)) }),
+    ...(check && { check }),
   };
 }
 

@@ -102,8 +102,13 @@ export async function joinCluster(
         signal,
       ),
     async sidecars(book, signal) {
-      const open = book.open.bind(book);
-      const shared = new SharedSidecars({ replica, bucket: () => bus.bucket('sidecars'), open, ...deps });
+      const shared = new SharedSidecars({
+        replica,
+        bucket: () => bus.bucket('sidecars'),
+        open: (session) => book.open(session),
+        found: (via, node, health) => book.found(via, node, health),
+        ...deps,
+      });
       const unfollow = book.follow(shared);
       await shared.run(signal).finally(unfollow);
     },

@@ -114,6 +114,7 @@ export async function startControlPlane(
       },
       healthChecks: checks.settings,
       onHealth: (report) => checks.hear(report),
+      onApp: (report) => sidecars.report(report),
       onSidecar: sidecarDoor(
         config.sources.find((source) => source.kind === 'sidecar'),
         sidecars,

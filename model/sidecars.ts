@@ -19,6 +19,38 @@ export interface Registration {
   /** A whole number ≥ 1. */
   readonly weight: number;
   readonly locality: Locality;
+  /** What it says of how its app is checked; see appCheckOf(). */
+  readonly check?: Partial<AppCheck>;
+}
+
+/** How a sidecar looks whether the app beside it is well. Times are milliseconds. */
+export interface AppCheck {
+  /** `http`: GET on the health path. `grpc`: the health protocol of gRPC. `tcp`: it takes connections. */
+  readonly how: (typeof APP_CHECKS)[number];
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** Successes, and failures, in a row that count. */
+  readonly rise: number;
+  readonly fall: number;
+}
+
+export const APP_CHECKS = ['http', 'tcp', 'grpc', 'off'] as const;
+const USUAL_CHECK = { intervalMs: 5_000, timeoutMs: 2_000, rise: 1, fall: 3 };
+
+/** Who names a health path is asked for it; of any other it is only known whether it takes connections. */
+export function appCheckOf({ check, healthPath }: Pick<Registration, 'check' | 'healthPath'>): AppCheck {
+  return { how: healthPath === '/' ? 'tcp' : 'http', ...USUAL_CHECK, ...check };
+}
+
+/** What a sidecar found of the app beside it. */
+export interface AppReport {
+  /** node.id of the sidecar. */
+  readonly node: string;
+  /** IP address that it says so from. */
+  readonly peer: string;
+  readonly health: 'healthy' | 'unhealthy' | 'degraded';
+  /** Milliseconds after which it counts no more, unless it is said again. */
+  readonly validMs: number;
 }
 
 export interface SidecarSession {

@@ -9,6 +9,8 @@ import { baselineOf } from './admin/stats-page.ts';
 import type { Baseline } from './admin/stats-page.ts';
 import { createDataPlane } from './listener.ts';
 import type { DrainTimes } from './listener.ts';
+import { Misdirections } from './health/misdirections.ts';
+import { createHealthReporter } from './health/reporter.ts';
 import { LoadBook } from './load/book.ts';
 import { createLoadReporter } from './load/reporter.ts';
 import type { AccessLogRule } from './observe/rules.ts';
@@ -67,10 +69,12 @@ const DEFAULT_ADMIN = '127.0.0.1:15000';
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const { log, clock, nodeId, xdsAddress, drainMs } = options;
   const load = new LoadBook();
+  const misdirections = new Misdirections(clock);
   const dataPlane = createDataPlane({
     log,
     clock,
     load,
+    onMisdirected: (cluster, { key }, name) => misdirections.note(cluster, key, name),
     ...(options.accessLogs && { accessLogs: options.accessLogs }),
     ...(options.tracing && { tracing: options.tracing }),
     version: options.version,
@@ -83,6 +87,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   let baseline: Baseline = new Map();
   const startedAt = clock.monotonic();
   const node = buildNode({ ...options, id: nodeId });
+  const health = createHealthReporter({ node, log, clock, misdirections });
+  const reportLoad = createLoadReporter({ book: load, node, log, clock });
   const ads = createAdsClient({
     ...options.xds,
     node,
@@ -90,7 +96,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     ...(options.token !== undefined && { token: options.token }),
     log,
     clock,
-    beside: createLoadReporter({ book: load, node, log, clock }),
+    beside: async (client, signal) => {
+      await Promise.all([reportLoad(client, signal), health.beside(client, signal)]);
+    },
     onTables(next) {
       tables = next;
       dataPlane.update(next);
@@ -146,6 +154,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const end = async (times: DrainTimes = { drainMs }) => {
     controller.abort(new Error('proxy closes'));
     await linked;
+    health.close();
     const finished = await drain(times);
     if (!finished) log.warn(times, 'requests were still in flight when the proxy stopped');
     dataPlane.close();

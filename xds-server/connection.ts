@@ -17,6 +17,7 @@ import type { Groups, ScopeRules } from './groups.ts';
 import type { ClientNode } from './node.ts';
 import type { ClientState } from './stream/inspect.ts';
 import type { Interest } from './stream/interest.ts';
+import { addressOf } from './peer.ts';
 import type { AnyRequest, Protocol } from './stream/protocol.ts';
 import { XdsStream } from './stream/stream.ts';
 import type { Change } from './stream/subscription.ts';
@@ -266,10 +267,4 @@ export class Connection {
     this.#leave();
     this.#depart(how);
   }
-}
-
-/** Without its port; an IPv4 address as such, also where it came in by a dual-stack socket. */
-function addressOf(peer: string): string {
-  const address = peer.slice(0, peer.lastIndexOf(':')).replace(/^\[|\]$/g, '');
-  return address.replace(/^::ffff:(?=\d+\.)/i, '');
 }

@@ -2,7 +2,8 @@
 // decided where it becomes an endpoint (adapters/sidecar), not here.
 import { isIP } from 'node:net';
 import type { Locality } from '../model/endpoint.ts';
-import type { Registration } from '../model/sidecars.ts';
+import { APP_CHECKS } from '../model/sidecars.ts';
+import type { AppCheck, Registration } from '../model/sidecars.ts';
 import type { Struct__Output } from '../proto/gen/types/google/protobuf/Struct.ts';
 import type { Value__Output } from '../proto/gen/types/google/protobuf/Value.ts';
 
@@ -35,10 +36,8 @@ export function registrationOf(
   if (address !== '' && isIP(address) === 0) throw new Error(`address is "${address}", not an IP address`);
   const healthPath = textOf(fields, 'healthPath') || '/';
   if (!/^\/[\x21-\x7e]*$/.test(healthPath)) throw new Error(`healthPath is "${healthPath}", not a path`);
-  const weight = fields.weight?.numberValue ?? 1;
-  if (!Number.isInteger(weight) || weight < 1 || weight > 65_535) {
-    throw new Error(`weight is ${weight}, not a whole number from 1 to 65535`);
-  }
+  const weight = weightOf(fields);
+  const check = checkOf(fields.check?.structValue?.fields ?? {});
   return {
     ...beside,
     address,
@@ -46,8 +45,40 @@ export function registrationOf(
     weight,
     protocol: textOf(fields, 'protocol'),
     labels: labelsOf(fields),
+    ...(check && { check }),
   };
 }
+
+function weightOf(fields: Fields): number {
+  const weight = fields.weight?.numberValue ?? 1;
+  if (Number.isInteger(weight) && weight >= 1 && weight <= 65_535) return weight;
+  throw new Error(`weight is ${weight}, not a whole number from 1 to 65535`);
+}
+
+/** `check: {how, intervalMs, timeoutMs, rise, fall}`, all of them optional. */
+function checkOf(fields: Fields): Partial<AppCheck> | undefined {
+  const { how: said, ...numbers } = fields;
+  const how = APP_CHECKS.find((known) => known === said?.stringValue);
+  if (said && !how) throw new Error(`check.how is not one of ${APP_CHECKS.join(', ')}`);
+  const check: Record<string, number> = {};
+  for (const [name, { least, most }] of Object.entries(CHECK_LIMITS)) {
+    const value = numbers[name]?.numberValue;
+    if (value === undefined) continue;
+    if (!Number.isInteger(value) || value < least || value > most) {
+      throw new Error(`check.${name} is ${value}, not a whole number from ${least} to ${most}`);
+    }
+    check[name] = value;
+  }
+  if (!how && Object.keys(check).length === 0) return undefined;
+  return { ...(how && { how }), ...check };
+}
+
+const CHECK_LIMITS: Readonly<Record<Exclude<keyof AppCheck, 'how'>, { least: number; most: number }>> = {
+  intervalMs: { least: 100, most: 600_000 },
+  timeoutMs: { least: 10, most: 600_000 },
+  rise: { least: 1, most: 100 },
+  fall: { least: 1, most: 100 },
+};
 
 function textOf(fields: Fields, name: string): string {
   const text = fields[name]?.stringValue ?? '';

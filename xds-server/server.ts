@@ -8,7 +8,7 @@ import { defineError } from '../lib/errors.ts';
 import type { LoadCounters, LoadExchange, LoadReports } from '../model/load.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
 import type { ServiceRules } from '../model/rules.ts';
-import type { SidecarDoor } from '../model/sidecars.ts';
+import type { AppReport, SidecarDoor } from '../model/sidecars.ts';
 import { EMPTY_SNAPSHOT } from '../model/snapshot.ts';
 import type { FederationSnapshot } from '../model/snapshot.ts';
 import type { Json } from '../proto/json.ts';
@@ -28,7 +28,7 @@ import type { ScopeRules } from './groups.ts';
 import type { HealthTarget } from './hds/assign.ts';
 import type { CheckSettings } from './hds/messages.ts';
 import { HealthDiscovery } from './hds/service.ts';
-import type { HealthReport } from './hds/service.ts';
+import type { HealthReport, MisdirectionReport } from './hds/service.ts';
 import { LoadService } from './load/service.ts';
 import { LoadStore } from './load/store.ts';
 import { preview, summed } from './preview.ts';
@@ -58,6 +58,10 @@ export interface XdsServerOptions {
   readonly healthChecks?: Partial<CheckSettings> & { readonly checkers?: number };
   /** What data planes found of those endpoints: once per interval for each endpoint and checker. */
   readonly onHealth?: (report: HealthReport) => void;
+  /** What sidecars found of the apps beside them: at every report, changed or not. */
+  readonly onApp?: (report: AppReport) => void;
+  /** Told when somebody answered a data plane in another name than it asked for. */
+  readonly onMisdirected?: (report: MisdirectionReport) => void;
   /** Told of data planes that stand beside a service. Default: nobody is. */
   readonly onSidecar?: SidecarDoor;
 }
@@ -157,6 +161,8 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
     clock,
     metrics,
     onHealth: (report) => options.onHealth?.(report),
+    onApp: (report) => options.onApp?.(report),
+    onMisdirected: (report) => options.onMisdirected?.(report),
   });
   const weight = samplePercent > 0 ? 100 / samplePercent : 1;
   const accessLog = new AccessLogService({ store: load, groups, metrics, clock, weight });

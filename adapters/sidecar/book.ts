@@ -2,11 +2,15 @@
 // in is written by adapters/sidecar/door.ts; the source reads, and so do replicas. Who comes late is told of all of
 // them. Knows neither rights nor endpoints.
 import type { Clock } from '../../lib/clock.ts';
-import type { AdmittedSidecar, Departure } from '../../model/sidecars.ts';
+import type { Health } from '../../model/endpoint.ts';
+import type { AdmittedSidecar, AppReport, Departure } from '../../model/sidecars.ts';
+import { AppHealth } from './app-health.ts';
 
 export interface SidecarListener {
   joined(session: AdmittedSidecar): void;
   left(session: AdmittedSidecar, how: Departure): void;
+  /** How the app beside it is; `unknown` when that was not said for too long. */
+  found(session: AdmittedSidecar, health: Health): void;
 }
 
 /** So long one that broke off is remembered for those who follow later: it may answer still. */
@@ -18,6 +22,9 @@ export class SidecarBook {
   /** By node. */
   readonly #lost = new Map<string, { readonly session: AdmittedSidecar; readonly at: number }>();
   readonly #listeners = new Set<SidecarListener>();
+  /** Of those that are open, as far as it was said; and of those connected here, how long it counts. */
+  readonly #found = new Map<AdmittedSidecar, Health>();
+  readonly #apps = new Map<AdmittedSidecar, AppHealth>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -31,21 +38,52 @@ export class SidecarBook {
     for (const listener of this.#listeners) listener.joined(own);
     return (how) => {
       if (!this.#open.delete(own)) return;
+      this.#apps.get(own)?.close();
+      this.#apps.delete(own);
+      this.#found.delete(own);
       if (how === 'broken' && !this.#isOpen(own.node)) this.#lose(own);
       for (const listener of this.#listeners) listener.left(own, how);
     };
   }
 
+  /** What a sidecar that is connected here found; believed from where it is connected from. */
+  report({ node, peer, ...report }: AppReport): void {
+    for (const session of this.#open) {
+      if (session.via !== '' || session.node !== node || session.peer !== peer) continue;
+      const app =
+        this.#apps.get(session) ?? new AppHealth(this.#clock, (health) => this.#tell(session, health));
+      this.#apps.set(session, app);
+      app.hear(report);
+    }
+  }
+
+  /** What another replica knows of one that is connected to it. */
+  found(via: string, node: string, health: Health): void {
+    for (const session of this.#open) {
+      if (session.via === via && session.node === node) this.#tell(session, health);
+    }
+  }
+
   /** Hears of everybody who is there at once; the returned function ends it. */
   follow(listener: SidecarListener): () => void {
     this.#listeners.add(listener);
-    for (const session of this.#open) listener.joined(session);
+    for (const session of this.#open) {
+      listener.joined(session);
+      const health = this.#found.get(session);
+      if (health) listener.found(session, health);
+    }
     this.#forgetOld();
     for (const { session } of this.#lost.values()) {
       listener.joined(session);
       listener.left(session, 'broken');
     }
     return () => this.#listeners.delete(listener);
+  }
+
+  #tell(session: AdmittedSidecar, health: Health): void {
+    if (this.#found.get(session) === health) return;
+    this.#found.set(session, health);
+    for (const listener of this.#listeners) listener.found(session, health);
   }
 
   #isOpen(node: string): boolean {

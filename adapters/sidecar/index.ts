@@ -4,7 +4,7 @@
 import type { SidecarSource } from '../../config/schema.ts';
 import { childController } from '../../lib/abort.ts';
 import { compareEndpoints, endpointKey } from '../../model/endpoint.ts';
-import type { Endpoint, EndpointGroup } from '../../model/endpoint.ts';
+import type { Endpoint, EndpointGroup, Health } from '../../model/endpoint.ts';
 import type { Discoverer, DiscoveryUpdate } from '../../model/discovery.ts';
 import { APP_PORT_LABEL, HEALTH_PATH_LABEL } from '../../model/sidecars.ts';
 import type { AdmittedSidecar, Departure } from '../../model/sidecars.ts';
@@ -73,6 +73,10 @@ function updateOf(list: SidecarList, service: string, intended: boolean): Discov
   return group ? { type: 'group', group, ...meant } : { type: 'gone', service, ...meant };
 }
 
+interface ListedNow extends Listed {
+  readonly health: Health;
+}
+
 class SidecarList {
   readonly #config: SidecarSource;
   readonly #deps: SourceDeps;
@@ -94,6 +98,10 @@ class SidecarList {
 
   left(session: AdmittedSidecar, how: Departure): void {
     this.#instances.get(session.node)?.left(session, how);
+  }
+
+  found({ node }: AdmittedSidecar, health: Health): void {
+    this.#instances.get(node)?.found(health);
   }
 
   groups(): readonly EndpointGroup[] {
@@ -121,8 +129,8 @@ class SidecarList {
     for (const instance of this.#instances.values()) instance.close();
   }
 
-  *#listed(): Generator<Listed> {
-    for (const { listed } of this.#instances.values()) if (listed) yield listed;
+  *#listed(): Generator<ListedNow> {
+    for (const { listed, health } of this.#instances.values()) if (listed) yield { ...listed, health };
   }
 
   #start(node: string): Instance {
@@ -166,7 +174,7 @@ class SidecarList {
     }
   };
 
-  #endpoint({ address, registration }: Listed): Endpoint {
+  #endpoint({ address, registration, health }: ListedNow): Endpoint {
     const { port, appPort, healthPath, labels, weight, locality } = registration;
     const own = this.#config.locality;
     return {
@@ -174,7 +182,7 @@ class SidecarList {
       port,
       portName: '',
       network: this.#config.network,
-      health: 'unknown',
+      health,
       weight,
       labels: { ...labels, [APP_PORT_LABEL]: String(appPort), [HEALTH_PATH_LABEL]: healthPath },
       locality: {

@@ -6,6 +6,7 @@ import { backoff } from '../../lib/backoff.ts';
 import { childController } from '../../lib/abort.ts';
 import { sleep } from '../../lib/clock.ts';
 import type { Clock } from '../../lib/clock.ts';
+import type { Health } from '../../model/endpoint.ts';
 import { isSameRegistration } from '../../model/sidecars.ts';
 import type { AdmittedSidecar, Departure, Registration } from '../../model/sidecars.ts';
 
@@ -60,6 +61,8 @@ export class Instance {
   #lastRefusal = '';
   #claimed: Registration | undefined;
   listed: Listed | undefined;
+  /** Of the app beside it. */
+  health: Health = 'unknown';
 
   constructor(options: InstanceOptions, signal: AbortSignal) {
     this.#options = options;
@@ -74,6 +77,7 @@ export class Instance {
     const isListed = this.listed !== undefined || this.#stopProving !== undefined;
     if (isListed && this.#claimed && isSameRegistration(this.#claimed, registration)) return;
     this.#claimed = registration;
+    this.health = 'unknown';
     this.#stopProving?.();
     const { controller, release } = childController(this.#signal);
     this.#stopProving = () => controller.abort(new Error('another registration'));
@@ -81,6 +85,12 @@ export class Instance {
       release();
       if (!controller.signal.aborted) this.#stopProving = undefined;
     });
+  }
+
+  found(health: Health): void {
+    if (health === this.health) return;
+    this.health = health;
+    if (this.listed) this.#options.onChange(this.listed.registration.service, false);
   }
 
   left(session: AdmittedSidecar, how: Departure): void {
@@ -102,7 +112,8 @@ export class Instance {
     const { clock, graceMs, challenge, onImpostor } = this.#options;
     let was = this.listed;
     let impostor: string | undefined;
-    let aliveAt = clock.monotonic();
+    const leftAt = clock.monotonic();
+    let aliveAt = leftAt;
     const passed = () => clock.monotonic() - aliveAt;
     while (!signal.aborted) {
       // It may break off before it was proven.
@@ -117,6 +128,7 @@ export class Instance {
         onImpostor(was, found.name, found.name !== impostor);
         impostor = found.name;
       }
+      if (clock.monotonic() - leftAt >= graceMs) this.found('unknown');
       if (passed() >= graceMs) this.#unlist(false);
       if (passed() >= (was ? graceMs + WATCH_FOR_MS : graceMs)) return this.#end(false);
       await sleep(Math.min(WATCH_MS, graceMs), signal, clock).catch(() => undefined);

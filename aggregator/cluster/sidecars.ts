@@ -5,6 +5,7 @@ import { aborted, childController } from '../../lib/abort.ts';
 import { sleep } from '../../lib/clock.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { describeError } from '../../lib/errors.ts';
+import type { Health } from '../../model/endpoint.ts';
 import type { AdmittedSidecar, Departure } from '../../model/sidecars.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import { besideTheWatch } from './beside-watch.ts';
@@ -28,6 +29,8 @@ export interface ShareSidecarsOptions {
   bucket(): Promise<Bucket>;
   /** Told of those that are connected to another replica; the returned function is called when they are not. */
   open(session: AdmittedSidecar): (how: Departure) => void;
+  /** Told how the app beside one of those is. */
+  found(via: string, node: string, health: Health): void;
   readonly clock: Clock;
   readonly log: Logger;
   readonly beat?: SidecarBeat;
@@ -37,6 +40,8 @@ export interface ShareSidecarsOptions {
 interface SidecarRecord {
   readonly session: Omit<AdmittedSidecar, 'via'>;
   readonly isLost: boolean;
+  /** Of its app; absent: unknown. */
+  readonly health?: Health;
 }
 
 interface Own {
@@ -78,6 +83,13 @@ export class SharedSidecars {
     if (session.via !== '') return;
     this.#count += 1;
     this.#own.set(String(this.#count), { text: textOf(session, false), session });
+    this.#wake();
+  }
+
+  found(session: AdmittedSidecar, health: Health): void {
+    for (const [id, own] of this.#own) {
+      if (own.session === session) this.#own.set(id, { ...own, text: textOf(session, false, health) });
+    }
     this.#wake();
   }
 
@@ -173,6 +185,7 @@ export class SharedSidecars {
     const leave = this.#open.get(key);
     if (record && !record.isLost && isThere) {
       if (!leave) this.#open.set(key, this.#o.open({ ...record.session, via: replica }));
+      this.#o.found(replica, record.session.node, record.health ?? 'unknown');
       return;
     }
     this.#open.delete(key);
@@ -263,9 +276,13 @@ export class SharedSidecars {
 
 const replicaOf = (key: string): string => unescapeKey(key.split('.')[0] ?? '');
 
-function textOf({ node, peer, address, registration }: AdmittedSidecar, isLost: boolean): string {
+function textOf(
+  { node, peer, address, registration }: AdmittedSidecar,
+  isLost: boolean,
+  health?: Health,
+): string {
   const session = { node, peer, address, registration };
-  return JSON.stringify({ session, isLost } satisfies SidecarRecord);
+  return JSON.stringify({ session, isLost, ...(health && { health }) } satisfies SidecarRecord);
 }
 
 /** undefined: not to be understood. */

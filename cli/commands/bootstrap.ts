@@ -4,6 +4,8 @@ import { stringify } from 'yaml';
 import { envoyBootstrap } from '../bootstrap/envoy.ts';
 import { grpcBootstrap } from '../bootstrap/grpc.ts';
 import { write } from '../output.ts';
+import { appCheckFlags } from '../app-check-flags.ts';
+import type { AppCheckFlags } from '../app-check-flags.ts';
 import {
   defaultNodeId,
   listenFlag,
@@ -18,7 +20,7 @@ import {
 } from '../usage.ts';
 import type { RegisterFlags, ScopeFlags } from '../usage.ts';
 
-export interface BootstrapFlags extends RegisterFlags, ScopeFlags {
+export interface BootstrapFlags extends RegisterFlags, AppCheckFlags, ScopeFlags {
   readonly service: string;
   readonly nodeId?: string;
   readonly xds: string;
@@ -50,7 +52,7 @@ export function bootstrap(kind: string, flags: BootstrapFlags): void {
     appPort: port === undefined ? undefined : portFlag('--port', port),
     upstreams: (flags.upstream ?? []).map(upstreamFlag),
     ...scopeFlags(flags),
-    register: registerFlags(flags),
+    register: registerFlags(flags, appCheckFlags(flags)),
     token: flags.tokenFile === undefined ? undefined : tokenFile(flags.tokenFile),
     locality: { region: flags.region, zone: flags.zone, subZone: flags.subZone },
   });

@@ -6,6 +6,8 @@ import type { LogLevel, Logger } from '../../telemetry/logger.ts';
 import { endOnFatal } from '../fatal.ts';
 import { logDestination } from '../log-text.ts';
 import { stopOnSignals } from '../signals.ts';
+import { appCheckFlags } from '../app-check-flags.ts';
+import type { AppCheckFlags } from '../app-check-flags.ts';
 import {
   addressFlag,
   defaultNodeId,
@@ -33,7 +35,7 @@ const RETIRE = { drainMs: 30_000, idleMs: 10_000 };
 /** The parent asks here. */
 const OWN_ADMIN = '127.0.0.1:0';
 
-export interface ProxyFlags extends RegisterFlags, ScopeFlags {
+export interface ProxyFlags extends RegisterFlags, AppCheckFlags, ScopeFlags {
   readonly service: string;
   readonly xds: string;
   readonly outbound?: string;
@@ -62,7 +64,7 @@ export async function proxy(flags: ProxyFlags): Promise<void> {
     throw usage('--inbound needs --port: the port on loopback that the app listens on');
   }
   const workers = flags.workers === undefined ? undefined : workersFlag(flags.workers);
-  const register = registerFlags(flags);
+  const register = registerFlags(flags, appCheckFlags(flags));
   const token = flags.tokenFile === undefined ? undefined : freshToken(flags.tokenFile);
   const log = createLogger(levelFlag(flags.logLevel), logDestination(process.stderr, process.env));
   const options = {

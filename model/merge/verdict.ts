@@ -115,7 +115,9 @@ function healthOf(speakers: readonly Witness[], inputs: HealthInputs): HealthVer
   if (!(inputs.damping > 0)) return drain('damping', first);
   if (speakers.every(({ lost }) => lost)) return drain('lost', first);
   if (inputs.blocked) return drain('conflict', inputs.conflicts.join(', '));
-  const status = speakers.find(({ endpoint }) => endpoint.health !== 'unknown');
+  const telling = speakers.filter(({ endpoint }) => endpoint.health !== 'unknown');
+  // Who stands beside the app knows better than a registry.
+  const status = telling.find(isSidecar) ?? telling[0];
   if (!status) return { value: 'unknown', reason: 'silence', by: '' };
   return { value: status.endpoint.health, reason: 'status', by: status.source };
 }

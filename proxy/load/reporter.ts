@@ -2,11 +2,7 @@
 // configuration comes by. A report counts as told when the connection took it; what it did not take goes with
 // the next one, so nothing is told twice. Whether anybody listens changes nothing for requests.
 import { status } from '@grpc/grpc-js';
-import type { Client, ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
-import { backoff } from '../../lib/backoff.ts';
-import { sleep } from '../../lib/clock.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { aborted } from '../../lib/abort.ts';
 import { bucketStart, latencyMetric } from '../../model/latency.ts';
 import { decode, encode } from '../../proto/codec.ts';
 import type { ClusterStats } from '../../proto/gen/types/envoy/config/endpoint/v3/ClusterStats.ts';
@@ -15,6 +11,8 @@ import type { Node } from '../../proto/gen/types/envoy/config/core/v3/Node.ts';
 import type { LoadStatsRequest } from '../../proto/gen/types/envoy/service/load_stats/v3/LoadStatsRequest.ts';
 import type { LoadStatsResponse__Output } from '../../proto/gen/types/envoy/service/load_stats/v3/LoadStatsResponse.ts';
 import type { Logger } from '../../telemetry/logger.ts';
+import { callBeside } from '../xds/beside.ts';
+import type { Beside, BesideCall as Call, CallEnd } from '../xds/beside.ts';
 import { STREAM_LOST } from '../xds/stream.ts';
 import { durationMs } from '../xds/types.ts';
 import type { LoadBook, TakenCluster } from './book.ts';
@@ -32,7 +30,6 @@ const RESPONSE = 'envoy.service.load_stats.v3.LoadStatsResponse';
 /** Says that every cluster can be reported without being named. */
 const ALL_CLUSTERS = 'envoy.lrs.supports_send_all_clusters';
 
-const RETRY = { baseMs: 1_000, maxMs: 30_000 };
 /** Whatever the server asks for. */
 const MIN_INTERVAL_MS = 100;
 const MAX_INTERVAL_MS = 3_600_000;
@@ -40,30 +37,13 @@ const DEFAULT_INTERVAL_MS = 10_000;
 /** How long the last report gets when the proxy ends. */
 const LEAVE_MS = 500;
 
-type Call = ClientDuplexStream<Buffer, Buffer>;
-const asIs = (bytes: Buffer): Buffer => bytes;
-
 /** @returns what runs beside the stream of one connection, and never rejects. */
-export function createLoadReporter(
-  options: LoadReporterOptions,
-): (client: Client, signal: AbortSignal) => Promise<void> {
+export function createLoadReporter(options: LoadReporterOptions): Beside {
   // Since when there are counts that nobody was told; of all calls, one after the other.
   const time = { sinceMs: options.clock.monotonic() };
-  return async (client, signal) => {
-    const wait = backoff(RETRY);
-    while (!signal.aborted) {
-      const call: Call = client.makeBidiStreamRequest(METHOD, asIs, asIs);
-      const fault = await new Reports(call, options, time).run(signal);
-      if (signal.aborted) return;
-      options.log.debug(
-        { cause: `${status[fault.code] ?? fault.code} ${fault.details}` },
-        'load reports ended',
-      );
-      // A server without the service does not get one while it runs.
-      if (fault.code === status.UNIMPLEMENTED) return aborted(signal);
-      await sleep(wait.next(), signal, options.clock).catch(() => undefined);
-    }
-  };
+  return callBeside({ ...options, method: METHOD, what: 'load reports' }, (call, signal) =>
+    new Reports(call, options, time).run(signal),
+  );
 }
 
 interface Time {
@@ -88,7 +68,7 @@ class Reports {
   }
 
   /** Resolves with the reason when the call is over; sends what is left when `signal` aborts. */
-  run(signal: AbortSignal): Promise<Pick<ServiceError, 'code' | 'details'>> {
+  run(signal: AbortSignal): Promise<CallEnd> {
     return new Promise((resolve) => {
       let forgetLeave = () => undefined as void;
       const onAbort = () => {
@@ -97,7 +77,7 @@ class Reports {
         this.#call.end();
         forgetLeave = this.#o.clock.after(LEAVE_MS, () => this.#call.cancel());
       };
-      const over = (why: Pick<ServiceError, 'code' | 'details'>) => {
+      const over = (why: CallEnd) => {
         signal.removeEventListener('abort', onAbort);
         forgetLeave();
         this.#cancelTimer();

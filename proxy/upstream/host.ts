@@ -142,6 +142,6 @@ export class Host implements ConnectionOwner {
   }
 }
 
-export function hostKey(spec: UpstreamHost): string {
+export function hostKey(spec: Pick<UpstreamHost, 'address' | 'port'>): string {
   return spec.address.includes(':') ? `[${spec.address}]:${spec.port}` : `${spec.address}:${spec.port}`;
 }

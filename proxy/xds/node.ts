@@ -1,6 +1,7 @@
 // Who the proxy says it is: the Node of its first request. `cluster` is the canonical service name, which
 // the control plane matches policies and inbound configuration by.
 import type { Locality } from '../../model/endpoint.ts';
+import type { AppCheck } from '../../model/sidecars.ts';
 import type { Node } from '../../proto/gen/types/envoy/config/core/v3/Node.ts';
 import type { Struct } from '../../proto/gen/types/google/protobuf/Struct.ts';
 import type { Value } from '../../proto/gen/types/google/protobuf/Value.ts';
@@ -35,6 +36,7 @@ export interface NodeRegistration {
   readonly healthPath?: string;
   readonly protocol?: string;
   readonly labels?: Readonly<Record<string, string>>;
+  readonly check?: Partial<AppCheck>;
 }
 
 export function buildNode(identity: NodeIdentity): Node {
@@ -71,13 +73,14 @@ const struct = (fields: Record<string, Value>): Struct => ({ fields });
 const scalar = (value: string | number): Value =>
   typeof value === 'number' ? { numberValue: value } : { stringValue: value };
 
-function registerValue({ labels, ...rest }: NodeRegistration): Value {
+function registerValue({ labels, check, ...rest }: NodeRegistration): Value {
   const fields = mapValues(rest, scalar);
   if (labels) fields.labels = record(labels);
+  if (check) fields.check = record(check);
   return { structValue: struct(fields) };
 }
 
-const record = (values: Readonly<Record<string, string>>): Value => ({
+const record = (values: Readonly<Record<string, string | number>>): Value => ({
   structValue: struct(mapValues(values, scalar)),
 });
 

@@ -19,6 +19,7 @@ import type { StartPeer } from '../support/describe-peer.ts';
 import { eventually } from '../support/eventually.ts';
 
 const WITHIN = { withinMs: 60_000 };
+const STEP = { timeout: 120_000 };
 const ASKED = 'x-isthmus-service';
 const ANSWERED = 'x-envoy-upstream-healthchecked-cluster';
 
@@ -30,15 +31,21 @@ for (const kind of ['envoy', 'proxy'] as const) {
 /** Answers its name, and remembers the headers it got. */
 async function startApp(name: string) {
   const heard: IncomingHttpHeaders[] = [];
+  let isWell = true;
   const server = createServer((request, response) => {
     heard.push(request.headers);
     request.resume();
+    response.statusCode = isWell || request.url !== '/health' ? 200 : 500;
     response.end(name);
   });
   server.keepAliveTimeout = 600_000;
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     heard,
+    /** What it says of itself at /health. */
+    be(well: boolean) {
+      isWell = well;
+    },
     port: (server.address() as AddressInfo).port,
     async stop() {
       server.closeAllConnections();
@@ -76,7 +83,10 @@ function scenario(kind: DataPlaneKind, start: StartPeer): void {
       service: 'orders',
       appPort: app.port,
       nodeId: `${kind}-orders-1`,
-      flags: ['--weight', '20', '--label', 'version=v2', '--health-path', '/health'],
+      flags: [
+        ...['--weight', '20', '--label', 'version=v2', '--health-path', '/health'],
+        ...['--health-interval', '500ms', '--health-timeout', '400ms', '--health-fall', '2'],
+      ],
     });
 
   beforeAll(async () => {
@@ -124,6 +134,31 @@ function scenario(kind: DataPlaneKind, start: StartPeer): void {
     expect(app.heard).toHaveLength(before);
     const nobody = await ask(sidecar.inboundPort, {});
     expect(nobody).toEqual({ status: 200, text: 'orders-1', name: null });
+  });
+
+  it('is called for as long as its app is well, as the sidecar finds', STEP, async () => {
+    const other = await startApp('orders-2');
+    await list([`127.0.0.1:${other.port}`]);
+    const healthIs = (health: EndpointJson['health']) =>
+      eventually(async () => {
+        const all = await endpoints();
+        return all.length === 2 && all.find((e) => e.port === sidecar.inboundPort)?.health === health;
+      }, WITHIN);
+    const heard = async () => {
+      const answers = new Set<string>();
+      for (let n = 0; n < 12; n += 1) answers.add((await ask(caller.port, { service: 'orders' })).text);
+      return [...answers].sort().join();
+    };
+    await healthIs('healthy');
+    await eventually(async () => (await heard()) === 'orders-1,orders-2', WITHIN);
+    app.be(false);
+    await healthIs('unhealthy');
+    await eventually(async () => (await heard()) === 'orders-2', WITHIN);
+    app.be(true);
+    await healthIs('healthy');
+    await eventually(async () => (await heard()) === 'orders-1,orders-2', WITHIN);
+    await list([]);
+    await other.stop();
   });
 
   it('is one endpoint with what a registry lists at the port of its app', async () => {

@@ -5,7 +5,11 @@ import type { HealthCheck } from '../../proto/gen/types/envoy/config/core/v3/Hea
 import type { HealthCheckRequestOrEndpointHealthResponse__Output as Message } from '../../proto/gen/types/envoy/service/health/v3/HealthCheckRequestOrEndpointHealthResponse.ts';
 import type { HealthCheckSpecifier } from '../../proto/gen/types/envoy/service/health/v3/HealthCheckSpecifier.ts';
 import { defineError } from '../../lib/errors.ts';
+import { appCheckOf } from '../../model/sidecars.ts';
+import type { AppReport, Registration } from '../../model/sidecars.ts';
+import { APP, appCheck } from './app-check.ts';
 import type { HealthTarget } from './assign.ts';
+import { duration } from './duration.ts';
 
 export const HEALTH_REPORT_INVALID = defineError(
   'ISTHMUS_XDS_HEALTH_REPORT_INVALID',
@@ -24,15 +28,24 @@ export interface CheckSettings {
 /** Which service a ping asks for; its answer has to come in the same name (docs/merge.md, rule 10). */
 const SERVICE_HEADER = 'x-isthmus-service';
 
-/** HealthCheckSpecifier: a cluster for each service and way of asking. */
-export function specifier(targets: readonly HealthTarget[], settings: CheckSettings): Buffer {
+/**
+ * HealthCheckSpecifier: a cluster for each service and way of asking.
+ * @param beside of a sidecar: its app is checked, too.
+ */
+export function specifier(
+  targets: readonly HealthTarget[],
+  settings: CheckSettings,
+  beside: Registration | undefined,
+): Buffer {
   const groups = new Map<string, HealthTarget[]>();
   for (const target of targets) {
     const key = [target.service, target.how, target.path].join('\0');
     groups.set(key, [...(groups.get(key) ?? []), target]);
   }
+  const everyMs = Math.min(settings.intervalMs, beside ? appCheckOf(beside).intervalMs : Infinity);
   const message: HealthCheckSpecifier = {
-    interval: duration(settings.intervalMs),
+    // How often everything is told.
+    interval: duration(everyMs),
     cluster_health_checks: [...groups].flatMap(([, members]) => {
       const [first] = members;
       if (!first) return [];
@@ -48,6 +61,7 @@ export function specifier(targets: readonly HealthTarget[], settings: CheckSetti
       ];
     }),
   };
+  if (beside) message.cluster_health_checks?.unshift(...appCheck(beside));
   return encode('envoy.service.health.v3.HealthCheckSpecifier', message);
 }
 
@@ -78,9 +92,8 @@ function healthCheck({ service, how, path }: HealthTarget, settings: CheckSettin
 
 /** What was asked comes back by this name: the same endpoint may be asked in both ways. */
 const TCP = 'tcp:';
+const MISDIRECTED = 'misdirected:';
 const clusterOf = ({ service, how }: HealthTarget): string => (how === 'tcp' ? TCP : '') + service;
-
-const duration = (ms: number) => ({ seconds: Math.floor(ms / 1000), nanos: (ms % 1000) * 1_000_000 });
 
 export interface Found {
   readonly service: string;
@@ -99,21 +112,52 @@ export function readMessage(bytes: Uint8Array): Message {
   }
 }
 
+/** A host answered that it is another service; seen by requests or by a data plane's own checks. */
+export interface Misdirection {
+  /** As xDS names it. */
+  readonly cluster: string;
+  readonly address: string;
+  readonly port: number;
+  /** In whose name it answered; '' when it named nobody. */
+  readonly answeredAs: string;
+}
+
+export interface Report {
+  readonly found: readonly Found[];
+  /** Of the app beside the sidecar. */
+  readonly app: AppReport['health'] | undefined;
+  readonly misdirected: readonly Misdirection[];
+}
+
 /** Statuses that say nothing of an endpoint's life are left out. */
-export function foundIn(response: EndpointHealthResponse__Output): readonly Found[] {
-  return (response.cluster_endpoints_health ?? []).flatMap(({ cluster_name: cluster = '', ...of }) =>
+export function reportIn(response: EndpointHealthResponse__Output): Report {
+  const found: Found[] = [];
+  const misdirected: Misdirection[] = [];
+  let app: Report['app'];
+  for (const { cluster, endpoint, health_status: status = 'UNKNOWN' } of endpointsIn(response)) {
+    const at = endpoint?.address?.socket_address;
+    const health = HEALTH[status];
+    if (!at || !health) continue;
+    const place = { address: at.address ?? '', port: at.port_value ?? 0 };
+    if (cluster.startsWith(APP)) {
+      app = status === 'DEGRADED' ? 'degraded' : health === 'healthy' ? 'healthy' : 'unhealthy';
+    } else if (cluster.startsWith(MISDIRECTED)) {
+      const answeredAs = (endpoint?.hostname ?? '').toLowerCase();
+      misdirected.push({ cluster: cluster.slice(MISDIRECTED.length), ...place, answeredAs });
+    } else {
+      const how = cluster.startsWith(TCP) ? ('tcp' as const) : ('http' as const);
+      found.push({ service: how === 'tcp' ? cluster.slice(TCP.length) : cluster, ...place, how, health });
+    }
+  }
+  return { found, app, misdirected };
+}
+
+const endpointsIn = (response: EndpointHealthResponse__Output) =>
+  (response.cluster_endpoints_health ?? []).flatMap(({ cluster_name: cluster = '', ...of }) =>
     (of.locality_endpoints_health ?? []).flatMap(({ endpoints_health: all = [] }) =>
-      all.flatMap(({ endpoint, health_status: status }) => {
-        const at = endpoint?.address?.socket_address;
-        const health = status === undefined ? undefined : HEALTH[status];
-        if (!at || !health) return [];
-        const how = cluster.startsWith(TCP) ? ('tcp' as const) : ('http' as const);
-        const service = how === 'tcp' ? cluster.slice(TCP.length) : cluster;
-        return [{ service, address: at.address ?? '', port: at.port_value ?? 0, how, health }];
-      }),
+      all.map((one) => ({ cluster, ...one })),
     ),
   );
-}
 
 const HEALTH: Readonly<Record<string, Found['health']>> = {
   HEALTHY: 'healthy',

@@ -4,16 +4,23 @@
 import { encode } from '../../proto/codec.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
+import { appCheckOf } from '../../model/sidecars.ts';
+import type { AppReport, Registration } from '../../model/sidecars.ts';
 import { readNode } from '../node.ts';
 import type { SideCall, SideHandler, SideService } from '../services/side-calls.ts';
 import { assign, targetKey } from './assign.ts';
 import type { HealthTarget } from './assign.ts';
-import { HEALTH_REPORT_INVALID, foundIn, readMessage, specifier } from './messages.ts';
-import type { CheckSettings, Found } from './messages.ts';
+import { HEALTH_REPORT_INVALID, readMessage, reportIn, specifier } from './messages.ts';
+import type { CheckSettings, Found, Misdirection, Report } from './messages.ts';
 
 /** What one data plane found of one endpoint that it was asked to check. */
 export interface HealthReport extends Found {
   /** node.id of who checked. */
+  readonly node: string;
+}
+
+/** What the requests of one data plane met. */
+export interface MisdirectionReport extends Misdirection {
   readonly node: string;
 }
 
@@ -24,11 +31,21 @@ export interface HealthDiscoveryOptions extends CheckSettings {
   readonly metrics: Metrics;
   /** Told at every report, changed or not: about once in `intervalMs` for each endpoint and checker. */
   onHealth(report: HealthReport): void;
+  /** How the app beside a sidecar is: at every report, changed or not. */
+  onApp(report: AppReport): void;
+  /** Somebody answered a data plane's requests or checks in another name. */
+  onMisdirected(report: MisdirectionReport): void;
 }
 
 interface Checker {
   readonly node: string;
   readonly call: SideCall;
+  /** It says nothing of what it has not checked yet. */
+  readonly knowsFirst: boolean;
+  /** Of a sidecar. */
+  readonly beside: Registration | undefined;
+  /** Monotonic ms. */
+  readonly since: number;
   /** targetKey() and since when; monotonic ms. */
   assigned: ReadonlyMap<string, number>;
   said: Buffer | undefined;
@@ -60,12 +77,18 @@ export class HealthDiscovery implements SideService {
         const { health_check_request: request, endpoint_health_response: response } = readMessage(bytes);
         if (!checker) {
           if (!request) throw HEALTH_REPORT_INVALID('the first message does not say who the client is');
-          const { id } = readNode(encode('envoy.config.core.v3.Node', request.node ?? {}));
-          checker = { node: id, call, assigned: new Map(), said: undefined };
+          const {
+            id,
+            kind,
+            registration: beside,
+          } = readNode(encode('envoy.config.core.v3.Node', request.node ?? {}));
+          const since = this.#o.clock.monotonic();
+          const knowsFirst = kind === 'isthmus';
+          checker = { node: id, call, knowsFirst, beside, since, assigned: new Map(), said: undefined };
           this.#checkers.add(checker);
           this.#share();
-        }
-        if (response) this.#hear(checker, foundIn(response));
+        } else if (request) call.send((checker.said ??= specifier([], this.#o, checker.beside)));
+        if (response) this.#hear(checker, reportIn(response));
       },
       over: () => {
         if (checker && this.#checkers.delete(checker)) this.#share();
@@ -73,18 +96,34 @@ export class HealthDiscovery implements SideService {
     };
   }
 
-  #hear(checker: Checker, found: readonly Found[]): void {
+  #hear(checker: Checker, { found, app, misdirected }: Report): void {
+    if (app) this.#hearApp(checker, app);
+    for (const one of misdirected) this.#o.onMisdirected({ node: checker.node, ...one });
     const now = this.#o.clock.monotonic();
     const settleMs = this.#o.intervalMs + 2 * this.#o.timeoutMs;
     for (const one of found) {
       const since = checker.assigned.get(targetKey(one));
       // Nobody is asked about what it was not told to check.
       if (since === undefined) continue;
-      // An endpoint is reported as unhealthy until its first check is over.
-      if (one.health !== 'healthy' && now - since < settleMs) continue;
+      // By an Envoy an endpoint is reported as unhealthy until its first check is over.
+      if (one.health !== 'healthy' && !checker.knowsFirst && now - since < settleMs) continue;
       this.#o.metrics.hds.reports.inc({ health: one.health });
       this.#o.onHealth({ node: checker.node, ...one });
     }
+  }
+
+  #hearApp({ node, call, beside, since, knowsFirst }: Checker, health: AppReport['health']): void {
+    const check = beside && appCheckOf(beside);
+    if (!check || check.how === 'off') return;
+    const { intervalMs, timeoutMs } = check;
+    const isSettled = this.#o.clock.monotonic() - since >= intervalMs + 2 * timeoutMs;
+    if (health === 'unhealthy' && !isSettled && !knowsFirst) return;
+    this.#o.onApp({
+      node,
+      peer: call.peer,
+      health,
+      validMs: 3 * Math.max(intervalMs, this.#o.intervalMs) + timeoutMs,
+    });
   }
 
   #share(): void {
@@ -98,9 +137,9 @@ export class HealthDiscovery implements SideService {
       checker.assigned = new Map(
         own.map((target) => [targetKey(target), checker.assigned.get(targetKey(target)) ?? now]),
       );
-      const bytes = specifier(own, this.#o);
+      const bytes = specifier(own, this.#o, checker.beside);
       // A client without work is told nothing before it had some.
-      if (checker.said ? checker.said.equals(bytes) : own.length === 0) continue;
+      if (checker.said ? checker.said.equals(bytes) : own.length === 0 && !checker.beside) continue;
       checker.said = bytes;
       checker.call.send(bytes);
     }

@@ -13,6 +13,7 @@ import type { Logger } from '../../telemetry/logger.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { callStatus, statusOf } from '../call-status.ts';
 import type { CallStatus } from '../call-status.ts';
+import { addressOf } from '../peer.ts';
 import { bidirectional, unary } from './bytes.ts';
 import type { BytesMethod } from './bytes.ts';
 
@@ -32,6 +33,8 @@ export interface SideHandler {
 
 /** What a handler may do with its call. */
 export interface SideCall {
+  /** IP address that it comes from. */
+  readonly peer: string;
   /** Dropped once the call is over. */
   send(bytes: Buffer): void;
   /** Runs `work` as a message would be handled: what it throws ends the call. */
@@ -72,6 +75,7 @@ export class SideCalls {
       }
     };
     const handler = handle({
+      peer: addressOf(call.getPeer()),
       guard,
       send: (bytes) => {
         if (!ended) call.write(bytes);

@@ -215,6 +215,19 @@ describe('a sidecar and the app behind it', () => {
     expect(endpoints({ consul: group([app]) })).toMatchObject([{ port: 8_080 }]);
   });
 
+  it('have the health that the sidecar found, else the one that a registry says', () => {
+    const healthOf = (found: Endpoint['health'], said: Endpoint['health']) => {
+      const [joined] = endpoints({
+        consul: group([{ ...app, health: said }]),
+        sidecars: group([sidecar({ health: found })]),
+      });
+      return [joined?.health, joined?.verdict.health.by];
+    };
+    expect(healthOf('unhealthy', 'healthy')).toEqual(['unhealthy', 'sidecars']);
+    expect(healthOf('healthy', 'unhealthy')).toEqual(['healthy', 'sidecars']);
+    expect(healthOf('unknown', 'unhealthy')).toEqual(['unhealthy', 'consul']);
+  });
+
   it('drain together: what a registry intends counts at the port of the sidecar', () => {
     const draining = { ...app, health: 'draining' as const };
     expect(endpoints({ consul: group([draining]), sidecars: group([sidecar()]) })).toMatchObject([

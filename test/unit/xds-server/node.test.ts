@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { appCheckOf } from '../../../model/sidecars.ts';
 import { encode } from '../../../proto/codec.ts';
 import { buildNode } from '../../../proxy/xds/node.ts';
 import type { NodeIdentity } from '../../../proxy/xds/node.ts';
@@ -30,6 +31,32 @@ describe('the node of a proxy', () => {
     [{ service: 'db', listen: 'localhost:5432' }, 'upstreams[0].listen is "localhost:5432"'],
   ])('with the upstream %j is refused', (upstream, text) => {
     expect(() => read({ upstreams: [upstream] })).toThrow(text);
+  });
+
+  const registered = (check: object) =>
+    read({ appPort: 8_080, register: { healthPath: '/health', check } }).registration;
+
+  it('says how its app is checked, where it says so', () => {
+    expect(registered({})?.check).toBeUndefined();
+    const check = { how: 'grpc', intervalMs: 1_000, timeoutMs: 100, rise: 2, fall: 4 } as const;
+    expect(registered(check)?.check).toEqual(check);
+    const some = registered({ fall: 1 });
+    expect(some && appCheckOf(some)).toEqual({
+      how: 'http',
+      intervalMs: 5_000,
+      timeoutMs: 2_000,
+      rise: 1,
+      fall: 1,
+    });
+    expect(appCheckOf({ healthPath: '/' }).how).toBe('tcp');
+  });
+
+  it.each([
+    [{ how: 'icmp' }, 'check.how is not one of http, tcp, grpc, off'],
+    [{ rise: 0 }, 'check.rise is 0, not a whole number from 1 to 100'],
+    [{ intervalMs: 1.5 }, 'check.intervalMs is 1.5, not a whole number from 100'],
+  ])('that wants its app checked by %j is refused', (check, text) => {
+    expect(() => registered(check)).toThrow(text);
   });
 
   it('that names an upstream twice is refused', () => {

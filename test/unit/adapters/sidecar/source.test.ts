@@ -128,6 +128,24 @@ describe('sidecars as a source', () => {
     expect(orders()?.map((e) => e.port)).toEqual([good]);
   });
 
+  it('is as well as its app, for as long as that is said, and by nobody but itself', async () => {
+    const port = await startSidecar('orders.default');
+    const { book, orders } = start();
+    book.open(session('a', port));
+    await eventually(() => orders()?.length === 1);
+    const health = () => orders()?.[0]?.health;
+    const report = { node: 'a', peer: '127.0.0.1', health: 'unhealthy', validMs: 60_000 } as const;
+    book.report({ ...report, node: 'b' });
+    book.report({ ...report, peer: '10.0.0.1' });
+    book.report({ ...report, health: 'degraded' });
+    await eventually(() => health() === 'degraded');
+    book.report(report);
+    await eventually(() => health() === 'unhealthy');
+    book.report({ ...report, health: 'healthy', validMs: 200 });
+    await eventually(() => health() === 'healthy');
+    await eventually(() => health() === 'unknown');
+  });
+
   it('one that ends goes at once and on purpose; one that breaks off has its time of grace', async () => {
     const last = await startAnswering(() => 'orders.default');
     const ports = [await startSidecar('orders.default'), last.port];

@@ -37,6 +37,7 @@ function replicaOn(broker: MemoryBroker, replica: string) {
   const way = broker.way();
   const open = new Map<AdmittedSidecar, string>();
   const left: (readonly [string, Departure])[] = [];
+  const found: string[] = [];
   const shared = new SharedSidecars({
     replica,
     bucket: () => Promise.resolve(way),
@@ -47,6 +48,7 @@ function replicaOn(broker: MemoryBroker, replica: string) {
         left.push([theirs.node, how]);
       };
     },
+    found: (via, node, health) => void found.push(`${node}@${via} ${health}`),
     clock: systemClock,
     log: createLogger('silent'),
     beat: { beatMs: 20, silentMs: 1_500, forgetMs: 2_000 },
@@ -59,7 +61,15 @@ function replicaOn(broker: MemoryBroker, replica: string) {
     await running;
   };
   closers.push(stop);
-  return { shared, way, left, stop, nodes: () => [...open.values()].sort(), open: () => [...open.keys()] };
+  return {
+    shared,
+    way,
+    left,
+    found,
+    stop,
+    nodes: () => [...open.values()].sort(),
+    open: () => [...open.keys()],
+  };
 }
 
 describe('sidecars that replicas share', () => {
@@ -72,6 +82,9 @@ describe('sidecars that replicas share', () => {
     await until(() => b.nodes().join() === 'one,two');
     expect(b.open()[0]).toEqual({ ...one, via: 'a' });
     expect(a.nodes()).toEqual([]);
+    a.shared.found(one, 'unhealthy');
+    await until(() => b.found.at(-1) === 'one@a unhealthy');
+    expect(b.open()).toHaveLength(2);
     a.shared.left(one, 'ended');
     await until(() => b.nodes().join() === 'two');
     a.shared.left(two, 'broken');
