@@ -2,6 +2,7 @@
 // The command `isthmus`. Knows names and flags only; each command's code is loaded when it is asked for, so
 // that --help and --version answer at once.
 import { Command, CommanderError, Option } from 'commander';
+import type { DemoFlags } from './commands/demo.ts';
 import type { DeleteFlags, FileFlags } from './commands/apply.ts';
 import type { BootstrapFlags } from './commands/bootstrap.ts';
 import type { DiffFlags } from './commands/diff.ts';
@@ -36,8 +37,11 @@ const program = new Command('isthmus')
 
 program
   .command('demo')
-  .description('everything in one process, no other server needed: sources, services, proxy, traffic')
-  .action(async () => (await import('./commands/demo.ts')).demo());
+  .description('a service moves from virtual machines to pods, in about 90 seconds; no other server needed')
+  .option('--envoy', 'callers use Envoy: $ISTHMUS_ENVOY, or `envoy` on the PATH')
+  .option('--once', 'end after the story; exit code 1 when a request failed')
+  .option('--fast', 'shorter steps, and no time to read')
+  .action(async (flags: DemoFlags) => (await import('./commands/demo.ts')).demo(flags));
 
 program
   .command('serve')

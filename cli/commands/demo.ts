@@ -1,131 +1,107 @@
-// `isthmus demo`: everything in one process, no other server needed. Two file sources stand for virtual
-// machines and for Kubernetes; the services, the control plane, the proxy and the traffic are real.
-import { createWriteStream } from 'node:fs';
-import { loadConfig } from '../../config/load.ts';
-import { aborted, childController } from '../../lib/abort.ts';
+// `isthmus demo`: a service moves from virtual machines to pods, in one process, with no other server. The services,
+// the registries (files), the control plane, the data planes and the traffic are real; the story only pushes them.
+import { childController } from '../../lib/abort.ts';
 import { sleep, systemClock } from '../../lib/clock.ts';
-import { createLogger } from '../../telemetry/logger.ts';
-import { startApps } from '../demo/apps.ts';
-import { writeDemoFiles } from '../demo/files.ts';
-import { introduction } from '../demo/introduction.ts';
-import { choosePort } from '../demo/ports.ts';
-import { countsOf, summary, tallyBlock, tallyLine } from '../demo/tally.ts';
-import { emptyTally, runTraffic, waitForAnswer } from '../demo/traffic.ts';
-import type { Tally } from '../demo/traffic.ts';
-import { endOnFatal } from '../fatal.ts';
-import { write } from '../output.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { HEADLINE, ending, introduction } from '../demo/introduction.ts';
+import { findEnvoy } from '../demo/planes.ts';
+import { createPanel } from '../demo/panel.ts';
+import { createScreen } from '../demo/screen.ts';
+import { tellStory } from '../demo/story.ts';
+import type { Pace } from '../demo/story.ts';
+import { summary, tallyLine } from '../demo/tally.ts';
+import { Teller } from '../demo/teller.ts';
+import { startWorld } from '../demo/world.ts';
+import { EXIT } from '../exit.ts';
 import { paint, wantsColour } from '../paint.ts';
 import { stopOnSignals } from '../signals.ts';
-import { version } from '../version.ts';
-import { startProxy } from '../wire-proxy.ts';
-import { startControlPlane } from '../wire.ts';
 
-/** Ctrl-C ends the demo within 2 s, so nothing gets longer than this. */
-const DRAIN_MS = 500;
-const STOP_MS = 1_900;
-const SERVICES = ['orders', 'orders', 'orders', 'payments'];
-const EVERY_MS = 20;
-const REDRAW_MS = 500;
-const LINE_MS = 3_000;
+export interface DemoFlags {
+  readonly envoy?: boolean;
+  readonly once?: boolean;
+  readonly fast?: boolean;
+}
 
-const clock = systemClock;
-const pen = paint(wantsColour(process.stdout, process.env));
+const STOP_MS = 4_000;
+const LINE_MS = 10_000;
 
-export async function demo(): Promise<void> {
+const PACE: Pace & { readonly pauseMs: number } = {
+  firstRequests: 600,
+  step: '6s',
+  minRequests: 40,
+  quiet: '5s',
+  pauseMs: 2_500,
+};
+const FAST: typeof PACE = { firstRequests: 100, step: '1s', minRequests: 15, quiet: '4s', pauseMs: 0 };
+
+type Closers = (() => Promise<void> | void)[];
+
+export async function demo(flags: DemoFlags): Promise<void> {
+  const envoy = flags.envoy === true ? findEnvoy(process.env) : '';
+  const clock = systemClock;
   const stop = stopOnSignals({ clock, withinMs: STOP_MS });
-  const closers: (() => Promise<void> | void)[] = [() => stop.release()];
+  const closers: Closers = [() => stop.release()];
+  const { controller, release } = childController(stop.signal);
+  closers.push(release);
   try {
-    await run(stop.signal, closers);
+    await run({ flags, envoy, clock }, closers, controller.signal);
+  } catch (thrown) {
+    if (!stop.signal.aborted) throw thrown;
   } finally {
-    for (const close of closers.reverse()) await close();
+    controller.abort(new Error('the demo is over'));
+    await closeAll(closers);
   }
 }
 
-async function run(stop: AbortSignal, closers: (() => Promise<void> | void)[]): Promise<void> {
-  const apps = await startApps();
-  closers.push(() => apps.close());
-  const files = await writeDemoFiles(apps.list);
-  closers.push(() => files.remove());
-  const logFile = createWriteStream(files.log);
-  closers.push(() => new Promise((resolve) => logFile.end(resolve)));
-  const log = createLogger('info', logFile);
-  endOnFatal(log);
-
-  const [xds, admin, outbound] = [
-    await choosePort(15_010),
-    await choosePort(15_080),
-    await choosePort(15_001),
-  ];
-  const flags = { 'xds.plaintext': `127.0.0.1:${xds.port}`, 'admin.listen': `127.0.0.1:${admin.port}` };
-  const config = await loadConfig(files.config, { flags });
-  const plane = await startControlPlane(config, { clock, log, drainMs: DRAIN_MS }, stop);
-  closers.push(() => plane.close());
-
-  const adminListen = `127.0.0.1:${(await choosePort(15_000)).port}`;
-  const proxy = await startProxy({
-    nodeId: 'demo~client',
-    service: 'demo-client.default',
-    version: version(),
-    xdsAddress: `127.0.0.1:${plane.xdsPort}`,
-    outbound: `127.0.0.1:${outbound.port}`,
-    adminListen,
-    locality: { region: '', zone: '', subZone: '' },
-    log: log.child({ part: 'proxy' }),
-    clock,
-    drainMs: DRAIN_MS,
-  });
-  // Closed before the control plane: it stops in the reverse order of this list.
-  closers.push(() => proxy.close());
-  write(introduction({ files, xds, admin, outbound }, pen));
-  await callAndCount(outbound.port, stop);
-}
-
-async function callAndCount(port: number, stop: AbortSignal): Promise<void> {
-  await waitForAnswer(port, 'orders', clock, stop).catch((error: unknown) => {
-    if (!stop.aborted) throw error;
-  });
-  const tally = emptyTally();
-  const started = clock.monotonic();
-  const seconds = () => (clock.monotonic() - started) / 1000;
-  const { controller, release } = childController(stop);
-  const showing = show(tally, seconds, controller.signal);
-  // Requests under way at the end get as long as the proxy's drain, no longer.
-  let cancel: () => void = () => undefined;
-  const tooLate = aborted(stop).then(
-    () =>
-      new Promise<void>((resolve) => {
-        cancel = clock.after(DRAIN_MS, resolve);
-      }),
-  );
-  await Promise.race([
-    runTraffic({ port, services: SERVICES, everyMs: EVERY_MS, clock }, tally, stop),
-    tooLate,
-  ]);
-  cancel();
-  controller.abort(new Error('traffic over'));
-  release();
-  await showing;
-  write(`\n${summary(tally, seconds(), pen)}\n`);
-}
-
-/** Redraws in place on a terminal; else a plain line each few seconds. */
-async function show(tally: Tally, seconds: () => number, signal: AbortSignal): Promise<void> {
-  const live = process.stdout.isTTY;
-  const history = [countsOf(tally)];
-  let drawn = 0;
-  while (!signal.aborted) {
-    await sleep(live ? REDRAW_MS : LINE_MS, signal, clock).catch(() => undefined);
-    if (signal.aborted) return;
-    if (!live) {
-      write(`${tallyLine(tally, seconds(), pen)}\n`);
-      continue;
+/** All of them, whatever becomes of one. */
+async function closeAll(closers: Closers): Promise<void> {
+  const faults: unknown[] = [];
+  for (const close of closers.reverse()) {
+    try {
+      await close();
+    } catch (thrown) {
+      faults.push(thrown);
     }
-    const block = tallyBlock(tally, history[0] ?? new Map(), seconds(), pen);
-    const up = drawn === 0 ? '' : `\u001b[${drawn}A`;
-    write(`${up}${block.map((line) => `\u001b[2K${line}\n`).join('')}\u001b[J`);
-    drawn = block.length;
-    history.push(countsOf(tally));
-    // Shares over the last few seconds: long enough to be steady, short enough to show an edit.
-    if (history.length > 8) history.shift();
+  }
+  if (faults.length > 0) throw new AggregateError(faults);
+}
+
+interface DemoOptions {
+  readonly flags: DemoFlags;
+  readonly envoy: string;
+  readonly clock: Clock;
+}
+
+async function run({ flags, envoy, clock }: DemoOptions, closers: Closers, stop: AbortSignal): Promise<void> {
+  const pen = paint(wantsColour(process.stdout, process.env));
+  const screen = createScreen(process.stdout, process.env);
+  screen.say(`${pen('bold', HEADLINE)}\n\n`);
+  const world = await startWorld({ clock, envoy }, closers, stop);
+  screen.say(introduction(world, envoy));
+  const started = clock.monotonic();
+  const seconds = () => (clock.monotonic() - started) / 1_000;
+  const showing = createPanel({ world, screen, pen, clock, seconds }).run(stop);
+  closers.push(async () => {
+    await showing;
+    screen.clear();
+    screen.say(`\n${summary(world.tally, seconds(), pen)}`);
+  });
+  // Ends before what was pushed above: the last answers count.
+  world.call();
+  const pace = flags.fast === true ? FAST : PACE;
+  const telling = { world, screen, pen, clock, signal: stop, seconds, pauseMs: pace.pauseMs };
+  await tellStory(new Teller(telling), pace).catch((thrown: unknown) => {
+    if (!stop.aborted) {
+      world.files.keep();
+      screen.say(`\nThis went wrong; files and log are left in ${world.files.dir}`);
+    }
+    throw thrown;
+  });
+  if (world.tally.failed > 0) process.exitCode = EXIT.failure;
+  if (flags.once === true) return;
+  screen.say(ending(world, pen));
+  while (!stop.aborted) {
+    await sleep(LINE_MS, stop, clock);
+    if (!screen.live) screen.say(tallyLine(world.tally, seconds(), pen));
   }
 }

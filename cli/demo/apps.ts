@@ -1,25 +1,26 @@
-// The demo's services: small HTTP servers that really listen and say who they are. Some stand for virtual
-// machines, some for pods; the only difference is which source lists them.
+// The demo's services: small HTTP servers on loopback that really listen and say who they are. Each stands behind a
+// sidecar; which source lists it is all that makes it a virtual machine or a pod.
 import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export type Side = 'vms' | 'pods';
 
-export interface App {
+export interface AppName {
   readonly service: string;
   readonly instance: string;
   /** The source that lists it. */
   readonly side: Side;
-  readonly port: number;
 }
 
-export interface Apps {
-  readonly list: readonly App[];
+export interface App extends AppName {
+  readonly port: number;
+  /** From now on every n-th answer is a 500; 0: none. */
+  failEvery(n: number): void;
   close(): Promise<void>;
 }
 
-/** What every instance answers, on every path. */
+/** What every instance answers, on every path but HEALTH_PATH. */
 export interface Answer {
   readonly service: string;
   readonly instance: string;
@@ -28,43 +29,35 @@ export interface Answer {
   readonly served: number;
 }
 
-const PLAN: readonly Omit<App, 'port'>[] = [
-  { service: 'orders', instance: 'vm-1', side: 'vms' },
-  { service: 'orders', instance: 'vm-2', side: 'vms' },
-  { service: 'orders', instance: 'pod-a', side: 'pods' },
-  { service: 'orders', instance: 'pod-b', side: 'pods' },
-  { service: 'orders', instance: 'pod-c', side: 'pods' },
-  { service: 'payments', instance: 'vm-3', side: 'vms' },
-  { service: 'payments', instance: 'pod-d', side: 'pods' },
-];
+export const HEALTH_PATH = '/healthz';
 
-export async function startApps(): Promise<Apps> {
-  const servers: Server[] = [];
-  const list = await Promise.all(
-    PLAN.map(async (plan) => {
-      const server = appServer(plan);
-      servers.push(server);
-      return { ...plan, port: await listen(server) };
-    }),
-  );
-  return {
-    list,
-    close: async () => {
-      await Promise.all(servers.map(closeServer));
-    },
-  };
-}
-
-function appServer(app: Omit<App, 'port'>): Server {
+export async function startApp(app: AppName): Promise<App> {
   let served = 0;
-  return createServer((request, response) => {
+  let every = 0;
+  const { service, instance, side } = app;
+  const server = createServer((request, response) => {
     // Read to the end: an answer before the body is read would close the connection under the sender.
     request.resume().on('end', () => {
+      if (request.url === HEALTH_PATH) return void response.end('ok\n');
       served += 1;
-      const answer: Answer = { service: app.service, instance: app.instance, source: app.side, served };
-      response.writeHead(200, { 'content-type': 'application/json' }).end(`${JSON.stringify(answer)}\n`);
+      const fails = every > 0 && served % every === 0;
+      const answer: Answer = { service, instance, source: side, served };
+      const text = fails ? `a bug in ${instance}\n` : `${JSON.stringify(answer)}\n`;
+      const type = fails ? 'text/plain' : 'application/json';
+      response.writeHead(fails ? 500 : 200, { 'content-type': type }).end(text);
     });
   });
+  // Its sidecar decides when a connection is of no more use.
+  server.keepAliveTimeout = 600_000;
+  const port = await listen(server);
+  return {
+    ...app,
+    port,
+    failEvery(n) {
+      every = n;
+    },
+    close: () => closeServer(server),
+  };
 }
 
 function listen(server: Server): Promise<number> {

@@ -1,43 +1,40 @@
-// What the demo says first: where things are and what to try. Pure.
+// What the demo says first and last: where things are and what to try. Pure.
 import type { Pen } from '../paint.ts';
-import type { DemoFiles } from './files.ts';
-import type { ChosenPort } from './ports.ts';
+import type { World } from './world.ts';
 
-export interface Places {
-  readonly files: Pick<DemoFiles, 'vms' | 'pods' | 'log'>;
-  readonly xds: ChosenPort;
-  readonly admin: ChosenPort;
-  readonly outbound: ChosenPort;
+export type Places = Pick<World, 'admin' | 'moved'> & {
+  readonly files: Pick<World['files'], 'dir'>;
+  readonly web: Pick<World['web'], 'outboundPort'>;
+};
+
+export const HEADLINE =
+  'Isthmus demo: orders moves from virtual machines to pods. Ctrl-C ends it at any time.';
+
+/** @param envoy the callers' data planes; '': bundled proxies. */
+export function introduction({ files, admin, web, moved }: Places, envoy: string): string {
+  const planes = envoy === '' ? 'the bundled proxy' : `Envoy (${envoy})`;
+  return [
+    `   registries    ${files.dir}: vms.yaml, pods.yaml`,
+    `   callers       web, batch; each calls through ${planes}; web's is http://127.0.0.1:${web.outboundPort}`,
+    `   admin API     ${admin}`,
+    ...(moved ? ['   Some default ports were taken, others were chosen.'] : []),
+  ].join('\n');
 }
 
-export function introduction({ files, xds, admin, outbound }: Places, pen: Pen): string {
-  const server = admin.moved ? ` --server http://127.0.0.1:${admin.port}` : '';
-  const moved = [xds, admin, outbound].some((chosen) => chosen.moved)
-    ? ['  Some default ports were taken, others were chosen.', '']
-    : [];
+export function ending({ admin, web, moved }: Places, pen: Pen): string {
+  const server = moved ? ` --server ${admin}` : '';
   const commands = [
-    `curl -H 'Host: orders' http://127.0.0.1:${outbound.port}/`,
-    `curl -H 'service: payments' http://127.0.0.1:${outbound.port}/`,
-    `npx isthmus get endpoints orders${server}`,
-    `npx isthmus get sources${server}`,
+    `curl -H 'service: orders' http://127.0.0.1:${web.outboundPort}/`,
+    `npx isthmus history orders${server}`,
+    `npx isthmus explain orders${server}`,
+    `npx isthmus get load${server}`,
     `npx isthmus proxy-status${server}`,
   ];
-  return `${[
-    pen('bold', 'Isthmus demo: two sources, one catalogue, one proxy. Ctrl-C ends it.'),
+  return [
     '',
-    `  source vms    ${files.vms}   (2 of orders, 1 of payments)`,
-    `  source pods   ${files.pods}  (3 of orders, 1 of payments)`,
-    `  proxy         http://127.0.0.1:${outbound.port}`,
-    `  admin API     http://127.0.0.1:${admin.port}/api/v1/sources`,
-    `  xDS           127.0.0.1:${xds.port}`,
-    `  log           ${files.log}`,
+    'That was the story. Everything stays up until Ctrl-C; in another terminal, in this directory:',
     '',
-    ...moved,
-    'Try in another terminal, in this directory:',
+    ...commands.map((command) => `   ${pen('cyan', command)}`),
     '',
-    ...commands.map((command) => `  ${pen('cyan', command)}`),
-    '',
-    'Edit one of the two source files (delete an entry, change a weight) and watch who answers:',
-    '',
-  ].join('\n')}\n`;
+  ].join('\n');
 }

@@ -1,28 +1,22 @@
-// The running tally as text: a block that is redrawn on a terminal, one line each few seconds elsewhere.
+// The running tally as text: rows that are redrawn on a terminal, one line elsewhere. Pure.
 import type { Pen } from '../paint.ts';
 import { age } from '../table.ts';
 import type { Answered, Tally } from './traffic.ts';
 
-const BAR_WIDTH = 30;
+const BAR_WIDTH = 24;
 
 /** Many lines, for a terminal. Shares are of what came since `before`, so that a change shows at once. */
-export function tallyBlock(
-  tally: Tally,
-  before: ReadonlyMap<string, number>,
-  seconds: number,
-  pen: Pen,
-): readonly string[] {
+export function tallyBlock(tally: Tally, before: ReadonlyMap<string, number>, pen: Pen): readonly string[] {
   const rows = inOrder(tally).map((row) => ({ ...row, recent: row.count - (before.get(keyOf(row)) ?? 0) }));
   const totals = new Map<string, number>();
   for (const row of rows) totals.set(row.service, (totals.get(row.service) ?? 0) + row.recent);
-  const lines = rows.map((row) => {
+  return rows.map((row) => {
     const share = row.recent / Math.max(1, totals.get(row.service) ?? 0);
     const bar = '█'.repeat(Math.round(share * BAR_WIDTH)).padEnd(BAR_WIDTH, '·');
-    const name = `${row.service.padEnd(10)}${row.instance.padEnd(8)}${row.source.padEnd(6)}`;
+    const name = `${row.service.padEnd(10)}${row.instance.padEnd(7)}`;
     const colour = row.source === 'vms' ? 'yellow' : 'cyan';
     return `  ${name}${pen(colour, bar)} ${`${Math.round(share * 100)}%`.padStart(4)}  ${String(row.count).padStart(7)}`;
   });
-  return [summary(tally, seconds, pen), '', ...lines];
 }
 
 /** One line, for a log. */

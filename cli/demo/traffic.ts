@@ -1,5 +1,5 @@
-// Steady requests through the proxy, and who answered them. A failed request is counted, never retried
-// here: what the caller sees is the point.
+// A caller of the demo: steady requests through its data plane, and who answered them. A failed request is counted,
+// never sent again here: what the caller sees is the point.
 import { Agent, request } from 'node:http';
 import type { Clock } from '../../lib/clock.ts';
 import { sleep } from '../../lib/clock.ts';
@@ -25,24 +25,25 @@ export interface Answered {
 export const emptyTally = (): Tally => ({ requests: 0, failed: 0, lastFailure: '', answers: new Map() });
 
 export interface TrafficOptions {
-  /** The proxy's outbound port on 127.0.0.1. */
+  /** The data plane's outbound port on 127.0.0.1. */
   readonly port: number;
-  /** Called in turn, so a name listed twice gets twice as much. */
-  readonly services: readonly string[];
+  /** Called in turn, so a name listed twice gets twice as much; read anew at each turn. */
+  readonly services: () => readonly string[];
   readonly everyMs: number;
   readonly clock: Clock;
 }
 
-const TIMEOUT_MS = 5_000;
+const TIMEOUT_MS = 10_000;
 
 /** Sends until `signal` aborts, then waits for the answers still under way. */
 export async function runTraffic(options: TrafficOptions, tally: Tally, signal: AbortSignal): Promise<void> {
-  const { clock, everyMs } = options;
+  const { clock, everyMs, port } = options;
   const agent = new Agent({ keepAlive: true, maxSockets: 16 });
   const underWay = new Set<Promise<void>>();
   for (let turn = 0; !signal.aborted; turn += 1) {
-    const service = options.services[turn % options.services.length] ?? '';
-    const one = callOnce({ port: options.port, service, agent }).then((outcome) => count(tally, outcome));
+    const services = options.services();
+    const service = services[turn % services.length] ?? '';
+    const one = callOnce({ port, service, agent }).then((outcome) => count(tally, outcome));
     underWay.add(one);
     void one.then(() => underWay.delete(one));
     await sleep(everyMs, signal, clock).catch(() => undefined);
@@ -51,15 +52,10 @@ export async function runTraffic(options: TrafficOptions, tally: Tally, signal: 
   agent.destroy();
 }
 
-/** Until the proxy has its config and answers; rejects with the signal's reason when that comes first. */
-export async function waitForAnswer(
-  port: number,
-  service: string,
-  clock: Clock,
-  signal: AbortSignal,
-): Promise<void> {
+/** Whether a call through the data plane is answered by the service; undefined: not yet. */
+export async function answers(port: number, service: string): Promise<true | undefined> {
   const agent = new Agent({ keepAlive: false });
-  while ((await callOnce({ port, service, agent })).answer === undefined) await sleep(50, signal, clock);
+  return (await callOnce({ port, service, agent })).answer === undefined ? undefined : true;
 }
 
 interface Outcome {
@@ -74,22 +70,22 @@ function callOnce(call: {
 }): Promise<Outcome> {
   return new Promise((resolve) => {
     const fail = (failure: string) => resolve({ answer: undefined, failure });
-    const headers = { host: call.service };
-    const outgoing = request({ host: '127.0.0.1', port: call.port, agent: call.agent, headers, path: '/' });
+    const { port, service, agent } = call;
+    const outgoing = request({ host: '127.0.0.1', port, agent, headers: { service }, path: '/' });
     outgoing.setTimeout(TIMEOUT_MS, () =>
       outgoing.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)),
     );
-    outgoing.on('error', (error) => fail(`${call.service}: ${describeError(error)}`));
+    outgoing.on('error', (error) => fail(`${service}: ${describeError(error)}`));
     outgoing.on('response', (incoming) => {
       let text = '';
       incoming.setEncoding('utf8');
       incoming.on('data', (chunk: string) => {
         text += chunk;
       });
-      incoming.on('error', (error) => fail(`${call.service}: ${describeError(error)}`));
+      incoming.on('error', (error) => fail(`${service}: ${describeError(error)}`));
       incoming.on('end', () => {
         if (incoming.statusCode === 200) resolve({ answer: JSON.parse(text) as Answer, failure: '' });
-        else fail(`${call.service}: HTTP ${incoming.statusCode ?? 0} ${text.trim().slice(0, 100)}`);
+        else fail(`${service}: HTTP ${incoming.statusCode ?? 0} ${text.trim().slice(0, 100)}`);
       });
     });
     outgoing.end();

@@ -1,9 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EndpointJson, Items, SourceJson } from '../../../admin/types.ts';
 import { choosePort } from '../../../cli/demo/ports.ts';
@@ -208,26 +208,6 @@ describe('serve', () => {
       expect(stderr).not.toMatch(/\n\s+at /);
     }
     await new Promise((resolve) => holder.close(resolve));
-  });
-});
-
-describe('demo', () => {
-  it('shows both sources answering without a failure, and leaves nothing behind', async () => {
-    const demo = start(['demo']);
-    try {
-      const line = await eventually('a tally line', () => /^\d+s · .*$/m.exec(demo.stdout())?.[0], 25_000);
-      expect(line).toContain(' · 0 failed · ');
-      for (const who of ['orders/vm-1', 'orders/vm-2', 'orders/pod-a', 'orders/pod-b', 'orders/pod-c']) {
-        expect(line).toContain(who);
-      }
-    } finally {
-      demo.kill('SIGINT');
-    }
-    expect(await demo.exited).toBe(0);
-    const file = /source vms +(\S+)/.exec(demo.stdout())?.[1] ?? '';
-    expect(file).toContain('isthmus-demo-');
-    expect(existsSync(dirname(file))).toBe(false);
-    expect(demo.stderr()).toBe('');
   });
 });
 

@@ -1,0 +1,183 @@
+// The demo's story: a service moves from virtual machines to pods, and what goes wrong on the way. Each scene does
+// something to the world, waits until it was noticed, and shows what was measured. Nothing here knows how it ends.
+import type { MigrationJson } from '../../admin/types-migration.ts';
+import type { Teller } from './teller.ts';
+import { statsOf } from './planes.ts';
+
+export interface Pace {
+  /** Before anything happens. */
+  readonly firstRequests: number;
+  /** How long the gates must hold in each step, such as `6s`. */
+  readonly step: string;
+  readonly minRequests: number;
+  /** How long nobody may have called the old side. */
+  readonly quiet: string;
+}
+
+/** @throws ISTHMUS_DEMO_STUCK when something does not come about; the signal's reason when that comes first. */
+export async function tellStory(teller: Teller, pace: Pace): Promise<void> {
+  await before(teller, pace);
+  await copies(teller, pace);
+  await badRelease(teller);
+  await mended(teller);
+  await darkRegistry(teller);
+  await reusedAddress(teller);
+  await theRest(teller);
+  await retirement(teller, pace);
+}
+
+async function before(teller: Teller, { firstRequests }: Pace): Promise<void> {
+  teller.scene('Two virtual machines serve orders. Three pods could, and get nothing yet.');
+  await teller.requests(firstRequests);
+  await teller.run(['get', 'endpoints', 'orders']);
+  await teller.pause();
+}
+
+async function copies(teller: Teller, { step, minRequests }: Pace): Promise<void> {
+  teller.scene(
+    'Is orders ready to move? Then the pods get copies of requests first, whose answers nobody sees.',
+  );
+  await teller.run(['migrate', 'plan', 'orders', '--from', 'vms', '--to', 'pods']);
+  const gates = ['--min-success', '95', '--min-requests', String(minRequests)];
+  const steps = ['--mirror', '20', '--steps', '10,50,100', '--for', step];
+  await teller.run(['migrate', 'start', 'orders', '--from', 'vms', '--to', 'pods', ...steps, ...gates]);
+  line(teller, await teller.migration('the copies', ({ phase }) => phase === 'mirroring'));
+  await teller.pause();
+}
+
+async function badRelease(teller: Teller): Promise<void> {
+  const { world } = teller;
+  teller.scene(
+    '10 % of the traffic goes to the pods. Now a bad release: every fourth of their answers is a 500.',
+  );
+  const stepped = await teller.migration(
+    'the first step',
+    ({ phase, step }) => phase === 'stepping' && step === 1,
+  );
+  line(teller, stepped);
+  const [requests, retried] = [world.tally.requests, await retries(teller)];
+  world.breakPods(4);
+  await teller.migration(
+    'the rollback',
+    ({ phase, measured: since }) => phase === 'rolledBack' && (since?.fromRequests ?? 0) > 0,
+    ['rolledBack'],
+  );
+  const again = (await retries(teller)) - retried;
+  await teller.run(['migrate', 'status', 'orders']);
+  const since = world.tally.requests - requests;
+  teller.tell(
+    `callers meanwhile: ${since} requests, ${world.tally.failed} failed; ${again} were tried again on another instance`,
+  );
+  await teller.pause();
+}
+
+async function mended(teller: Teller): Promise<void> {
+  teller.scene('The release is mended. It begins again: copies, 10 %, 50 %.');
+  teller.world.breakPods(0);
+  await teller.run(['migrate', 'resume', 'orders', '--reason', 'mended in 1.4.2']);
+  let at10: MigrationJson | undefined;
+  const at50 = await teller.migration('the second step', (now) => {
+    if (now.phase === 'stepping' && now.step === 1) at10 = now;
+    return now.phase === 'stepping' && now.step === 2;
+  });
+  if (at10) measured(teller, at10);
+  line(teller, at50);
+  await teller.pause();
+}
+
+async function darkRegistry(teller: Teller): Promise<void> {
+  teller.scene('The registry of the virtual machines goes dark.');
+  await teller.world.files.hideVms();
+  await teller.until('the dark registry', async () =>
+    (await teller.source('vms')) === 'stale' ? true : undefined,
+  );
+  await teller.run(['get', 'sources']);
+  const dark = 'source vms: stale';
+  const now = await teller.migration('it to wait', ({ waitsFor }) => waitsFor === dark);
+  line(teller, now);
+  teller.tell(`it waits for: ${now.waitsFor}`);
+  await teller.pause();
+}
+
+async function reusedAddress(teller: Teller): Promise<void> {
+  teller.scene('In the dark, vm-2 is switched off, and its address is given to an instance of payments.');
+  const fresh = await teller.world.reuseVm2();
+  const at = `127.0.0.1:${fresh.port}`;
+  const { status, name } = await teller.until('an answer from that address', () =>
+    ping(at, 'orders.default').catch(() => undefined),
+  );
+  teller.tell(`GET http://${at}/ with x-isthmus-service: orders.default → ${status}, answered as ${name}`);
+  await teller.until('the address to be refuted', async () => {
+    const endpoint = await teller.endpoint(fresh.port, 'orders');
+    return endpoint?.state === 'quarantined' ? true : undefined;
+  });
+  await teller.run(['explain', 'orders', at]);
+  await teller.requests(100);
+  const refused = (await statsOf(fresh.adminPort)).get('http.inbound.downstream_rq_4xx') ?? 0;
+  teller.tell(`requests and pings for orders that its sidecar has refused: ${refused}`);
+  await teller.pause();
+}
+
+async function theRest(teller: Teller): Promise<void> {
+  teller.scene('The registry is back, and knows of one virtual machine only. The move goes on by itself.');
+  let at50: MigrationJson | undefined;
+  await teller.world.registryBack();
+  const done = await teller.migration('its end', (now) => {
+    if (now.phase === 'stepping' && now.step === 2) at50 = now;
+    return now.phase === 'completed';
+  });
+  if (at50) measured(teller, at50);
+  line(teller, done);
+  await teller.pause();
+}
+
+async function retirement(teller: Teller, { quiet }: Pace): Promise<void> {
+  teller.scene('May the virtual machines be switched off? Not while somebody calls them by name.');
+  await teller.until('batch to be the only caller of the old side', async () => {
+    const { callers } = await teller.retirement(quiet);
+    return callers.length === 1 && callers[0]?.node === teller.world.batch.node ? true : undefined;
+  });
+  await teller.run(['migrate', 'retire', 'orders', '--after', quiet], 1);
+  teller.world.batchCalls('orders');
+  teller.tell('batch calls orders from now on, wherever that is');
+  await teller.until('nobody to call the old side', async () =>
+    (await teller.retirement(quiet)).safe ? true : undefined,
+  );
+  await teller.run(['migrate', 'retire', 'orders', '--after', quiet, '--confirm']);
+  await teller.pause();
+}
+
+function line(teller: Teller, { phase, step, steps, reason }: MigrationJson): void {
+  teller.tell(`${phase} ${step}/${steps.length}: ${reason}`);
+}
+
+/** What data planes reported of a step. */
+function measured(teller: Teller, now: MigrationJson): void {
+  const { share, fromRequests, toRequests } = now.measured ?? { share: null, fromRequests: 0, toRequests: 0 };
+  const wanted = Math.round(now.wantedShare * 100);
+  if (share === null) return;
+  teller.tell(
+    `at ${wanted} %: ${toRequests} of ${fromRequests + toRequests} requests went to the pods, ${(share * 100).toFixed(1)} %`,
+  );
+}
+
+/** Requests to orders that the callers' data planes tried again. */
+async function retries({ world }: Teller): Promise<number> {
+  const stats = await statsOf(world.web.adminPort);
+  return stats.get('cluster.orders.default.upstream_rq_retry') ?? 0;
+}
+
+async function ping(
+  at: string,
+  service: string,
+): Promise<{ readonly status: number; readonly name: string }> {
+  const response = await fetch(`http://${at}/`, {
+    headers: { 'x-isthmus-service': service },
+    signal: AbortSignal.timeout(10_000),
+  });
+  await response.arrayBuffer();
+  return {
+    status: response.status,
+    name: response.headers.get('x-envoy-upstream-healthchecked-cluster') ?? '',
+  };
+}
