@@ -73,6 +73,8 @@ export interface Aggregator {
    * @param ofDark those of sources that do not answer, or all others.
    */
   suspects(ofDark: boolean): Iterable<Suspect>;
+  /** @param moving by service, the source that it moves to: its endpoints there are pinged, too. */
+  setMoving(moving: () => ReadonlyMap<string, string>): void;
   /** A source's part, for sharing it with other replicas. */
   share(source: string, kind: string): SharedCatalogue;
   /** Shown with the source: the replica that watches it; undefined when this one is alone. */
@@ -220,6 +222,7 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
       if (state) setSource({ ...state, watcher });
     },
     suspects: (ofDark) => keepers.suspects(ofDark),
+    setMoving: (moving) => keepers.setMoving(moving),
     notes: (source, service, key) => keepers.notes(source, service, key),
     detach(source) {
       keepers.remove(source);

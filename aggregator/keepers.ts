@@ -46,9 +46,15 @@ const LONGEST_MS = 86_400_000;
 export class Keepers {
   readonly #options: KeepersOptions;
   readonly #bySource = new Map<string, Kept>();
+  #moving: () => ReadonlyMap<string, string> = () => new Map();
 
   constructor(options: KeepersOptions) {
     this.#options = options;
+  }
+
+  /** @param moving by service, the source that it moves to: whether that offers the service itself is in question. */
+  setMoving(moving: () => ReadonlyMap<string, string>): void {
+    this.#moving = moving;
   }
 
   /**
@@ -154,7 +160,7 @@ export class Keepers {
     const { store, now } = this.#options;
     const slice = store.slice(service);
     const contest = {
-      contested: slice?.conflicts.has(key) === true,
+      contested: slice?.conflicts.has(key) === true || this.#moving().get(service) === source,
       strict: slice?.rules.identity === 'strict',
     };
     const isNews = kept.keeper.prove(service, key, verdict, by, now(), contest);
@@ -172,7 +178,15 @@ export class Keepers {
       if ((keeper.darkSince !== undefined) !== ofDark) continue;
       for (const suspect of keeper.suspects()) yield { ...suspect, source };
     }
-    if (!ofDark) yield* this.#contested();
+    if (ofDark) return;
+    yield* this.#contested();
+    for (const [service, source] of this.#moving()) {
+      const { conflicts, shards } = this.#options.store.slice(service) ?? {};
+      const shard = shards?.get(source);
+      const keeper = this.#bySource.get(source)?.keeper;
+      if (!shard || keeper?.darkSince !== undefined) continue;
+      if (keeper) yield* listedIn(source, shard, 'moving', (key) => conflicts?.has(key) !== true);
+    }
   }
 
   *#contested(): Generator<Suspect> {
@@ -182,7 +196,7 @@ export class Keepers {
       for (const [source, shard] of shards ?? []) {
         const keeper = this.#bySource.get(source)?.keeper;
         if (conflicts.size === 0 || !keeper || keeper.darkSince !== undefined) continue;
-        yield* contestedIn(source, shard, conflicts);
+        yield* listedIn(source, shard, 'conflict', (key) => conflicts.has(key));
       }
     }
   }
@@ -273,18 +287,18 @@ export class Keepers {
 }
 
 /** Those that are quarantined or doubted are suspects anyway. */
-function* contestedIn(
+function* listedIn(
   source: string,
   { group, marks }: Shard,
-  conflicts: ReadonlyMap<string, unknown>,
+  cause: SuspectCause,
+  isMeant: (key: string) => boolean,
 ): Generator<Suspect> {
   for (const endpoint of group.endpoints) {
     const key = endpointKey(endpoint);
     const mark = marks.get(key);
-    if (!conflicts.has(key) || mark?.quarantined || mark?.doubted) continue;
+    if (!isMeant(key) || mark?.quarantined || mark?.doubted) continue;
     const { service, aliases } = group;
     const protocol = group.ports.find(({ name }) => name === endpoint.portName)?.protocol ?? '';
-    const cause: SuspectCause = 'conflict';
     yield { source, service, key, endpoint, protocol, aliases, cause, refuted: false };
   }
 }

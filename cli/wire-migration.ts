@@ -13,7 +13,7 @@ import type { Clock } from '../lib/clock.ts';
 import { Migrations } from '../migration/controller.ts';
 import type { StateStore } from '../migration/controller.ts';
 import { eventOf, textOfChange } from '../migration/events.ts';
-import type { SideTotals } from '../migration/facts.ts';
+import type { Counts, SideTotals } from '../migration/facts.ts';
 import { Hook } from '../migration/hook.ts';
 import { rulesDuring } from '../migration/rules.ts';
 import { readState } from '../migration/state-json.ts';
@@ -101,7 +101,7 @@ export async function openMigrations(config: Config, deps: Deps): Promise<Opened
         wanted: () => resources.migrations(),
         snapshot: () => aggregator.current,
         totals: (spec) => totalsOf(spec, load),
-        p99Ms: (spec, side, windowMs) => p99Of(spec, side, windowMs, load),
+        latency: (spec, side, windowMs) => latencyOf(spec, side, windowMs, load),
         stepsElsewhere: () => elsewhere,
         onStep(spec, before, after) {
           if (before?.phase !== after.phase) metrics.migration.transitions.inc({ phase: after.phase });
@@ -109,6 +109,7 @@ export async function openMigrations(config: Config, deps: Deps): Promise<Opened
         },
         reportsLagMs: config.xds.loadReportInterval + 1_000,
       });
+      aggregator.setMoving(() => movingTo(resources.migrations(), states));
       const stop = metrics.beforeScrape(() => {
         metrics.migration.percent.reset();
         for (const { spec, state } of migrations.reports()) {
@@ -170,6 +171,19 @@ function tell(
   log.info({ service, by: cause }, text);
 }
 
+/** By service, the source whose endpoints have, or are about to get, a share that may be taken back. */
+function movingTo(
+  migrations: ReadonlyMap<string, PlacedMigration>,
+  states: StateStore,
+): ReadonlyMap<string, string> {
+  const moving = new Map<string, string>();
+  for (const [service, { spec }] of migrations) {
+    const phase = states.get(service)?.state.phase;
+    if (phase !== 'completed' && phase !== 'retired' && phase !== 'aborted') moving.set(service, spec.to);
+  }
+  return moving;
+}
+
 /** Of its clusters: those of both sides, and what the new side alone offers, where copies go. */
 function totalsOf({ service, from, to }: MigrationSpec, load: LoadCounters): SideTotals {
   const totals = load.totals(service);
@@ -193,15 +207,15 @@ function totalsOf({ service, from, to }: MigrationSpec, load: LoadCounters): Sid
 
 const isPinned = (cluster: string): boolean => cluster.includes('@');
 
-function p99Of(
+function latencyOf(
   { service, from, to }: MigrationSpec,
   side: keyof SideTotals,
   windowMs: number,
   load: LoadReports,
-): number | undefined {
+): Pick<Counts, 'p99Ms' | 'p99LeastMs'> | undefined {
   const rows = load
     .rows({ service, windowMs: Math.max(1, windowMs) })
     .filter(({ cluster }) => isPinned(cluster) === (side === 'mirrored'));
-  const { p99Ms, timed } = experienceOf(rows, service, side === 'from' ? from : to);
-  return timed < MIN_TIMED ? undefined : p99Ms;
+  const { p99Ms, p99LeastMs, timed } = experienceOf(rows, service, side === 'from' ? from : to);
+  return timed < MIN_TIMED ? undefined : { p99Ms, p99LeastMs };
 }

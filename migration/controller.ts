@@ -12,7 +12,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import { obey } from './commands.ts';
 import type { Wish } from './commands.ts';
 import { MIGRATION_NOT_FOUND, MIGRATION_REFUSED } from './errors.ts';
-import type { Facts, SideTotals, Total } from './facts.ts';
+import type { Counts, Facts, SideTotals, Total } from './facts.ts';
 import { decide } from './machine.ts';
 import type { Decision } from './machine.ts';
 import { Meter } from './meter.ts';
@@ -54,7 +54,11 @@ export interface MigrationDeps {
   snapshot(): FederationSnapshot;
   totals(spec: MigrationSpec): SideTotals;
   /** undefined: too few data planes, or requests, told. */
-  p99Ms(spec: MigrationSpec, side: keyof SideTotals, windowMs: number): number | undefined;
+  latency(
+    spec: MigrationSpec,
+    side: keyof SideTotals,
+    windowMs: number,
+  ): Pick<Counts, 'p99Ms' | 'p99LeastMs'> | undefined;
   /** '' when this replica steps; else who does, in words. */
   stepsElsewhere(): string;
   /** This replica has written it. */
@@ -162,7 +166,7 @@ export class Migrations {
       to: sideFacts(snapshot, service, to),
       counts: (side, windowMs) => ({
         ...(meter?.within(windowMs)?.[side] ?? NONE),
-        p99Ms: this.#d.p99Ms(spec, side, Math.min(windowMs, begunMs)),
+        ...this.#d.latency(spec, side, Math.min(windowMs, begunMs)),
       }),
       unfinished: after.flatMap((other) => this.#unfinished(other)),
     };

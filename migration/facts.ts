@@ -36,6 +36,8 @@ export interface Counts {
   readonly errors: number;
   /** undefined: nobody told latencies, or too few. */
   readonly p99Ms?: number | undefined;
+  /** What it is at least, whatever chance brought; told where `p99Ms` is. */
+  readonly p99LeastMs?: number | undefined;
 }
 
 export interface Facts {

@@ -99,10 +99,12 @@ function latencyVerdict(
   spec: MigrationSpec,
   facts: Facts,
   onlyMirrored: boolean,
+  remembered: number | undefined,
 ): GateVerdict {
   const { windowMs, maxRatioToSource, onMissing } = gate;
-  const there = facts.counts('from', windowMs).p99Ms;
-  const here = facts.counts(onlyMirrored ? 'mirrored' : 'to', windowMs).p99Ms;
+  const now = facts.counts('from', windowMs).p99Ms;
+  const there = now ?? remembered;
+  const { p99Ms: here, p99LeastMs: least = here } = facts.counts(onlyMirrored ? 'mirrored' : 'to', windowMs);
   if (there === undefined || here === undefined) {
     const of = [...(there === undefined ? [spec.from] : []), ...(here === undefined ? [spec.to] : [])];
     return {
@@ -113,24 +115,31 @@ function latencyVerdict(
     };
   }
   const ratio = there > 0 ? here / there : 1;
+  const isSlow = ratio > maxRatioToSource;
+  // A p99 of few requests goes up and down by itself.
+  const mayBeChance = isSlow && (least ?? here) <= maxRatioToSource * there;
   return {
     gate: 'latencyP99',
-    verdict: ratio <= maxRatioToSource ? 'pass' : 'fail',
-    text: `p99 of ${spec.to} is ${here.toFixed(1)} ms, ${ratio.toFixed(2)} of the ${there.toFixed(1)} ms of ${spec.from}, wanted at most ${maxRatioToSource} in ${seconds(windowMs)}`,
+    verdict: mayBeChance ? 'wait' : isSlow ? 'fail' : 'pass',
+    text: `${mayBeChance ? 'may be chance: ' : ''}p99 of ${spec.to} is ${here.toFixed(1)} ms, ${ratio.toFixed(2)} of the ${there.toFixed(1)} ms of ${spec.from}${now === undefined ? ' before this step' : ''}, wanted at most ${maxRatioToSource} in ${seconds(windowMs)}`,
     numbers: { p99Ms: here, sourceP99Ms: there, ratio, wanted: maxRatioToSource },
   };
 }
 
-/** What data planes and pings say of the new side as it is used now. */
+/**
+ * What data planes and pings say of the new side as it is used now.
+ * @param sourceP99Ms of the old side, for when it has too few requests to tell one.
+ */
 export function trafficVerdicts(
   spec: MigrationSpec,
   facts: Facts,
   onlyMirrored: boolean,
+  sourceP99Ms?: number,
 ): readonly GateVerdict[] {
   const { successRate, latencyP99 } = spec.gates;
   return [
     ...(successRate ? [successVerdict(successRate, spec, facts, onlyMirrored)] : []),
-    ...(latencyP99 ? [latencyVerdict(latencyP99, spec, facts, onlyMirrored)] : []),
+    ...(latencyP99 ? [latencyVerdict(latencyP99, spec, facts, onlyMirrored, sourceP99Ms)] : []),
     identityVerdict(spec, facts),
   ];
 }

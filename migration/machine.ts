@@ -97,7 +97,7 @@ function begin(spec: MigrationSpec, state: MigrationState, facts: Facts, now: nu
     if (state.phase === 'waiting') return { state, waitsFor, verdicts };
     return { state: { ...state, phase: 'waiting', since: now, reason: waitsFor }, waitsFor, verdicts };
   }
-  const begun = { ...state, baseline };
+  const begun = withP99(spec, { ...state, baseline }, facts);
   if (spec.mirror) {
     const reason = `copies of ${spec.mirror.percent} % of the requests go to ${spec.to}`;
     return { state: entered(begun, 'mirroring', now, reason, verdicts), waitsFor, verdicts };
@@ -124,7 +124,10 @@ function underWay(spec: MigrationSpec, before: MigrationState, facts: Facts, now
     baseline,
     onlyMirrored ? (spec.steps[0]?.percent ?? 100) : wanted,
   );
-  const verdicts = [isKnown ? capacity : unsure(capacity), ...trafficVerdicts(spec, facts, onlyMirrored)];
+  const verdicts = [
+    isKnown ? capacity : unsure(capacity),
+    ...trafficVerdicts(spec, facts, onlyMirrored, before.sourceP99Ms),
+  ];
   if (verdicts.some(({ verdict }) => verdict === 'fail') && isAtRisk(before)) {
     return { state: failed(spec, before, now, verdicts), waitsFor: '', verdicts };
   }
@@ -221,7 +224,17 @@ function onwards(
   }
   const capacity = capacityVerdict(spec, facts, baseline, next.percent);
   if (capacity.verdict !== 'pass') return { state, waitsFor: capacity.text, verdicts };
-  return { state: stepInto(spec, state, step + 1, now, verdicts), waitsFor: '', verdicts };
+  return {
+    state: stepInto(spec, withP99(spec, state, facts), step + 1, now, verdicts),
+    waitsFor: '',
+    verdicts,
+  };
+}
+
+/** At 100 % nobody can tell any more how fast the old side is: what it was before is what is compared with. */
+function withP99({ gates }: MigrationSpec, state: MigrationState, facts: Facts): MigrationState {
+  const sourceP99Ms = gates.latencyP99 && facts.counts('from', gates.latencyP99.windowMs).p99Ms;
+  return sourceP99Ms === undefined ? state : { ...state, sourceP99Ms };
 }
 
 function stepInto(

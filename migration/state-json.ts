@@ -25,6 +25,7 @@ const schema = z.object({
     percent: z.number().min(0).max(100),
     attempt: z.int().min(1),
     baseline: z.number().min(0).exactOptional(),
+    sourceP99Ms: z.number().min(0).exactOptional(),
     paused: z.object({ phase, elapsedMs: z.number().min(0) }).exactOptional(),
     reason: z.string(),
     approved: z.int().exactOptional(),

@@ -45,6 +45,10 @@ export interface MigrationState {
   readonly attempt: number;
   /** Ready weight on the old side when the attempt began; undefined before. */
   readonly baseline?: number | undefined;
+  /**
+   * p99 of the old side when this step began, for when it gets too few requests to tell one; undefined: not known.
+   */
+  readonly sourceP99Ms?: number | undefined;
   /** What to go on with after a pause, and how long that had lasted. */
   readonly paused?: { readonly phase: MigrationPhase; readonly elapsedMs: number } | undefined;
   /** Why it is in this phase, in words. */

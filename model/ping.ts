@@ -21,9 +21,10 @@ export interface Pinger {
 
 /**
  * Why a ping is wanted. `dark`: its source does not answer. `doubted`: its source no longer lists it.
- * `quarantined`: it answered as another service. `conflict`: another service claims the address.
+ * `quarantined`: it answered as another service. `conflict`: another service claims the address. `moving`: its
+ * service moves to it.
  */
-export type SuspectCause = 'dark' | 'doubted' | 'quarantined' | 'conflict';
+export type SuspectCause = 'dark' | 'doubted' | 'quarantined' | 'conflict' | 'moving';
 
 /** An endpoint whose life or identity is in question. */
 export interface Suspect {

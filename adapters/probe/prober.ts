@@ -244,7 +244,7 @@ function showSuspects(
   { probe }: Metrics,
   lanes: readonly ReadonlyMap<SuspectCause | 'out-of-reach', number>[],
 ): void {
-  for (const cause of ['dark', 'doubted', 'quarantined', 'conflict', 'out-of-reach'] as const) {
+  for (const cause of ['dark', 'doubted', 'quarantined', 'conflict', 'moving', 'out-of-reach'] as const) {
     probe.suspects.set(
       { cause },
       lanes.reduce((sum, seen) => sum + (seen.get(cause) ?? 0), 0),

@@ -7,19 +7,37 @@ export interface Mood {
   failEvery: number;
   /** Added to each answer. */
   delayMs: number;
+  /** In whose name it answers pings, and whom it refuses calls for others as a sidecar does; absent: nobody's. */
+  service?: string;
 }
 
 export interface MoodyBackend {
   readonly name: string;
   /** ADDRESS:PORT */
   readonly target: string;
+  readonly address: string;
+  readonly port: number;
   readonly mood: Mood;
   stop(): Promise<void>;
 }
 
-export async function startMoodyBackend(name: string, mood: Mood): Promise<MoodyBackend> {
+export async function startMoodyBackend(
+  name: string,
+  mood: Mood,
+  address = '127.0.0.1',
+  wanted = 0,
+): Promise<MoodyBackend> {
   let asked = 0;
   const server = createServer((request, response) => {
+    const { service } = mood;
+    if (service !== undefined) {
+      response.setHeader('x-envoy-upstream-healthchecked-cluster', service);
+      if ((request.headers['x-isthmus-service'] ?? service) !== service) {
+        response.statusCode = 421;
+        request.resume().on('end', () => response.end());
+        return;
+      }
+    }
     asked += 1;
     response.statusCode = mood.failEvery > 0 && asked % mood.failEvery === 0 ? 500 : 200;
     request.resume().on('end', () => {
@@ -30,11 +48,14 @@ export async function startMoodyBackend(name: string, mood: Mood): Promise<Moody
   // Idle connections end by the client's choice.
   server.keepAliveTimeout = 600_000;
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject).listen(0, '127.0.0.1', () => resolve());
+    server.once('error', reject).listen(wanted, address, () => resolve());
   });
+  const { port } = server.address() as AddressInfo;
   return {
     name,
-    target: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    target: `${address}:${port}`,
+    address,
+    port,
     mood,
     stop: () =>
       new Promise((resolve) => {

@@ -267,4 +267,30 @@ describe('snapshots', () => {
     expect(aggregator.current.sources.get('a')).toMatchObject({ services: 2_000, endpoints: 20_000 });
     await end();
   });
+
+  it('asks for pings of what a service moves to, and marks what answers in its name', async () => {
+    const { aggregator, a, b, end } = setup('a', 'b');
+    for (const source of [a, b]) {
+      await source.say({ type: 'sync', groups: [group('x', `10.0.0.${source === a ? 1 : 2}`)] });
+    }
+    aggregator.flush();
+    expect([...aggregator.suspects(false)]).toEqual([]);
+    aggregator.setMoving(() => new Map([['x', 'b']]));
+    const [suspect, ...more] = aggregator.suspects(false);
+    expect(suspect).toMatchObject({ source: 'b', service: 'x', cause: 'moving', refuted: false });
+    expect(more).toEqual([]);
+    const key = suspect?.key ?? '';
+    const marks = () => aggregator.current.services.get('x')?.shards.get('b')?.marks.get(key);
+    const say = (verdict: Parameters<Aggregator['prove']>[3]) => {
+      aggregator.prove('b', 'x', key, verdict, { kind: 'prober', failing: 0 });
+      aggregator.flush();
+    };
+    say({ kind: 'alive' });
+    expect(marks()).toEqual({ proven: { since: 1_000_000 } });
+    for (let times = 0; times < 5; times += 1) say({ kind: 'refused' });
+    expect(marks()).toEqual({ proven: { since: 1_000_000 } });
+    say({ kind: 'answeredAs', service: 'y' });
+    expect(marks()).toMatchObject({ quarantined: { answeredAs: 'y' } });
+    await end();
+  });
 });

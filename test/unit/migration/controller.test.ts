@@ -155,7 +155,7 @@ const migrations = (of: Table<StoredState> = table, over: Partial<MigrationDeps>
     wanted: () => wanted,
     snapshot: () => snapshot(),
     totals: () => totals,
-    p99Ms: () => undefined,
+    latency: () => undefined,
     stepsElsewhere: () => '',
     onStep: (_, before, after) => void steps.push(textOfChange(before, after)),
     reportsLagMs: 1_000,

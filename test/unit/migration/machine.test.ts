@@ -38,7 +38,7 @@ interface World {
   readonly proven?: number;
   readonly source?: Facts['to']['state'];
   readonly counts?: Partial<
-    Record<'from' | 'to' | 'mirrored', readonly [good: number, bad: number, p99?: number]>
+    Record<'from' | 'to' | 'mirrored', readonly [good: number, bad: number, p99?: number, atLeast?: number]>
   >;
   readonly violations?: readonly string[];
   readonly unfinished?: readonly string[];
@@ -58,8 +58,8 @@ function factsOf(world: World = {}): Facts {
       violations: world.violations ?? [],
     },
     counts(which) {
-      const [successes, errors, p99Ms] = counts[which] ?? [0, 0];
-      return { successes, errors, p99Ms };
+      const [successes, errors, p99Ms, p99LeastMs] = counts[which] ?? [0, 0];
+      return { successes, errors, p99Ms, p99LeastMs };
     },
     unfinished: world.unfinished ?? [],
   };
@@ -179,6 +179,10 @@ describe('a migration', () => {
     expect(decide(spec, AT_TEN, factsOf(told(15)), 9_000).state.reason).toContain(
       'p99 of new is 15.0 ms, 1.50 of the 10.0 ms of old, wanted at most 1.2',
     );
+    const chance = { counts: { to: [200, 0, 15, 11], from: [200, 0, 10] } } as const;
+    const unsure = decide(spec, AT_TEN, factsOf(chance), 9_000);
+    expect(unsure.state).toBe(AT_TEN);
+    expect(unsure.waitsFor).toMatch(/^may be chance: p99 of new is 15.0 ms, 1.50 of/);
     const silent = decide(spec, AT_TEN, factsOf(), 9_000);
     expect(silent.state).toBe(AT_TEN);
     expect(silent.waitsFor).toBe('no p99 of old and new is reported');
@@ -187,6 +191,20 @@ describe('a migration', () => {
       gates: { ...spec.gates, latencyP99: { ...gate, onMissing: 'ignore' as const } },
     };
     expect(decide(ignoring, AT_TEN, factsOf(), 9_000).state.step).toBe(1);
+  });
+
+  it('at 100 % compares with what the old side was like before', () => {
+    const gate = { maxRatioToSource: 1.2, windowMs: 60_000, onMissing: 'wait' as const };
+    const spec = { ...SPEC, gates: { ...SPEC.gates, latencyP99: gate } };
+    const both: World = { counts: { to: [200, 0, 10], from: [200, 0, 10] } };
+    const last = run(spec, { ...AT_TEN, step: 1, percent: 50 }, both, 1)[0];
+    expect(last).toMatchObject({ step: 2, percent: 100, sourceP99Ms: 10 });
+    const at = restarted({ ...(last ?? AT_TEN), since: 0 });
+    const alone = (p99: number): World => ({ counts: { to: [400, 0, p99], from: [0, 0] } });
+    expect(decide(spec, at, factsOf(alone(11)), 9_000).state.phase).toBe('completed');
+    const back = decide(spec, at, factsOf(alone(15)), 9_000).state;
+    expect(back.phase).toBe('rollingBack');
+    expect(back.reason).toContain('1.50 of the 10.0 ms of old before this step, wanted at most 1.2');
   });
 
   it('counts mirrored requests for want of others, where it is told to', () => {
