@@ -9,7 +9,7 @@ import type { Attempt } from '../lib/supervisor.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { LeftOutBook } from './left-out.ts';
-import type { Impostor } from '../model/sidecars.ts';
+import type { Impostor, Owner } from '../model/sidecars.ts';
 import type { SidecarBook } from './sidecar/book.ts';
 import { UpdateQueue } from './updates.ts';
 
@@ -23,6 +23,8 @@ export interface SourceDeps {
   readonly sidecars?: SidecarBook;
   /** Told, over and over, of those who answer where a sidecar was. */
   readonly onImpostor?: (impostor: Impostor) => void;
+  /** Told when a sidecar has answered in its name, for the first time or again. */
+  readonly onOwner?: (owner: Owner) => void;
 }
 
 /** Timings that tests shorten; see SuperviseOptions for units and defaults. */

@@ -1,6 +1,7 @@
-// Pings by data planes: the endpoints whose life is in question are given to connected Envoys to check (HDS), and
+// Pings by data planes: the endpoints whose life is in question are given to connected data planes to check (HDS), and
 // what they find is told as a sidecar's verdicts. The control plane's own prober looks at the same endpoints
-// from where it is; docs/merge.md, rule 10, says what both together prove.
+// from where it is; docs/merge.md, rule 10, says what both together prove. Endpoints of services with
+// `identity: strict` are checked as well: who does not answer in their name is a lead.
 import { howToPing, pathOf } from '../adapters/probe/prober.ts';
 import { isOnLoopback, mayPing } from '../adapters/probe/reach.ts';
 import type { Aggregator } from '../aggregator/aggregator.ts';
@@ -9,7 +10,7 @@ import { sleep } from '../lib/clock.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Suspect, Verdict } from '../model/ping.ts';
 import type { HealthTarget } from '../xds-server/hds/assign.ts';
-import type { HealthReport } from '../xds-server/hds/service.ts';
+import type { HealthReport, MisdirectionReport } from '../xds-server/hds/service.ts';
 import { sourceEntry } from './wire-keeping.ts';
 
 /** Endpoints that data planes look at, at once: what is more waits until others are settled. */
@@ -25,21 +26,25 @@ export interface SidecarChecks {
 export function sidecarChecks(
   { probe, sources }: Pick<Config, 'probe' | 'sources'>,
   aggregator: Aggregator,
-  { clock }: { readonly clock: Clock },
+  { clock, onLead }: { readonly clock: Clock; readonly onLead: (lead: MisdirectionReport) => void },
 ): SidecarChecks {
   const entryOf = sourceEntry(sources);
   /** Whom a report is about. */
   let asked: ReadonlyMap<string, readonly Suspect[]> = new Map();
-  const isReachable = ({ source, endpoint }: Suspect): boolean => {
+  const isReachable = ({ source, endpoint, cause }: Suspect): boolean => {
     const entry = entryOf(source);
     return mayPing(endpoint, {
-      networks: probe.networks,
+      // What data planes took out, where this process cannot look, they give back.
+      networks: cause === 'quarantined' ? [endpoint.network] : probe.networks,
       isLocal: entry !== undefined && isOnLoopback(entry),
     });
   };
   return {
     settings: { intervalMs: probe.interval, timeoutMs: probe.timeout },
     hear(report) {
+      const { node, service: cluster, address, port, how, health } = report;
+      const isLead = how === 'http' && health !== 'healthy' && !asked.has(placeOf(report));
+      if (isLead) onLead({ node, cluster, address, port, answeredAs: '' });
       for (const { source, service, key, protocol } of asked.get(placeOf(report)) ?? []) {
         const verdict = verdictOf(report, howToPing(protocol) === 'http');
         if (verdict) aggregator.prove(source, service, key, verdict, { kind: 'sidecar', failing: 0 });
@@ -50,7 +55,14 @@ export function sidecarChecks(
       while (!signal.aborted) {
         const suspects = first(suspectsOf(aggregator), MAX_ENDPOINTS, isReachable);
         asked = groupBy(suspects);
-        ask(suspects.flatMap((suspect) => targetsOf(suspect, probe.path)));
+        const strict = first(
+          strictTargets(aggregator, probe.path),
+          MAX_ENDPOINTS - suspects.length,
+          (target) => {
+            return !asked.has(placeOf(target));
+          },
+        );
+        ask([...suspects.flatMap((suspect) => targetsOf(suspect, probe.path)), ...strict]);
         await sleep(probe.interval, signal, clock).catch(() => undefined);
       }
     },
@@ -61,6 +73,27 @@ export function sidecarChecks(
 function* suspectsOf(aggregator: Aggregator): Generator<Suspect> {
   yield* aggregator.suspects(false);
   yield* aggregator.suspects(true);
+}
+
+/** By name only: whether somebody is there at all is their source's business. */
+function* strictTargets(
+  { current }: Pick<Aggregator, 'current'>,
+  byDefault: string,
+): Generator<HealthTarget> {
+  for (const { service, rules, shards } of current.services.values()) {
+    if (rules.identity !== 'strict') continue;
+    const seen = new Set<string>();
+    for (const { group } of shards.values()) {
+      for (const endpoint of group.endpoints) {
+        const { address, port, portName } = endpoint;
+        const protocol = group.ports.find(({ name }) => name === portName)?.protocol ?? '';
+        const place = `${address} ${port}`;
+        if (howToPing(protocol) !== 'http' || seen.has(place)) continue;
+        seen.add(place);
+        yield { service, address, port, how: 'http', path: pathOf(endpoint, byDefault) };
+      }
+    }
+  }
 }
 
 function first<T>(items: Iterable<T>, most: number, wanted: (item: T) => boolean): readonly T[] {

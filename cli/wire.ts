@@ -17,13 +17,15 @@ import type { Discoverer } from '../model/discovery.ts';
 import { scopeFor } from '../model/scope.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
+import type { MisdirectionReport } from '../xds-server/hds/service.ts';
 import { createXdsServer } from '../xds-server/server.ts';
-import type { Impostor } from '../model/sidecars.ts';
+import type { Impostor, Owner } from '../model/sidecars.ts';
 import { sidecarChecks } from './wire-checks.ts';
 import { joinCluster } from './wire-cluster.ts';
 import { wireJournal } from './wire-journal.ts';
 import { openMigrations } from './wire-migration.ts';
-import { quarantineImpostor } from './wire-impostors.ts';
+import { followLeads, quarantineImpostor, releaseOwner } from './wire-impostors.ts';
+import type { LeadsWire } from './wire-impostors.ts';
 import { keepingBySource } from './wire-keeping.ts';
 import { followLastKnownGood, restoreLastKnownGood } from './wire-known.ts';
 import { openOverrides } from './wire-overrides.ts';
@@ -74,6 +76,7 @@ export async function startControlPlane(
       leftOut,
       sidecars,
       onImpostor: (impostor: Impostor) => quarantineImpostor(aggregator, impostor),
+      onOwner: (owner: Owner) => releaseOwner(aggregator, owner),
     };
     const fixed = config.sources.filter((source) => !isTemplate(source));
     const discoverers = await Promise.all(fixed.map((source) => createDiscoverer(source, sourceDeps)));
@@ -87,7 +90,7 @@ export async function startControlPlane(
     const owners = config.sources.filter(knowsOwners).map((source) => source.name);
     const journal = wireJournal(config.dataDir, log, metrics);
     closers.push(() => journal?.close());
-    const later: { usage?: Usage } = {};
+    const later: { usage?: Usage; leads?: LeadsWire } = {};
     const aggregator = createAggregator({
       order,
       clock,
@@ -99,7 +102,8 @@ export async function startControlPlane(
     });
     closers.push(() => aggregator.close());
     closers.push(followLastKnownGood(config, aggregator, sourceDeps));
-    const checks = sidecarChecks(config, aggregator, sourceDeps);
+    const onLead = (lead: MisdirectionReport) => later.leads?.follow(lead);
+    const checks = sidecarChecks(config, aggregator, { clock, onLead });
     const xds = createXdsServer({
       log,
       clock,
@@ -115,6 +119,7 @@ export async function startControlPlane(
       healthChecks: checks.settings,
       onHealth: (report) => checks.hear(report),
       onApp: (report) => sidecars.report(report),
+      onMisdirected: onLead,
       onSidecar: sidecarDoor(
         config.sources.find((source) => source.kind === 'sidecar'),
         sidecars,
@@ -130,6 +135,7 @@ export async function startControlPlane(
 
     const { controller, release } = childController(signal);
     closers.push(release);
+    later.leads = followLeads(config, aggregator, sourceDeps, controller.signal);
     const migrations = await openMigrations(config, { clock, log, metrics, aggregator });
     closers.push(() => migrations.close());
     const resources = await startResources(

@@ -77,12 +77,16 @@ export type Departure = 'ended' | 'broken';
 /** Told of each stream of a sidecar that registers; the returned function is called once, when it is over. */
 export type SidecarDoor = (session: SidecarSession) => (how: Departure) => void;
 
-/** Somebody answers where a sidecar was, and not in the name of its service. */
-export interface Impostor {
+/** Where a sidecar has answered in the name of its service. */
+export interface Owner {
   readonly service: string;
   readonly address: string;
   /** The sidecar's, and its app's. */
   readonly ports: readonly number[];
+}
+
+/** Somebody answers where a sidecar was, and not in the name of its service. */
+export interface Impostor extends Owner {
   /** In whose name; '' when it names nobody. */
   readonly answeredAs: string;
 }

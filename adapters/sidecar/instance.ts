@@ -34,6 +34,8 @@ export interface InstanceOptions {
   readonly onChange: (service: string, intended: boolean) => void;
   /** Why it is not listed yet; said once per reason. */
   readonly onRefused: (why: string) => void;
+  /** It is listed, as its address has answered in its name. */
+  readonly onOwner: (listed: Listed) => void;
   /** Somebody else answers where it was. */
   readonly onImpostor: (listed: Listed, name: string, isNews: boolean) => void;
   /** Nothing is left of it. */
@@ -138,6 +140,7 @@ export class Instance {
   #list(listed: Listed): void {
     this.listed = listed;
     this.#options.onChange(listed.registration.service, true);
+    this.#options.onOwner(listed);
   }
 
   #unlist(intended: boolean): void {
@@ -175,6 +178,7 @@ export class Instance {
     this.#lastRefusal = '';
     if (before !== undefined && before !== registration.service) this.#options.onChange(before, true);
     this.#options.onChange(registration.service, true);
+    this.#options.onOwner(this.listed);
     return '';
   }
 }

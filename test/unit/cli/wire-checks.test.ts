@@ -4,7 +4,10 @@ import { sidecarChecks } from '../../../cli/wire-checks.ts';
 import { configSchema } from '../../../config/schema.ts';
 import { ManualClock } from '../../../lib/clock.ts';
 import type { Suspect } from '../../../model/ping.ts';
+import { DEFAULT_RULES } from '../../../model/rules.ts';
+import { plainSlice } from '../../../model/snapshot.ts';
 import type { HealthTarget } from '../../../xds-server/hds/assign.ts';
+import type { MisdirectionReport } from '../../../xds-server/hds/service.ts';
 import { eventually } from '../../support/eventually.ts';
 import { endpoint } from '../admin/fixture.ts';
 
@@ -26,13 +29,24 @@ type Aggregator = Parameters<typeof sidecarChecks>[1];
 it('suspects are asked about in both ways, and only what is sure is told', async () => {
   const clock = new ManualClock();
   const said: unknown[] = [];
+  const strictRules = { ...DEFAULT_RULES, identity: 'strict' as const };
+  const services = new Map(
+    (['carts.default', 'users.default'] as const).map((service, n) => {
+      const endpoints = [endpoint({ address: n === 0 ? '10.1.0.1' : '10.2.0.1' })];
+      const group = { service, aliases: [], ports: [], primaryPort: '', endpoints };
+      const slice = plainSlice(service, new Map([['vms', group]]));
+      return [service, n === 0 ? { ...slice, rules: strictRules } : slice];
+    }),
+  );
   const dark = [suspect('10.0.0.2', 'grpc'), suspect('10.0.0.3', 'udp'), suspect('169.254.169.254')];
   const aggregator = {
+    current: { services },
     suspects: (ofDark: boolean) => (ofDark ? dark : [suspect('10.0.0.1')]),
     prove: (source: string, service: string, key: string, verdict: unknown, by: unknown) =>
       void said.push([source, service, key, verdict, by]),
   } as unknown as Aggregator;
-  const checks = sidecarChecks(config, aggregator, { clock });
+  const leads: MisdirectionReport[] = [];
+  const checks = sidecarChecks(config, aggregator, { clock, onLead: (lead) => void leads.push(lead) });
   const rounds: (readonly HealthTarget[])[] = [];
   const controller = new AbortController();
   const running = checks.run((targets) => rounds.push(targets), controller.signal);
@@ -40,6 +54,7 @@ it('suspects are asked about in both ways, and only what is sure is told', async
     ['10.0.0.1', 'http', '/healthz'],
     ['10.0.0.1', 'tcp', '/healthz'],
     ['10.0.0.2', 'tcp', '/healthz'],
+    ['10.1.0.1', 'http', '/healthz'],
   ]);
 
   const report = { node: 'envoy-1', service: 'orders.default', port: 8080 } as const;
@@ -55,6 +70,14 @@ it('suspects are asked about in both ways, and only what is sure is told', async
     ['vms', 'orders.default', '10.0.0.1:8080', { kind: 'refused' }, by],
     ['vms', 'orders.default', '10.0.0.2:8080', { kind: 'unproven' }, by],
   ]);
+
+  // Of a strict service that is not in question: who does not answer in its name is a lead.
+  const strict = { node: 'envoy-1', address: '10.1.0.1', port: 8080 };
+  const { length } = said;
+  checks.hear({ ...strict, service: 'carts.default', how: 'http', health: 'healthy' });
+  checks.hear({ ...strict, service: 'carts.default', how: 'http', health: 'unhealthy' });
+  expect(leads).toEqual([{ ...strict, cluster: 'carts.default', answeredAs: '' }]);
+  expect(said).toHaveLength(length);
 
   clock.advance(config.probe.interval);
   await eventually(() => rounds.length === 2, { everyMs: 5 });
