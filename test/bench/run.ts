@@ -16,6 +16,7 @@ import { proxyTcpRow } from './rows/proxy-tcp.ts';
 import { proxyBodyRow, proxyRow } from './rows/proxy.ts';
 import { replicasRow } from './rows/replicas.ts';
 import { sourceRows } from './rows/sources.ts';
+import { xdsPathRow } from './rows/xds-path.ts';
 import { xdsRows } from './rows/xds.ts';
 import type { Row, RowResult } from './types.ts';
 
@@ -26,6 +27,7 @@ const ROWS: readonly Row[] = [
   proxyIdleRow,
   proxyTcpRow,
   ...xdsRows,
+  xdsPathRow,
   ...sourceRows,
   ...catalogueRows,
   replicasRow,
