@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { ENVOYS } from '../support/data-plane.ts';
 import { describePeers } from '../support/describe-peer.ts';
 import { findBinary } from '../support/peers.ts';
 
@@ -82,66 +83,81 @@ function bootstrapOf(golden: Golden): object {
   };
 }
 
-const envoy = findBinary('envoy');
-
-describePeers(
-  ['envoy'],
-  'golden files, read by Envoy',
-  () => {
-    let folder: string;
-    beforeAll(async () => {
-      folder = await mkdtemp(join(tmpdir(), 'isthmus-golden-'));
-    });
-    afterAll(() => rm(folder, { recursive: true, force: true }));
-
-    /** Empty when Envoy takes it, else what it says. */
-    async function validate(name: string, bootstrap: object): Promise<string> {
-      const file = join(folder, `${name}.json`);
-      await writeFile(file, JSON.stringify(bootstrap));
-      try {
-        await run(envoy ?? '', ['--mode', 'validate', '-c', file, '-l', 'error', '--use-dynamic-base-id']);
-        return '';
-      } catch (thrown) {
-        const { stdout, stderr } = thrown as { stdout?: string; stderr?: string };
-        return `${stdout ?? ''}${stderr ?? String(thrown)}`;
-      }
-    }
-
-    it('takes every one', async () => {
-      const files = (await readdir(FOLDER)).filter((file) => file.endsWith('.json'));
-      expect(files.length).toBeGreaterThan(0);
-      const refused: string[] = [];
-      for (const file of files) {
-        const golden = JSON.parse(await readFile(new URL(file, FOLDER), 'utf8')) as Golden;
-        const said = await validate(file, bootstrapOf(golden));
-        if (said !== '') refused.push(`${file}: ${said}`);
-      }
-      expect(refused).toEqual([]);
-    });
-
-    it('would refuse a domain that stands twice, an address that is no IP, and an unknown cluster', async () => {
-      const host = (name: string, cluster: string) => ({
-        name,
-        domains: ['orders'],
-        routes: [{ match: { prefix: '/' }, route: { cluster } }],
+for (const kind of ENVOYS) {
+  describePeers(
+    [kind],
+    `golden files, read by ${kind}`,
+    () => {
+      let folder: string;
+      beforeAll(async () => {
+        folder = await mkdtemp(join(tmpdir(), 'isthmus-golden-'));
       });
-      const routes = (...virtual_hosts: object[]): Golden => ({
-        cds: [],
-        eds: [],
-        lds: [],
-        rds: [{ name: 'outbound', virtual_hosts }],
+      afterAll(() => rm(folder, { recursive: true, force: true }));
+
+      /** Empty when Envoy takes it, else what it says. */
+      async function validate(name: string, bootstrap: object): Promise<string> {
+        const file = join(folder, `${name}.json`);
+        await writeFile(file, JSON.stringify(bootstrap));
+        try {
+          await run(findBinary(kind) ?? '', [
+            '--mode',
+            'validate',
+            '-c',
+            file,
+            '-l',
+            'error',
+            '--use-dynamic-base-id',
+          ]);
+          return '';
+        } catch (thrown) {
+          const { stdout, stderr } = thrown as { stdout?: string; stderr?: string };
+          return `${stdout ?? ''}${stderr ?? String(thrown)}`;
+        }
+      }
+
+      it('takes every one', async () => {
+        const files = (await readdir(FOLDER)).filter((file) => file.endsWith('.json'));
+        expect(files.length).toBeGreaterThan(0);
+        const refused: string[] = [];
+        for (const file of files) {
+          const golden = JSON.parse(await readFile(new URL(file, FOLDER), 'utf8')) as Golden;
+          const said = await validate(file, bootstrapOf(golden));
+          if (said !== '') refused.push(`${file}: ${said}`);
+        }
+        expect(refused).toEqual([]);
       });
-      expect(await validate('twice', bootstrapOf(routes(host('a', 'xds'), host('b', 'xds'))))).toMatch(
-        /domain/,
-      );
-      expect(await validate('unknown', bootstrapOf(routes(host('a', 'nowhere'))))).toMatch(/unknown cluster/);
-      const socket_address = { address: 'pod.example.org', port_value: 80 };
-      const eds = [
-        { cluster_name: 'a', endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address } } }] }] },
-      ];
-      expect(await validate('host', bootstrapOf({ cds: [], eds, lds: [], rds: [] }))).toMatch(/malformed IP/);
-    });
-  },
-  // Validation is a command, not a server: it needs the binary itself.
-  [envoy === undefined ? 'no envoy binary here' : undefined],
-);
+
+      it('would refuse a domain that stands twice, an address that is no IP, and an unknown cluster', async () => {
+        const host = (name: string, cluster: string) => ({
+          name,
+          domains: ['orders'],
+          routes: [{ match: { prefix: '/' }, route: { cluster } }],
+        });
+        const routes = (...virtual_hosts: object[]): Golden => ({
+          cds: [],
+          eds: [],
+          lds: [],
+          rds: [{ name: 'outbound', virtual_hosts }],
+        });
+        expect(await validate('twice', bootstrapOf(routes(host('a', 'xds'), host('b', 'xds'))))).toMatch(
+          /domain/,
+        );
+        expect(await validate('unknown', bootstrapOf(routes(host('a', 'nowhere'))))).toMatch(
+          /unknown cluster/,
+        );
+        const socket_address = { address: 'pod.example.org', port_value: 80 };
+        const eds = [
+          {
+            cluster_name: 'a',
+            endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address } } }] }],
+          },
+        ];
+        expect(await validate('host', bootstrapOf({ cds: [], eds, lds: [], rds: [] }))).toMatch(
+          /malformed IP/,
+        );
+      });
+    },
+    // Validation is a command, not a server: it needs the binary itself.
+    [findBinary(kind) === undefined ? `no ${kind} binary here` : undefined],
+  );
+}

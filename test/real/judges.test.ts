@@ -11,7 +11,7 @@ import { startBackend } from '../support/backends.ts';
 import type { Backend } from '../support/backends.ts';
 import { startControlPlane } from '../support/control-plane.ts';
 import type { ControlPlaneProcess } from '../support/control-plane.ts';
-import { startDataPlane } from '../support/data-plane.ts';
+import { ENVOYS, startDataPlane } from '../support/data-plane.ts';
 import type { DataPlane, EnvoyKind } from '../support/data-plane.ts';
 import { describePeers } from '../support/describe-peer.ts';
 import { eventually } from '../support/eventually.ts';
@@ -24,7 +24,6 @@ import type { Load } from '../support/load.ts';
 import { startTcpFront } from '../support/tcp-front.ts';
 import type { TcpFront } from '../support/tcp-front.ts';
 
-const ENVOYS: readonly EnvoyKind[] = ['envoy', 'envoy-1.36'];
 const GRPCS: readonly GrpcKind[] = ['grpc-js', 'grpcio'];
 const STEP_MS = 240_000;
 const WITHIN = { withinMs: 60_000, everyMs: 100 };

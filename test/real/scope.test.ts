@@ -9,7 +9,7 @@ import { createXdsServer } from '../../xds-server/server.ts';
 import type { XdsServer } from '../../xds-server/server.ts';
 import { startBackend } from '../support/backends.ts';
 import type { Backend } from '../support/backends.ts';
-import { startDataPlane } from '../support/data-plane.ts';
+import { ENVOYS, startDataPlane } from '../support/data-plane.ts';
 import type { DataPlane, DataPlaneKind } from '../support/data-plane.ts';
 import { describePeers } from '../support/describe-peer.ts';
 import type { StartPeer } from '../support/describe-peer.ts';
@@ -18,7 +18,7 @@ import { service, snapshot } from '../unit/xds-server/services.ts';
 
 const WITHIN = { withinMs: 60_000 };
 
-describePeers(['envoy'], 'scope: envoy', (start) => scenarios('envoy', start));
+for (const kind of ENVOYS) describePeers([kind], `scope: ${kind}`, (start) => scenarios(kind, start));
 describe('scope: proxy', () =>
   scenarios('proxy', () => {
     throw new Error('nothing to start');

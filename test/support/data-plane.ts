@@ -9,7 +9,9 @@ import { isthmusSync, startIsthmus } from './isthmus.ts';
 export type DataPlaneKind = EnvoyKind | 'proxy';
 
 /** The newest Envoy, and an older one. */
-export type EnvoyKind = 'envoy' | 'envoy-1.36';
+export type EnvoyKind = (typeof ENVOYS)[number];
+
+export const ENVOYS = ['envoy', 'envoy-1.36'] as const;
 
 export interface DataPlane {
   readonly kind: DataPlaneKind;
