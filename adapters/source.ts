@@ -11,6 +11,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { LeftOutBook } from './left-out.ts';
 import type { Impostor, Owner } from '../model/sidecars.ts';
 import type { SidecarBook } from './sidecar/book.ts';
+import type { SidecarTemplates } from './sidecar/templates.ts';
 import { UpdateQueue } from './updates.ts';
 
 export interface SourceDeps {
@@ -21,6 +22,8 @@ export interface SourceDeps {
   readonly leftOut?: LeftOutBook;
   /** The sidecars that are connected. */
   readonly sidecars?: SidecarBook;
+  /** What they are taken to say, by service. */
+  readonly templates?: SidecarTemplates;
   /** Told, over and over, of those who answer where a sidecar was. */
   readonly onImpostor?: (impostor: Impostor) => void;
   /** Told when a sidecar has answered in its name, for the first time or again. */

@@ -15,6 +15,7 @@ import { inFiles, mergeStored, problemsOf, serviceIn } from '../config/stored-re
 import type { MergedResources } from '../config/stored-resources.ts';
 import { watchResources } from '../config/watch-resources.ts';
 import type { SidecarScope } from '../model/scope.ts';
+import type { RegistrationTemplate } from '../model/sidecars.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { ServiceRules } from '../model/rules.ts';
 import { coalesce } from '../lib/coalesce.ts';
@@ -53,6 +54,8 @@ export interface ResourceDeps {
   during(service: string, migration: PlacedMigration, rules: ServiceRules): ServiceRules;
   /** What Sidecar resources say; each time that resources were taken in. */
   onScopes(sidecars: readonly SidecarScope[]): void;
+  /** What the sidecars of these services are taken to say; each time that resources were taken in. */
+  onTemplates(templates: ReadonlyMap<string, RegistrationTemplate>): void;
   /** What they say of its policy's origin. */
   originDuring(service: string, migration: PlacedMigration): string;
 }
@@ -84,6 +87,10 @@ export async function startResources(
     aggregator.setRules({ base, services });
     metrics.resources.count.set(merged.count);
     deps.onScopes([...merged.sidecars.values()]);
+    const templates = [...services].flatMap(([service, { registration }]) =>
+      registration ? [[service, registration] as const] : [],
+    );
+    deps.onTemplates(new Map(templates));
   };
   const soon = coalesce(take, { quietMs: 10, maxMs: 100, clock });
   const store = await ResourceStore.open({

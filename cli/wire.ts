@@ -4,6 +4,7 @@ import { LeftOutBook } from '../adapters/left-out.ts';
 import { createDiscoverer, findSources, isTemplate } from '../adapters/registry.ts';
 import { SidecarBook } from '../adapters/sidecar/book.ts';
 import { sidecarDoor } from '../adapters/sidecar/door.ts';
+import { SidecarTemplates } from '../adapters/sidecar/templates.ts';
 import type { SourceDeps } from '../adapters/source.ts';
 import { createAdmin } from '../admin/index.ts';
 import { readiness } from '../admin/ready.ts';
@@ -15,6 +16,7 @@ import type { Clock } from '../lib/clock.ts';
 import { describeError } from '../lib/errors.ts';
 import type { Discoverer } from '../model/discovery.ts';
 import { scopeFor } from '../model/scope.ts';
+import { withTemplate } from '../model/sidecars.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import type { MisdirectionReport } from '../xds-server/hds/service.ts';
@@ -69,12 +71,14 @@ export async function startControlPlane(
     const metrics = createMetrics({ processMetrics: true });
     const leftOut = new LeftOutBook();
     const sidecars = new SidecarBook(clock);
+    const templates = new SidecarTemplates();
     const sourceDeps = {
       clock,
       log,
       metrics,
       leftOut,
       sidecars,
+      templates,
       onImpostor: (impostor: Impostor) => quarantineImpostor(aggregator, impostor),
       onOwner: (owner: Owner) => releaseOwner(aggregator, owner),
     };
@@ -119,6 +123,7 @@ export async function startControlPlane(
       healthChecks: checks.settings,
       onHealth: (report) => checks.hear(report),
       onApp: (report) => sidecars.report(report),
+      completeSidecar: (said) => withTemplate(said, templates.of(said.service)),
       onMisdirected: onLead,
       onSidecar: sidecarDoor(
         config.sources.find((source) => source.kind === 'sidecar'),
@@ -147,6 +152,10 @@ export async function startControlPlane(
         aggregator,
         ...migrations.rules,
         onScopes: (sidecars) => xds.setScopes((node) => scopeFor(sidecars, node)),
+        onTemplates(of) {
+          templates.set(of);
+          xds.sidecarsChanged();
+        },
       },
       controller.signal,
     );

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { parseCidr } from '../lib/cidr.ts';
 import { DEFAULT_RULES } from '../model/rules.ts';
 import type { MergePolicy, ServiceRules } from '../model/rules.ts';
+import type { RegistrationFields } from './registration.ts';
 import { trafficFrom } from './traffic.ts';
 import type { TrafficFields } from './traffic.ts';
 
@@ -98,7 +99,7 @@ export type RuleFields = z.infer<z.ZodObject<typeof ruleFields>>;
 
 /** Ranges add up; of everything else, what is given counts. */
 export function rulesFrom(
-  fields: RuleFields & TrafficFields,
+  fields: RuleFields & TrafficFields & RegistrationFields,
   base: ServiceRules = DEFAULT_RULES,
 ): ServiceRules {
   const traffic = trafficFrom(fields);
@@ -110,6 +111,7 @@ export function rulesFrom(
     sharedAddresses: [...base.sharedAddresses, ...(fields.sharedAddresses ?? [])],
     ...(panicThreshold === undefined ? {} : { panicThreshold }),
     ...(traffic && { traffic }),
+    ...(fields.registration && { registration: fields.registration }),
   };
 }
 

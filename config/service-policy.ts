@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { API_VERSION, metadata, nameIn } from './metadata.ts';
 import { ruleFields } from './policy.ts';
+import { registrationFields } from './registration.ts';
 import { trafficFields } from './traffic.ts';
 
 export const servicePolicy = z.strictObject({
@@ -14,6 +15,7 @@ export const servicePolicy = z.strictObject({
     service: z.string().min(1),
     ...ruleFields,
     ...trafficFields,
+    ...registrationFields,
   }),
 });
 

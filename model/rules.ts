@@ -1,6 +1,7 @@
 // What is configured and decided for a service beyond what its sources say: how its sources are merged, and
 // what operators changed by hand. Plain data.
 import type { Labels } from './endpoint.ts';
+import type { RegistrationTemplate } from './sidecars.ts';
 import type { TrafficRules } from './traffic.ts';
 
 /**
@@ -33,6 +34,8 @@ export interface ServiceRules {
   readonly sharedAddresses: readonly string[];
   /** How callers treat it; undefined: as data planes do by default. */
   readonly traffic?: TrafficRules | undefined;
+  /** What its sidecars are taken to say beside what they say themselves. */
+  readonly registration?: RegistrationTemplate | undefined;
 }
 
 export const DEFAULT_RULES: ServiceRules = {

@@ -16,8 +16,8 @@ export interface Registration {
   /** '' when it does not say. */
   readonly protocol: string;
   readonly labels: Labels;
-  /** A whole number ≥ 1. */
-  readonly weight: number;
+  /** A whole number ≥ 1; absent: it does not say, which is 1. */
+  readonly weight?: number;
   readonly locality: Locality;
   /** What it says of how its app is checked; see appCheckOf(). */
   readonly check?: Partial<AppCheck>;
@@ -89,6 +89,36 @@ export interface Owner {
 export interface Impostor extends Owner {
   /** In whose name; '' when it names nobody. */
   readonly answeredAs: string;
+}
+
+/** What the sidecars of a service are taken to say where they say nothing themselves. */
+export interface RegistrationTemplate {
+  readonly labels?: Labels | undefined;
+  readonly region?: string | undefined;
+  readonly zone?: string | undefined;
+  readonly weight?: number | undefined;
+  readonly protocol?: string | undefined;
+  readonly healthPath?: string | undefined;
+  readonly check?: Partial<AppCheck> | undefined;
+}
+
+/** What a sidecar says, completed: its own word comes before the template's. */
+export function withTemplate(said: Registration, template: RegistrationTemplate | undefined): Registration {
+  if (!template) return said;
+  const weight = said.weight ?? template.weight;
+  return {
+    ...said,
+    labels: { ...template.labels, ...said.labels },
+    locality: {
+      ...said.locality,
+      region: said.locality.region || (template.region ?? ''),
+      zone: said.locality.zone || (template.zone ?? ''),
+    },
+    protocol: said.protocol || (template.protocol ?? ''),
+    healthPath: said.healthPath === '/' ? (template.healthPath ?? '/') : said.healthPath,
+    ...(weight !== undefined && { weight }),
+    ...((said.check ?? template.check) && { check: { ...template.check, ...said.check } }),
+  };
 }
 
 /** On endpoints of sidecars: the app's port on the same address. */

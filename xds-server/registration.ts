@@ -36,23 +36,26 @@ export function registrationOf(
   if (address !== '' && isIP(address) === 0) throw new Error(`address is "${address}", not an IP address`);
   const healthPath = textOf(fields, 'healthPath') || '/';
   if (!/^\/[\x21-\x7e]*$/.test(healthPath)) throw new Error(`healthPath is "${healthPath}", not a path`);
-  const weight = weightOf(fields);
   const check = checkOf(fields.check?.structValue?.fields ?? {});
   return {
     ...beside,
     address,
     healthPath,
-    weight,
+    ...weightOf(fields),
     protocol: textOf(fields, 'protocol'),
     labels: labelsOf(fields),
     ...(check && { check }),
   };
 }
 
-function weightOf(fields: Fields): number {
-  const weight = fields.weight?.numberValue ?? 1;
-  if (Number.isInteger(weight) && weight >= 1 && weight <= 65_535) return weight;
-  throw new Error(`weight is ${weight}, not a whole number from 1 to 65535`);
+/** Nothing when it does not say. */
+function weightOf(fields: Fields): { readonly weight?: number } {
+  const weight = fields.weight?.numberValue;
+  if (weight === undefined) return {};
+  if (!Number.isInteger(weight) || weight < 1 || weight > 65_535) {
+    throw new Error(`weight is ${weight}, not a whole number from 1 to 65535`);
+  }
+  return { weight };
 }
 
 /** `check: {how, intervalMs, timeoutMs, rise, fall}`, all of them optional. */

@@ -8,7 +8,7 @@ import { defineError } from '../lib/errors.ts';
 import type { LoadCounters, LoadExchange, LoadReports } from '../model/load.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
 import type { ServiceRules } from '../model/rules.ts';
-import type { AppReport, SidecarDoor } from '../model/sidecars.ts';
+import type { AppReport, Registration, SidecarDoor } from '../model/sidecars.ts';
 import { EMPTY_SNAPSHOT } from '../model/snapshot.ts';
 import type { FederationSnapshot } from '../model/snapshot.ts';
 import type { Json } from '../proto/json.ts';
@@ -60,6 +60,8 @@ export interface XdsServerOptions {
   readonly onHealth?: (report: HealthReport) => void;
   /** What sidecars found of the apps beside them: at every report, changed or not. */
   readonly onApp?: (report: AppReport) => void;
+  /** What a sidecar is taken to say of the app beside it; see sidecarsChanged(). Default: what it says. */
+  readonly completeSidecar?: (said: Registration) => Registration;
   /** Told when somebody answered a data plane in another name than it asked for. */
   readonly onMisdirected?: (report: MisdirectionReport) => void;
   /** Told of data planes that stand beside a service. Default: nobody is. */
@@ -89,6 +91,8 @@ export interface XdsServer {
   endpointsDump(node?: string): Json | undefined;
   /** Endpoints that connected data planes are to check (HDS), in place of those before. */
   setHealthChecks(targets: readonly HealthTarget[]): void;
+  /** What sidecars are taken to say is another than before. */
+  sidecarsChanged(): void;
   /** What data planes report of their requests. */
   readonly load: LoadReports & LoadCounters;
   /** Exchanges it with other replicas, from the first call on. */
@@ -162,6 +166,7 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
     metrics,
     onHealth: (report) => options.onHealth?.(report),
     onApp: (report) => options.onApp?.(report),
+    complete: options.completeSidecar,
     onMisdirected: (report) => options.onMisdirected?.(report),
   });
   const weight = samplePercent > 0 ? 100 / samplePercent : 1;
@@ -225,6 +230,7 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
     load,
     shareLoad: () => load.share(),
     setHealthChecks: (targets) => checks.setTargets(targets),
+    sidecarsChanged: () => checks.retell(),
     async close({ drainMs }) {
       cancelStartup();
       catchUp.close();

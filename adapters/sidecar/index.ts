@@ -6,8 +6,8 @@ import { childController } from '../../lib/abort.ts';
 import { compareEndpoints, endpointKey } from '../../model/endpoint.ts';
 import type { Endpoint, EndpointGroup, Health } from '../../model/endpoint.ts';
 import type { Discoverer, DiscoveryUpdate } from '../../model/discovery.ts';
-import { APP_PORT_LABEL, HEALTH_PATH_LABEL } from '../../model/sidecars.ts';
-import type { AdmittedSidecar, Departure } from '../../model/sidecars.ts';
+import { APP_PORT_LABEL, HEALTH_PATH_LABEL, withTemplate } from '../../model/sidecars.ts';
+import type { AdmittedSidecar, Departure, Registration } from '../../model/sidecars.ts';
 import { ping } from '../ping.ts';
 import type { SourceDeps } from '../source.ts';
 import { UpdateQueue } from '../updates.ts';
@@ -43,6 +43,7 @@ async function* discover(
   if (controller.signal.aborted) queue.close();
   const list = new SidecarList(config, deps, controller.signal);
   const unfollow = book.follow(list);
+  const unsubscribe = deps.templates?.subscribe((services) => list.retell(services));
   let isSettled = false;
   list.onChange = (service, intended) => {
     if (isSettled) queue.put(updateOf(list, service, intended));
@@ -61,6 +62,7 @@ async function* discover(
   } finally {
     cancel();
     unfollow();
+    unsubscribe?.();
     controller.abort(new Error('discovery over'));
     release();
     list.close();
@@ -104,6 +106,12 @@ class SidecarList {
     this.#instances.get(node)?.found(health);
   }
 
+  /** What they are taken to say is another than before. */
+  retell(services: readonly string[]): void {
+    const listed = new Set([...this.#listed()].map(({ registration }) => registration.service));
+    for (const service of services) if (listed.has(service)) this.onChange(service, false);
+  }
+
   groups(): readonly EndpointGroup[] {
     const services = new Set([...this.#listed()].map(({ registration }) => registration.service));
     return [...services].flatMap((service) => this.group(service) ?? []);
@@ -119,7 +127,7 @@ class SidecarList {
     return {
       service,
       aliases: [],
-      ports: [{ name: '', port: 0, protocol: first.registration.protocol }],
+      ports: [{ name: '', port: 0, protocol: this.#whole(first.registration).protocol }],
       primaryPort: '',
       endpoints: [...endpoints.values()].sort(compareEndpoints),
     };
@@ -157,7 +165,12 @@ class SidecarList {
     return instance;
   }
 
-  readonly #challenge: Challenge = async (address, { service, port, healthPath }, signal) => {
+  #whole(said: Registration): Registration {
+    return withTemplate(said, this.#deps.templates?.of(said.service));
+  }
+
+  readonly #challenge: Challenge = async (address, said, signal) => {
+    const { service, port, healthPath } = this.#whole(said);
     const target = { address, port, how: 'http' as const, path: healthPath, service, aliases: [] };
     const answer = await ping(target, CHALLENGE_TIMEOUT_MS, this.#deps.clock, signal);
     const where = endpointKey(addressOf({ address, registration: { port } }));
@@ -177,7 +190,7 @@ class SidecarList {
   };
 
   #endpoint({ address, registration, health }: ListedNow): Endpoint {
-    const { port, appPort, healthPath, labels, weight, locality } = registration;
+    const { port, appPort, healthPath, labels, weight = 1, locality } = this.#whole(registration);
     const own = this.#config.locality;
     return {
       address,

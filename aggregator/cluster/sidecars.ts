@@ -150,7 +150,7 @@ export class SharedSidecars {
       return;
     }
     const replica = replicaOf(key);
-    const isNews = this.#isThere(replica) === (value === undefined);
+    const isNews = replica !== this.#o.replica && this.#isThere(replica) === (value === undefined);
     this.#beats.set(replica, { revision, at: this.#o.clock.monotonic(), isOver: value === undefined });
     if (isNews) this.#settleAll(replica);
   }

@@ -144,7 +144,7 @@ describePeers(['nats', 'envoy'], 'sidecars of two replicas', (start) => {
     await fine();
   });
 
-  it('one that is stopped leaves at once on both', { timeout: START_MS }, async () => {
+  it('one that is killed leaves both', { timeout: START_MS }, async () => {
     const [stopped] = sidecars.splice(0, 1);
     await stopped?.stop();
     await allListed();

@@ -33,6 +33,8 @@ export interface HealthDiscoveryOptions extends CheckSettings {
   onHealth(report: HealthReport): void;
   /** How the app beside a sidecar is: at every report, changed or not. */
   onApp(report: AppReport): void;
+  /** What a sidecar is taken to say, from what it says. Default: just that. */
+  readonly complete?: ((said: Registration) => Registration) | undefined;
   /** Somebody answered a data plane's requests or checks in another name. */
   onMisdirected(report: MisdirectionReport): void;
 }
@@ -43,7 +45,10 @@ interface Checker {
   /** It says nothing of what it has not checked yet. */
   readonly knowsFirst: boolean;
   /** Of a sidecar. */
-  readonly beside: Registration | undefined;
+  /** As the sidecar says it. */
+  readonly registration: Registration | undefined;
+  /** As it is taken. */
+  beside: Registration | undefined;
   /** Monotonic ms. */
   readonly since: number;
   /** targetKey() and since when; monotonic ms. */
@@ -70,6 +75,16 @@ export class HealthDiscovery implements SideService {
     this.#share();
   }
 
+  /** What sidecars are taken to say is another than before. */
+  retell(): void {
+    for (const checker of this.#checkers) checker.beside = this.#complete(checker.registration);
+    this.#share();
+  }
+
+  #complete(said: Registration | undefined): Registration | undefined {
+    return said && (this.#o.complete?.(said) ?? said);
+  }
+
   handle(call: SideCall): SideHandler {
     let checker: Checker | undefined;
     return {
@@ -77,14 +92,14 @@ export class HealthDiscovery implements SideService {
         const { health_check_request: request, endpoint_health_response: response } = readMessage(bytes);
         if (!checker) {
           if (!request) throw HEALTH_REPORT_INVALID('the first message does not say who the client is');
-          const {
-            id,
-            kind,
-            registration: beside,
-          } = readNode(encode('envoy.config.core.v3.Node', request.node ?? {}));
+          const { id, kind, registration } = readNode(
+            encode('envoy.config.core.v3.Node', request.node ?? {}),
+          );
           const since = this.#o.clock.monotonic();
           const knowsFirst = kind === 'isthmus';
-          checker = { node: id, call, knowsFirst, beside, since, assigned: new Map(), said: undefined };
+          const beside = this.#complete(registration);
+          const asked = { assigned: new Map(), said: undefined };
+          checker = { node: id, call, knowsFirst, registration, beside, since, ...asked };
           this.#checkers.add(checker);
           this.#share();
         } else if (request) call.send((checker.said ??= specifier([], this.#o, checker.beside)));

@@ -113,6 +113,7 @@ describe('sidecars that replicas share', () => {
     expect(b.left).toEqual([['one', 'broken']]);
     a.way.isUp = true;
     await until(() => b.nodes().join() === 'one');
+    expect(a.nodes()).toEqual([]);
   });
 
   it('a replica that stops in order says so: they break off at once', async () => {
@@ -141,6 +142,8 @@ describe('sidecars that replicas share', () => {
     await until(() => b.nodes().join() === 'one' && a.nodes().join() === 'two');
     a.shared.joined(session('three'));
     await until(() => b.nodes().join() === 'one,three');
+    // Nobody is told of what is its own.
+    expect(a.nodes()).toEqual(['two']);
   });
 
   it('one that comes later knows those that broke off, too', async () => {
