@@ -57,11 +57,9 @@ async function badRelease(teller: Teller): Promise<void> {
   line(teller, stepped);
   const [requests, retried] = [world.tally.requests, await retries(teller)];
   world.breakPods(4);
-  await teller.migration(
-    'the rollback',
-    ({ phase, measured: since }) => phase === 'rolledBack' && (since?.fromRequests ?? 0) > 0,
-    ['rolledBack'],
-  );
+  await teller.migration('the rollback', ({ phase }) => phase === 'rolledBack');
+  // So that its status has something to tell of the time after.
+  await teller.requests(200);
   const again = (await retries(teller)) - retried;
   await teller.run(['migrate', 'status', 'orders']);
   const since = world.tally.requests - requests;
@@ -75,12 +73,13 @@ async function mended(teller: Teller): Promise<void> {
   teller.scene('The release is mended. It begins again: copies, 10 %, 50 %.');
   teller.world.breakPods(0);
   await teller.run(['migrate', 'resume', 'orders', '--reason', 'mended in 1.4.2']);
-  let at10: MigrationJson | undefined;
-  const at50 = await teller.migration('the second step', (now) => {
-    if (now.phase === 'stepping' && now.step === 1) at10 = now;
-    return now.phase === 'stepping' && now.step === 2;
-  });
-  if (at10) measured(teller, at10);
+  await teller.migration('the first step', ({ phase, step }) => phase === 'stepping' && step === 1);
+  const tell = measuring(teller, 10);
+  const at50 = await teller.migration(
+    'the second step',
+    ({ phase, step }) => phase === 'stepping' && step === 2,
+  );
+  tell();
   line(teller, at50);
   await teller.pause();
 }
@@ -96,6 +95,9 @@ async function darkRegistry(teller: Teller): Promise<void> {
   const now = await teller.migration('it to wait', ({ waitsFor }) => waitsFor === dark);
   line(teller, now);
   teller.tell(`it waits for: ${now.waitsFor}`);
+  const tell = measuring(teller, 50);
+  await teller.requests(300);
+  tell();
   await teller.pause();
 }
 
@@ -120,14 +122,8 @@ async function reusedAddress(teller: Teller): Promise<void> {
 
 async function theRest(teller: Teller): Promise<void> {
   teller.scene('The registry is back, and knows of one virtual machine only. The move goes on by itself.');
-  let at50: MigrationJson | undefined;
   await teller.world.registryBack();
-  const done = await teller.migration('its end', (now) => {
-    if (now.phase === 'stepping' && now.step === 2) at50 = now;
-    return now.phase === 'completed';
-  });
-  if (at50) measured(teller, at50);
-  line(teller, done);
+  line(teller, await teller.migration('its end', ({ phase }) => phase === 'completed'));
   await teller.pause();
 }
 
@@ -151,14 +147,21 @@ function line(teller: Teller, { phase, step, steps, reason }: MigrationJson): vo
   teller.tell(`${phase} ${step}/${steps.length}: ${reason}`);
 }
 
-/** What data planes reported of a step. */
-function measured(teller: Teller, now: MigrationJson): void {
-  const { share, fromRequests, toRequests } = now.measured ?? { share: null, fromRequests: 0, toRequests: 0 };
-  const wanted = Math.round(now.wantedShare * 100);
-  if (share === null) return;
-  teller.tell(
-    `at ${wanted} %: ${toRequests} of ${fromRequests + toRequests} requests went to the pods, ${(share * 100).toFixed(1)} %`,
-  );
+/** From now on until what it gives is called: how many of web's requests to orders the pods answered. */
+function measuring(teller: Teller, percent: number): () => void {
+  const count = () => {
+    const own = [...teller.world.webTally.answers.values()].filter(({ service }) => service === 'orders');
+    const sum = (rows: typeof own) => rows.reduce((total, row) => total + row.count, 0);
+    return { all: sum(own), pods: sum(own.filter(({ source }) => source === 'pods')) };
+  };
+  const before = count();
+  return () => {
+    const after = count();
+    const [all, pods] = [after.all - before.all, after.pods - before.pods];
+    teller.tell(
+      `at ${percent} %: the pods answered ${pods} of ${all} requests, ${((100 * pods) / Math.max(1, all)).toFixed(1)} %`,
+    );
+  };
 }
 
 /** Requests to orders that the callers' data planes tried again. */

@@ -35,15 +35,21 @@ export interface TrafficOptions {
 
 const TIMEOUT_MS = 10_000;
 
-/** Sends until `signal` aborts, then waits for the answers still under way. */
-export async function runTraffic(options: TrafficOptions, tally: Tally, signal: AbortSignal): Promise<void> {
+/** Sends until `signal` aborts, then waits for the answers still under way. @param tallies each counts all of it. */
+export async function runTraffic(
+  options: TrafficOptions,
+  tallies: readonly Tally[],
+  signal: AbortSignal,
+): Promise<void> {
   const { clock, everyMs, port } = options;
   const agent = new Agent({ keepAlive: true, maxSockets: 16 });
   const underWay = new Set<Promise<void>>();
   for (let turn = 0; !signal.aborted; turn += 1) {
     const services = options.services();
     const service = services[turn % services.length] ?? '';
-    const one = callOnce({ port, service, agent }).then((outcome) => count(tally, outcome));
+    const one = callOnce({ port, service, agent }).then((outcome) =>
+      tallies.forEach((tally) => count(tally, outcome)),
+    );
     underWay.add(one);
     void one.then(() => underWay.delete(one));
     await sleep(everyMs, signal, clock).catch(() => undefined);

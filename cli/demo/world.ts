@@ -35,7 +35,10 @@ export interface World {
   readonly admin: string;
   /** For changes. */
   readonly token: string;
+  /** Of both callers. */
   readonly tally: Tally;
+  /** Of `web` alone. */
+  readonly webTally: Tally;
   /** Calls orders and payments by name. */
   readonly web: CallerPlane;
   /** Calls the old side of orders, until it is told better. */
@@ -123,13 +126,14 @@ export async function startWorld(
   ] as const) {
     await until(`${service} to answer`, { clock, signal: stop }, () => answers(outboundPort, service));
   }
-  const tally = emptyTally();
+  const [tally, webTally] = [emptyTally(), emptyTally()];
   let batchService = 'orders@vms';
   return {
     files,
     admin: `http://127.0.0.1:${plane.adminPort}`,
     token: (await readFile(join(files.data, 'admin-token'), 'utf8')).trim(),
     tally,
+    webTally,
     web,
     batch,
     moved: chosen.some(({ moved }) => moved),
@@ -138,12 +142,12 @@ export async function startWorld(
       const running = Promise.all([
         runTraffic(
           { port: web.outboundPort, services: () => WEB_CALLS, everyMs: WEB_EVERY_MS, clock },
-          tally,
+          [tally, webTally],
           stop,
         ),
         runTraffic(
           { port: batch.outboundPort, services: () => [batchService], everyMs: BATCH_EVERY_MS, clock },
-          tally,
+          [tally],
           stop,
         ),
       ]);

@@ -74,7 +74,7 @@ describe('the traffic', () => {
     const tally = emptyTally();
     const stop = new AbortController();
     const options = { port: app.port, services: () => ['orders'], everyMs: 1, clock: systemClock };
-    const running = runTraffic(options, tally, stop.signal);
+    const running = runTraffic(options, [tally], stop.signal);
     while (tally.requests < 5) await new Promise((resolve) => setImmediate(resolve));
     await app.close();
     while (tally.failed < 1) await new Promise((resolve) => setImmediate(resolve));

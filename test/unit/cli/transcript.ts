@@ -30,8 +30,8 @@ export function anonymous(output: string): string {
 }
 
 /**
- * Line by line without numbers, ages and the widths of columns. What a plan warns of depends on how fast the machine
- * is, and so do the names of who answered until then: left out.
+ * Line by line without numbers, ages and the widths of columns. Left out is what depends on how fast the machine is:
+ * what a plan warns of, who answered until then, what was reported in the last second, which check came first.
  */
 export function shapeOf(output: string): readonly string[] {
   const plan = /(migrate plan[^\n]*\n)[\s\S]*?(\n *ready: )/;
@@ -44,6 +44,9 @@ export function shapeOf(output: string): readonly string[] {
         .replace(/ready: score.*/, 'ready')
         .replaceAll(/\d[\d.:TZ-]*/g, '#')
         .replaceAll(/#(s|m|ms|h)\b/g, '#')
+        .replace(/ live (healthy|unknown) /, ' live ')
+        .replace(/^( *Share .*), [^,]* measured$/, '$1')
+        .replace(/^ *Requests vms #.*$/, '')
         .replaceAll(/\s+/g, ' ')
         .trim(),
     )
