@@ -91,8 +91,12 @@ export async function startWorld(
 
   const chosen = [await choosePort(15_010), await choosePort(15_080), await choosePort(15_001)] as const;
   const [xds, admin, outbound] = chosen;
+  closers.push(async () => {
+    await Promise.all(chosen.map((each) => each.release()));
+  });
   const flags = { 'xds.plaintext': `127.0.0.1:${xds.port}`, 'admin.listen': `127.0.0.1:${admin.port}` };
   const config = await loadConfig(files.config, { flags });
+  await Promise.all([xds.release(), admin.release()]);
   const plane = await startControlPlane(config, { clock, log, drainMs: DRAIN_MS }, stop);
   closers.push(() => plane.close());
 
@@ -117,6 +121,7 @@ export async function startWorld(
     planes.push(started);
     return started;
   };
+  await outbound.release();
   const web = await planeFor('web', outbound.port);
   const batch = await planeFor('batch', await freePort());
   for (const [{ outboundPort }, service] of [

@@ -11,11 +11,13 @@ export interface Command {
   kill(signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL'): void;
   /** Exit code; null when a signal ended it. */
   readonly exited: Promise<number | null>;
+  /** Whether it, or a process that it has started, is still there; only with `ownGroup`. */
+  isAlive(): boolean;
 }
 
 export function start(
   args: readonly string[],
-  options: { cwd?: string; env?: Record<string, string> } = {},
+  options: { cwd?: string; env?: Record<string, string>; ownGroup?: boolean } = {},
 ): Command {
   // Only what the test gives: variables of the machine must not reach the config.
   const env = { PATH: process.env['PATH'] ?? '', ...options.env };
@@ -23,6 +25,7 @@ export function start(
     cwd: options.cwd,
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
+    detached: options.ownGroup === true,
   });
   let stdout = '';
   let stderr = '';
@@ -32,6 +35,14 @@ export function start(
     stdout: () => stdout,
     stderr: () => stderr,
     kill: (signal) => void child.kill(signal),
+    isAlive() {
+      try {
+        return child.pid !== undefined && process.kill(-child.pid, 0);
+      } catch {
+        // ESRCH: nobody of that group is left.
+        return false;
+      }
+    },
     exited: new Promise((resolve) => child.once('close', (code) => resolve(code))),
   };
 }

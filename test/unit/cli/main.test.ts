@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EndpointJson, Items, SourceJson } from '../../../admin/types.ts';
-import { choosePort } from '../../../cli/demo/ports.ts';
+import { freePort } from '../../../cli/demo/ports.ts';
 import { eventually, run, start } from './command.ts';
 import type { Command } from './command.ts';
 
@@ -143,7 +143,7 @@ describe('wrong usage', () => {
 });
 
 it('a server that is not there ends with 3, its address, why, and what to do', async () => {
-  const { port } = await choosePort(0);
+  const port = await freePort();
   const server = `http://127.0.0.1:${port}`;
   const { code, stderr } = await run(['get', 'sources', '--server', server]);
   expect(code).toBe(3);
