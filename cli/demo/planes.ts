@@ -131,6 +131,13 @@ function endOf(child: ChildProcess): Promise<string> {
   });
 }
 
+/** Whether it has its configuration and listens; undefined: not yet. */
+export async function isReady(adminPort: number): Promise<true | undefined> {
+  const response = await fetch(`http://127.0.0.1:${adminPort}/ready`, { signal: AbortSignal.timeout(5_000) });
+  await response.arrayBuffer();
+  return response.status === 200 ? true : undefined;
+}
+
 /** Its counters by name: Envoy's names, on either. */
 export async function statsOf(adminPort: number): Promise<ReadonlyMap<string, number>> {
   const response = await fetch(`http://127.0.0.1:${adminPort}/stats`, { signal: AbortSignal.timeout(5_000) });

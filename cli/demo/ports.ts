@@ -6,8 +6,6 @@ export interface ChosenPort {
   readonly port: number;
   /** True when it is not the preferred one. */
   readonly moved: boolean;
-  /** Until then it is held, so that another demo that starts now takes another one. */
-  release(): Promise<void>;
 }
 
 /** Below those that systems give to outgoing connections, so that nobody takes one between its choice and its use. */
@@ -15,18 +13,15 @@ const [FIRST, BEYOND] = [17_000, 32_000];
 const TRIES = 1_000;
 
 export async function choosePort(preferred: number): Promise<ChosenPort> {
-  const held = await hold(preferred);
-  if (held) return { port: preferred, moved: false, release: held };
-  return { port: await freePort(), moved: true, release: () => Promise.resolve() };
+  const isFree = await canListen(preferred);
+  return { port: isFree ? preferred : await freePort(), moved: !isFree };
 }
 
 /** A port on 127.0.0.1 that was free a moment ago. @throws when there is none. */
 export async function freePort(): Promise<number> {
   for (let tries = 0; tries < TRIES; tries += 1) {
     const port = randomInt(FIRST, BEYOND);
-    const release = await hold(port);
-    await release?.();
-    if (release) return port;
+    if (await canListen(port)) return port;
   }
   throw new Error(`no free port between ${FIRST} and ${BEYOND}`);
 }
@@ -38,13 +33,10 @@ export async function freePorts(count: number): Promise<readonly number[]> {
   return [...found].sort((a, b) => a - b);
 }
 
-/** Listens there; what it gives ends that. undefined: somebody else does. */
-function hold(port: number): Promise<(() => Promise<void>) | undefined> {
+function canListen(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', () => resolve(undefined));
-    server.listen(port, '127.0.0.1', () =>
-      resolve(() => new Promise<void>((closed) => server.close(() => closed()))),
-    );
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 }

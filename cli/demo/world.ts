@@ -7,14 +7,16 @@ import type { EndpointJson } from '../../admin/types.ts';
 import { loadConfig } from '../../config/load.ts';
 import { aborted } from '../../lib/abort.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { describeError } from '../../lib/errors.ts';
 import { createLogger } from '../../telemetry/logger.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import { adminClient } from '../client.ts';
 import { endOnFatal } from '../fatal.ts';
 import { startControlPlane } from '../wire.ts';
+import type { ControlPlane } from '../wire.ts';
 import { writeDemoFiles } from './files.ts';
 import type { DemoFiles } from './files.ts';
-import { startEnvoyPlane, startProxyPlane } from './planes.ts';
+import { isReady, startEnvoyPlane, startProxyPlane } from './planes.ts';
 import type { CallerPlane, PlaneOptions } from './planes.ts';
 import { choosePort, freePort, freePorts } from './ports.ts';
 import { startInstance } from './sidecar.ts';
@@ -60,6 +62,8 @@ export interface World {
 
 /** Ctrl-C ends the demo within 2 s, so nothing gets longer than this. */
 const DRAIN_MS = 500;
+/** The usual ports; others are taken when these are. */
+const [ADMIN, OUTBOUND] = [15_080, 15_001];
 const WEB_EVERY_MS = 10;
 const BATCH_EVERY_MS = 200;
 const WEB_CALLS = ['orders', 'orders', 'orders', 'orders', 'payments'];
@@ -89,15 +93,7 @@ export async function startWorld(
   closers.push(() => files.remove());
   const log = openLog(files.log, closers);
 
-  const chosen = [await choosePort(15_010), await choosePort(15_080), await choosePort(15_001)] as const;
-  const [xds, admin, outbound] = chosen;
-  closers.push(async () => {
-    await Promise.all(chosen.map((each) => each.release()));
-  });
-  const flags = { 'xds.plaintext': `127.0.0.1:${xds.port}`, 'admin.listen': `127.0.0.1:${admin.port}` };
-  const config = await loadConfig(files.config, { flags });
-  await Promise.all([xds.release(), admin.release()]);
-  const plane = await startControlPlane(config, { clock, log, drainMs: DRAIN_MS }, stop);
+  const plane = await startPlane(files.config, { clock, log }, stop);
   closers.push(() => plane.close());
 
   const shared = { xdsPort: plane.xdsPort, drainMs: DRAIN_MS, clock, log };
@@ -119,9 +115,11 @@ export async function startWorld(
     const options: PlaneOptions = { service, outboundPort, dir: files.dir, ...shared };
     const started = await (envoy === '' ? startProxyPlane(options) : startEnvoyPlane(envoy, options));
     planes.push(started);
+    // Where it does not listen somebody else may, and answer.
+    await until(`${started.node} to be ready`, { clock, signal: stop }, () => isReady(started.adminPort));
     return started;
   };
-  await outbound.release();
+  const outbound = await choosePort(OUTBOUND);
   const web = await planeFor('web', outbound.port);
   const batch = await planeFor('batch', await freePort());
   for (const [{ outboundPort }, service] of [
@@ -141,7 +139,7 @@ export async function startWorld(
     webTally,
     web,
     batch,
-    moved: chosen.some(({ moved }) => moved),
+    moved: plane.adminPort !== ADMIN || outbound.moved,
     instances,
     call() {
       const running = Promise.all([
@@ -178,6 +176,24 @@ export async function startWorld(
     },
     registryBack: () => files.listVms(instances.filter(({ side }) => side === 'vms')),
   };
+}
+
+/** On the usual port for the admin API, so that other commands find it; on any other when it is taken. */
+async function startPlane(
+  file: string,
+  deps: { readonly clock: Clock; readonly log: Logger },
+  stop: AbortSignal,
+): Promise<ControlPlane> {
+  const start = async (port: number) => {
+    const flags = { 'xds.plaintext': '127.0.0.1:0', 'admin.listen': `127.0.0.1:${port}` };
+    return startControlPlane(await loadConfig(file, { flags }), { ...deps, drainMs: DRAIN_MS }, stop);
+  };
+  try {
+    return await start(ADMIN);
+  } catch (thrown) {
+    deps.log.info({ cause: describeError(thrown) }, 'on another port, then');
+    return start(0);
+  }
 }
 
 /** Each by its sidecar, which was pinged before. */
