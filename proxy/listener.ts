@@ -4,6 +4,7 @@
 import { TimerWheel } from '../lib/timer-wheel.ts';
 import { sleep } from '../lib/clock.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { Node } from '../proto/gen/types/envoy/config/core/v3/Node.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { DownstreamContext } from './http/client.ts';
 import { HttpListener } from './http/listener.ts';
@@ -50,8 +51,8 @@ export interface DataPlaneOptions {
   readonly tracing?: TracingRules;
   /** Of this program, as spans name it. */
   readonly version?: string;
-  /** Who makes spans. */
-  readonly node?: { readonly id: string; readonly zone: string };
+  /** Who makes spans and access logs. */
+  readonly node?: Node;
 }
 
 export interface DrainTimes {
@@ -111,12 +112,14 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     ...(options.onMisdirected && { onMisdirected: options.onMisdirected }),
     ...(options.load && { load: options.load }),
   };
-  const logs = new AccessLogs({ clock, log });
+  const hostsNow = (name: string) => hostsOf(clusters.get(name));
+  const node = options.node ?? {};
+  const logs = new AccessLogs({ clock, log, node, hostsOf: hostsNow });
   const exporters = new SpanExporters({
     clock,
     log,
     version: options.version ?? '',
-    hostsOf: (name) => hostsOf(clusters.get(name)),
+    hostsOf: hostsNow,
   });
   const observe: ObserveEnv = {
     clock,
@@ -124,8 +127,8 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     everywhere: options.accessLogs ?? [],
     exporters,
     tracing: options.tracing,
-    node: options.node?.id ?? '',
-    zone: options.node?.zone ?? '',
+    node: node.id ?? '',
+    zone: node.locality?.zone ?? '',
   };
   const context: DownstreamContext = {
     clock,

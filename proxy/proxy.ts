@@ -70,6 +70,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const { log, clock, nodeId, xdsAddress, drainMs } = options;
   const load = new LoadBook();
   const misdirections = new Misdirections(clock);
+  const node = buildNode({ ...options, id: nodeId });
   const dataPlane = createDataPlane({
     log,
     clock,
@@ -78,7 +79,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     ...(options.accessLogs && { accessLogs: options.accessLogs }),
     ...(options.tracing && { tracing: options.tracing }),
     version: options.version,
-    node: { id: nodeId, zone: options.locality?.zone ?? '' },
+    node,
   });
   let tables = EMPTY_TABLES;
   let draining = false;
@@ -86,7 +87,6 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   let failed = false;
   let baseline: Baseline = new Map();
   const startedAt = clock.monotonic();
-  const node = buildNode({ ...options, id: nodeId });
   const health = createHealthReporter({ node, log, clock, misdirections });
   const reportLoad = createLoadReporter({ book: load, node, log, clock });
   const ads = createAdsClient({

@@ -21,6 +21,8 @@ export function collect(state: ProxyState): StatSet {
   set.add('', '', 'overload.requests_shed', stats.shed, true);
   set.add('', '', 'access_log.written', logs.written, true);
   set.add('', '', 'access_log.dropped', logs.dropped, true);
+  set.add('', '', 'access_logs.grpc_access_log.logs_written', logs.streamed.written);
+  set.add('', '', 'access_logs.grpc_access_log.logs_dropped', logs.streamed.dropped);
   set.add('', '', 'tracing.opentelemetry.spans_sent', spans.sent);
   set.add('', '', 'tracing.opentelemetry.spans_dropped', spans.dropped);
   set.add('', '', 'server.live', state.phase === 'LIVE' ? 1 : 0);

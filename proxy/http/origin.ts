@@ -28,3 +28,9 @@ function plainAddress(address: string | undefined): string {
   if (address === undefined) return 'unknown';
   return address.startsWith('::ffff:') ? address.slice(7) : address;
 }
+
+/** ADDRESS:PORT of our end of a connection; '' when it is gone. */
+export function localEnd({ localAddress = '', localPort = 0 }: Socket): string {
+  if (localAddress === '') return '';
+  return localAddress.includes(':') ? `[${localAddress}]:${localPort}` : `${localAddress}:${localPort}`;
+}

@@ -110,7 +110,16 @@ export class SpanExporters {
   }
 }
 
-const keyOf = ({ to, serviceName }: TracingRules): string => JSON.stringify([to, serviceName]);
+/** Made once for each rule. */
+const KEYS = new WeakMap<TracingRules, string>();
+
+function keyOf(rules: TracingRules): string {
+  const known = KEYS.get(rules);
+  if (known !== undefined) return known;
+  const key = JSON.stringify([rules.to, rules.serviceName]);
+  KEYS.set(rules, key);
+  return key;
+}
 
 function targetOf(url: string): Parameters<typeof postSpans>[0] {
   const { hostname, port, pathname, host } = new URL(url);

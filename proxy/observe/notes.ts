@@ -60,7 +60,7 @@ export class StreamNotes {
     observer.begin(record);
     if (observer.tracing) {
       const inside = http.requestIds?.edge === true && this.#fromInside(head, http);
-      record.span = startSpan(head, observer.tracing, inside, observer.traced);
+      startSpan(head, observer.tracing, inside, observer.traced, record);
     }
     if (bodyDone) record.requestAt = record.startAt;
     this.#kept = head.fields.text;

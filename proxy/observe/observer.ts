@@ -64,8 +64,8 @@ export class Observer {
   end(record: StreamRecord): void {
     record.endAt = this.now();
     VIEW.read(record);
-    for (const { path, format, wants } of this.#rules) {
-      if (!wants || wants(VIEW)) this.#env.logs.file(path).add(format(VIEW));
+    for (const rule of this.#rules) {
+      if (!rule.wants || rule.wants(VIEW)) this.#env.logs.add(rule, VIEW);
     }
     const { span } = record;
     if (this.tracing && span?.sampled) {

@@ -45,7 +45,9 @@ export class StreamRecord {
   local = '';
   localPort = 0;
   connectionId = 0;
-  /** undefined: its listener does not trace. */
+  /** Whether it is to be traced, by its listener's rules. */
+  traced = false;
+  /** undefined: its listener does not trace, or its context cannot be read. */
   span: SpanContext | undefined;
 
   begin(startedMs: number, startAt: number): void {
@@ -70,6 +72,7 @@ export class StreamRecord {
     this.localBody = '';
     this.attempts = 0;
     this.details = '';
+    this.traced = false;
     this.span = undefined;
   }
 }

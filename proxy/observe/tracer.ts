@@ -3,7 +3,7 @@
 import type { RequestHead } from '../http/request-head.ts';
 import { flagText } from '../flags.ts';
 import type { OtlpAttribute, OtlpSpan } from '../../proto/otlp.ts';
-import type { LogView } from './record.ts';
+import type { LogView, StreamRecord } from './record.ts';
 import { childOf, extract, inject } from './propagation.ts';
 import type { SpanContext } from './propagation.ts';
 import { reasonOf, sampleNumber, setReason } from './request-id.ts';
@@ -54,22 +54,23 @@ const CLIENT = 3;
 const ERROR = 2;
 
 /**
- * Decides, marks the request's id, and puts the span on the head.
- * @param inside the caller is one to trust. @returns undefined when its trace cannot be read.
+ * Decides, marks the request's id, and puts the span on the head and the record: none when the caller's context
+ * cannot be read. @param inside the caller is one to trust.
  */
 export function startSpan(
   head: RequestHead,
   rules: TracingRules,
   inside: boolean,
   counts: TraceCounts,
-): SpanContext | undefined {
+  record: StreamRecord,
+): void {
   const reason = decide(head, rules, inside);
   counts[reason] += 1;
-  const parent = extract(head, reason !== 'none');
-  if (parent === 'unreadable') return undefined;
-  const span = childOf(parent, reason !== 'none');
-  inject(head, span);
-  return span;
+  record.traced = reason !== 'none';
+  const parent = extract(head, record.traced);
+  if (parent === 'unreadable') return;
+  record.span = childOf(parent, record.traced);
+  inject(head, record.span);
 }
 
 /** As Envoy's connection manager: client, forced, random; overall has the last word. */

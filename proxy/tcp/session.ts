@@ -7,7 +7,7 @@ import { PickKey } from '../balancers/types.ts';
 import { HASH, xxHash64 } from '../balancers/xxhash64.ts';
 import type { LoadTally } from '../load/tally.ts';
 import { Flag } from '../flags.ts';
-import { originOf } from '../http/origin.ts';
+import { localEnd, originOf } from '../http/origin.ts';
 import { recordOf } from '../observe/notes.ts';
 import type { Observer } from '../observe/observer.ts';
 import type { StreamRecord } from '../observe/record.ts';
@@ -108,7 +108,10 @@ export class TcpSession {
       return this.destroy();
     }
     this.#tried.push(host);
-    if (this.#record) this.#record.upstream = host.key;
+    if (this.#record) {
+      this.#record.upstream = host.key;
+      this.#record.attempts += 1;
+    }
     bump(cluster.counters, K.attempts);
     bump(cluster.counters, K.connections);
     breaker.connections += 1;
@@ -136,6 +139,7 @@ export class TcpSession {
 
   #onConnect(upstream: net.Socket, host: Host, tally: LoadTally): void {
     this.#connected = true;
+    if (this.#record) this.#record.upstreamLocal = localEnd(upstream);
     // All that can be said of bytes.
     tally.successes += 1;
     this.#cluster?.detector?.onBareConnection(host);

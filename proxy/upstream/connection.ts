@@ -1,6 +1,7 @@
 // One connection to an upstream host: HTTP/1.1, one request at a time. Writes what it is given, reads one
 // response, tells its user about it, and goes back to its host. It knows nothing of routes or clients.
 // A connection that said anything nobody asked for, or ended in a doubtful way, is never used again.
+import { localEnd } from '../http/origin.ts';
 import * as net from 'node:net';
 import type { Clock } from '../../lib/clock.ts';
 import { WheelTimer } from '../../lib/timer-wheel.ts';
@@ -348,9 +349,7 @@ export class UpstreamConnection {
 
   /** ADDRESS:PORT of our end; '' while it is not connected. */
   get local(): string {
-    const { localAddress = '', localPort = 0 } = this.#socket;
-    if (localAddress === '') return '';
-    return localAddress.includes(':') ? `[${localAddress}]:${localPort}` : `${localAddress}:${localPort}`;
+    return localEnd(this.#socket);
   }
 
   /** True when the body of the response being passed on ends with the connection. */

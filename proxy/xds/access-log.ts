@@ -3,6 +3,9 @@
 import { decode, typeUrl } from '../../proto/codec.ts';
 import type { AccessLog__Output } from '../../proto/gen/types/envoy/config/accesslog/v3/AccessLog.ts';
 import type { SubstitutionFormatString__Output } from '../../proto/gen/types/envoy/config/core/v3/SubstitutionFormatString.ts';
+import type { CommonGrpcAccessLogConfig__Output } from '../../proto/gen/types/envoy/extensions/access_loggers/grpc/v3/CommonGrpcAccessLogConfig.ts';
+import type { HttpGrpcAccessLogConfig__Output } from '../../proto/gen/types/envoy/extensions/access_loggers/grpc/v3/HttpGrpcAccessLogConfig.ts';
+import type { TcpGrpcAccessLogConfig__Output } from '../../proto/gen/types/envoy/extensions/access_loggers/grpc/v3/TcpGrpcAccessLogConfig.ts';
 import type { FileAccessLog__Output } from '../../proto/gen/types/envoy/extensions/access_loggers/file/v3/FileAccessLog.ts';
 import type { StdoutAccessLog__Output } from '../../proto/gen/types/envoy/extensions/access_loggers/stream/v3/StdoutAccessLog.ts';
 import type { Struct__Output } from '../../proto/gen/types/google/protobuf/Struct.ts';
@@ -10,26 +13,27 @@ import type { Value__Output } from '../../proto/gen/types/google/protobuf/Value.
 import { IsthmusError } from '../../lib/errors.ts';
 import { DEFAULT_FORMAT, jsonFormat, textFormat } from '../observe/format.ts';
 import type { LogFormat, Template } from '../observe/format.ts';
-import type { AccessLogRule } from '../observe/rules.ts';
+import type { AccessLogRule, FileLogRule, StreamLogRule } from '../observe/rules.ts';
 import { compileLogFilter } from './log-filter.ts';
 import { FieldRefusal, assertOnly, within } from './refusal.ts';
+import { grpcServiceOf, tagsOf } from './tracing.ts';
+import { durationMs } from './types.ts';
 
 const FILE = 'envoy.extensions.access_loggers.file.v3.FileAccessLog';
-const GRPC = 'envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig';
 const STDOUT = 'envoy.extensions.access_loggers.stream.v3.StdoutAccessLog';
+const HTTP_GRPC = 'envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig';
+const TCP_GRPC = 'envoy.extensions.access_loggers.grpc.v3.TcpGrpcAccessLogConfig';
+/** Envoy's defaults. */
+const FLUSH_MS = 1_000;
+const BUFFER_BYTES = 16_384;
 const STDERR = 'envoy.extensions.access_loggers.stream.v3.StderrAccessLog';
 
 /** @throws FieldRefusal */
 export function compileAccessLogs(messages: readonly AccessLog__Output[] | undefined): {
   readonly logs?: readonly AccessLogRule[];
 } {
-  const logs = (messages ?? []).flatMap((message, i) =>
-    // Meant for a control plane, which this proxy tells the same by its load reports, of every request.
-    message.typed_config?.type_url === typeUrl(GRPC)
-      ? []
-      : within(`access_log[${i}]`, () => compileOne(message)),
-  );
-  return logs.length === 0 ? {} : { logs };
+  if (!messages || messages.length === 0) return {};
+  return { logs: messages.map((message, i) => within(`access_log[${i}]`, () => compileOne(message))) };
 }
 
 function compileOne(message: AccessLog__Output): AccessLogRule {
@@ -39,7 +43,7 @@ function compileOne(message: AccessLog__Output): AccessLogRule {
   return { ...within('typed_config', () => loggerOf(message)), ...(wants && { wants }) };
 }
 
-function loggerOf({ typed_config: any }: AccessLog__Output): Pick<AccessLogRule, 'path' | 'format'> {
+function loggerOf({ typed_config: any }: AccessLog__Output): FileLogRule | StreamLogRule {
   const { type_url: url = '', value = Buffer.alloc(0) } = any ?? {};
   switch (url) {
     case typeUrl(FILE):
@@ -48,12 +52,63 @@ function loggerOf({ typed_config: any }: AccessLog__Output): Pick<AccessLogRule,
       return { path: '/dev/stdout', format: streamFormat(read<StdoutAccessLog__Output>(STDOUT, value)) };
     case typeUrl(STDERR):
       return { path: '/dev/stderr', format: streamFormat(read<StdoutAccessLog__Output>(STDERR, value)) };
+    case typeUrl(HTTP_GRPC):
+      return httpStream(read<HttpGrpcAccessLogConfig__Output>(HTTP_GRPC, value));
+    case typeUrl(TCP_GRPC):
+      return tcpStream(read<TcpGrpcAccessLogConfig__Output>(TCP_GRPC, value));
     default:
       throw new FieldRefusal('type_url', `${url || 'missing'} is not supported`);
   }
 }
 
-function fileLog(message: FileAccessLog__Output): Pick<AccessLogRule, 'path' | 'format'> {
+function httpStream(message: HttpGrpcAccessLogConfig__Output): StreamLogRule {
+  assertOnly(message, [
+    'common_config',
+    'additional_request_headers_to_log',
+    'additional_response_headers_to_log',
+  ]);
+  const lower = (names: readonly string[] = []) => names.map((name) => name.toLowerCase());
+  return {
+    ...commonOf('http', message.common_config),
+    requestFields: lower(message.additional_request_headers_to_log),
+    responseFields: lower(message.additional_response_headers_to_log),
+  };
+}
+
+function tcpStream(message: TcpGrpcAccessLogConfig__Output): StreamLogRule {
+  return { ...commonOf('tcp', message.common_config), requestFields: [], responseFields: [] };
+}
+
+type StreamTarget = Omit<StreamLogRule, 'requestFields' | 'responseFields'>;
+
+function commonOf(
+  kind: StreamLogRule['kind'],
+  config: CommonGrpcAccessLogConfig__Output | undefined,
+): StreamTarget {
+  return within('common_config', () => {
+    if (!config?.log_name) throw new FieldRefusal('log_name', 'missing');
+    assertOnly(config, [
+      'log_name',
+      'grpc_service',
+      'transport_api_version',
+      'buffer_flush_interval',
+      'buffer_size_bytes',
+      'custom_tags',
+    ]);
+    const { grpc, fields } = within('grpc_service', () => grpcServiceOf(config.grpc_service ?? {}));
+    return {
+      kind,
+      logName: config.log_name,
+      cluster: grpc,
+      fields,
+      flushMs: durationMs(config.buffer_flush_interval, FLUSH_MS),
+      bufferBytes: config.buffer_size_bytes ? (config.buffer_size_bytes.value ?? 0) : BUFFER_BYTES,
+      tags: tagsOf(config.custom_tags),
+    };
+  });
+}
+
+function fileLog(message: FileAccessLog__Output): FileLogRule {
   const { path = '' } = message;
   if (path === '') throw new FieldRefusal('path', 'empty');
   if (message.format) return { path, format: text('format', message.format) };

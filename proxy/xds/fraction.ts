@@ -11,8 +11,12 @@ const DENOMINATOR: Readonly<Record<string, number>> = {
 
 export function partOf(fraction: FractionalPercent__Output | undefined, absent: number): number {
   if (!fraction) return absent;
-  return Math.min(1, (fraction.numerator ?? 0) / (DENOMINATOR[fraction.denominator ?? 'HUNDRED'] ?? 100));
+  return Math.min(1, (fraction.numerator ?? 0) / wholeOf(fraction));
 }
+
+/** Of how many the numerator is. */
+export const wholeOf = ({ denominator = 'HUNDRED' }: FractionalPercent__Output): number =>
+  DENOMINATOR[denominator] ?? 100;
 
 export const runtimePartOf = (value: RuntimeFractionalPercent__Output | undefined, absent: number): number =>
   value ? partOf(value.default_value, 0) : absent;

@@ -1,10 +1,12 @@
 // AccessLogFilter → which requests a log wants. Values of a runtime are their defaults, since there is none.
 import type { AccessLogFilter__Output } from '../../proto/gen/types/envoy/config/accesslog/v3/AccessLogFilter.ts';
 import type { ComparisonFilter__Output } from '../../proto/gen/types/envoy/config/accesslog/v3/ComparisonFilter.ts';
+import type { RuntimeFilter__Output } from '../../proto/gen/types/envoy/config/accesslog/v3/RuntimeFilter.ts';
 import { FLAG_NAMES, Flag } from '../flags.ts';
 import type { LogTest } from '../observe/rules.ts';
+import { wholeOf } from './fraction.ts';
 import { compileHeader } from './match.ts';
-import { FieldRefusal, within } from './refusal.ts';
+import { FieldRefusal, assertOnly, within } from './refusal.ts';
 
 /** @throws FieldRefusal */
 export function compileLogFilter(message: AccessLogFilter__Output): LogTest {
@@ -20,9 +22,25 @@ export function compileLogFilter(message: AccessLogFilter__Output): LogTest {
   }
   if (header) return within(`${kind}.header`, () => compileHeader(header.header ?? {}));
   if (message.response_flag_filter) return flags(message.response_flag_filter.flags ?? []);
+  if (message.runtime_filter) return within(kind, () => sample(message.runtime_filter ?? {}));
+  if (message.traceable_filter) return ({ record }) => record.traced;
   // No request is answered by a health check filter: there is none.
   if (message.not_health_check_filter) return () => true;
   return compound(message, kind);
+}
+
+/** As Envoy: by the front of the request's id, so that all proxies on the way log the same ones, or by chance. */
+function sample(message: RuntimeFilter__Output): LogTest {
+  assertOnly(message, ['runtime_key', 'percent_sampled', 'use_independent_randomness']);
+  const { numerator = 0, ...percent } = message.percent_sampled ?? {};
+  const all = wholeOf(percent);
+  if (message.use_independent_randomness) return () => Math.random() * all < numerator;
+  return (view) => {
+    const id = view.header('x-request-id');
+    const front =
+      /^[0-9a-f]{8}-/i.test(id) && id.length === 36 ? Number.parseInt(id.slice(0, 8), 16) : undefined;
+    return (front === undefined ? Math.random() * all : front % all) < numerator;
+  };
 }
 
 function compound({ and_filter: and, or_filter: or }: AccessLogFilter__Output, kind: string): LogTest {

@@ -34,7 +34,7 @@ function rulesOf(message: Tracing): TracingRules {
     'custom_tags',
     'provider',
   ]);
-  const tags = (message.custom_tags ?? []).map((tag, i) => within(`custom_tags[${i}]`, () => tagOf(tag)));
+  const tags = tagsOf(message.custom_tags);
   return {
     client: partOf(message.client_sampling),
     random: partOf(message.random_sampling),
@@ -47,6 +47,10 @@ function rulesOf(message: Tracing): TracingRules {
 
 const partOf = (percent: Percent__Output | undefined): number =>
   percent ? Math.min(1, Number(percent.value ?? 0) / 100) : 1;
+
+/** @throws FieldRefusal */
+export const tagsOf = (messages: readonly CustomTag__Output[] = []): readonly TagRule[] =>
+  messages.map((message, i) => within(`custom_tags[${i}]`, () => tagOf(message)));
 
 function tagOf(message: CustomTag__Output): TagRule {
   assertOnly(message, ['tag', 'type', 'literal', 'environment', 'request_header']);

@@ -58,7 +58,7 @@ async function traced(rules: Partial<TracingRules> = {}, direction = 'outbound')
   };
   const running = await startPlane(
     { ...made, listeners: new Map([['out', { ...out, direction, http }]]) },
-    { node: { id: 'me', zone: 'a' }, version: '1' },
+    { node: { id: 'me', locality: { zone: 'a' } }, version: '1' },
   );
   const ask = async (headers: Record<string, string> = {}, path = '/long?query=1') => {
     await request(running.port, { path, headers });

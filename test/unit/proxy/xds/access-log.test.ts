@@ -11,6 +11,12 @@ const ACCESS_LOG = 'envoy.config.accesslog.v3.AccessLog';
 const FILE = 'envoy.extensions.access_loggers.file.v3.FileAccessLog';
 const STDOUT = 'envoy.extensions.access_loggers.stream.v3.StdoutAccessLog';
 
+const HTTP_GRPC = 'envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig';
+const grpc = (more: object) =>
+  packAny(HTTP_GRPC, {
+    common_config: { log_name: 'l', grpc_service: { envoy_grpc: { cluster_name: 'c' } }, ...more },
+  });
+
 const compile = (message: AccessLog) =>
   compileAccessLogs([decode<AccessLog__Output>(ACCESS_LOG, encode(ACCESS_LOG, message))]).logs?.[0];
 const file = (more: object = {}) => packAny(FILE, { path: '/x', ...more });
@@ -26,19 +32,32 @@ const value = (n: number) => ({ default_value: n, runtime_key: 'k' });
 
 describe('access_log', () => {
   test('files and standard output', () => {
-    expect(compile({ typed_config: file() })?.path).toBe('/x');
-    expect(compile({ typed_config: packAny(STDOUT, {}) })?.path).toBe('/dev/stdout');
+    expect(compile({ typed_config: file() })).toMatchObject({ path: '/x' });
+    expect(compile({ typed_config: packAny(STDOUT, {}) })).toMatchObject({ path: '/dev/stdout' });
     const log = compile({
       typed_config: file({ log_format: { text_format_source: { inline_string: '%PROTOCOL%' } } }),
     });
-    expect(log?.format(seen({}))).toBe('-');
+    expect(log && 'path' in log && log.format(seen({}))).toBe('-');
   });
 
   test.each([
     [{ filter: {}, typed_config: file() }, 'access_log[0].filter.filter_specifier: not supported'],
     [
-      { filter: { runtime_filter: { runtime_key: 'x' } }, typed_config: file() },
-      'access_log[0].filter.runtime_filter: not supported',
+      { filter: { grpc_status_filter: { exclude: true } }, typed_config: file() },
+      'access_log[0].filter.grpc_status_filter: not supported',
+    ],
+    [{ typed_config: packAny(HTTP_GRPC, {}) }, 'access_log[0].typed_config.common_config.log_name: missing'],
+    [
+      { typed_config: grpc({ grpc_service: { google_grpc: { target_uri: 'x' } } }) },
+      'access_log[0].typed_config.common_config.grpc_service.google_grpc: not supported',
+    ],
+    [
+      { typed_config: grpc({ filter_state_objects_to_log: ['x'] }) },
+      'access_log[0].typed_config.common_config.filter_state_objects_to_log: not supported',
+    ],
+    [
+      { typed_config: packAny(HTTP_GRPC, { additional_response_trailers_to_log: ['x'] }) },
+      'access_log[0].typed_config.additional_response_trailers_to_log: not supported',
     ],
     [
       { typed_config: file({ log_format: { text_format_source: { inline_string: '%NO%' } } }) },
