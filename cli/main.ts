@@ -244,7 +244,7 @@ asking(migrate.command('plan').argument('<service>', 'its name or an alias'))
   .action(async (service: string, flags: PlanFlags) =>
     (await import('./commands/migrate-plan.ts')).plan(service, flags),
   );
-changing(migrate.command('start').argument('<service>', 'a service'))
+changing(migrate.command('start').argument('<service>', 'a service, or several by a pattern such as shop-*'))
   .description('begin: what a Migration resource says, from flags')
   .requiredOption('--from <source>', 'the old side')
   .requiredOption('--to <source>', 'the new side')
@@ -256,6 +256,7 @@ changing(migrate.command('start').argument('<service>', 'a service'))
   .addOption(
     new Option('--on-failure <what>', 'when a gate fails').choices(['rollback', 'pause']).default('rollback'),
   )
+  .option('--at-once <number>', 'of several: so many at a time, the others after them', '1')
   .action(async (service: string, flags: StartFlags) => {
     await (await import('./commands/migrate-start.ts')).start(service, flags);
   });

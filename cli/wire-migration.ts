@@ -22,6 +22,7 @@ import { experienceOf } from '../model/load.ts';
 import type { LoadCounters, LoadReports } from '../model/load.ts';
 import type { MigrationSpec } from '../model/migration.ts';
 import { splitServiceName } from '../model/names.ts';
+import { sourceOfSide } from '../model/rules.ts';
 import type { ServiceRules } from '../model/rules.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -179,7 +180,9 @@ function movingTo(
   const moving = new Map<string, string>();
   for (const [service, { spec }] of migrations) {
     const phase = states.get(service)?.state.phase;
-    if (phase !== 'completed' && phase !== 'retired' && phase !== 'aborted') moving.set(service, spec.to);
+    if (phase !== 'completed' && phase !== 'retired' && phase !== 'aborted') {
+      moving.set(service, sourceOfSide(spec.to));
+    }
   }
   return moving;
 }

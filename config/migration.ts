@@ -2,6 +2,7 @@
 // without knowing anything else; files are read in resources.ts. What it means is in docs/migration.md.
 import { z } from 'zod';
 import type { FreezeWindow, MigrationSpec } from '../model/migration.ts';
+import { splitSide } from '../model/rules.ts';
 import { parseDuration } from './duration.ts';
 import { freezeWindow } from './freeze.ts';
 import { API_VERSION, metadata, nameIn } from './metadata.ts';
@@ -66,6 +67,11 @@ export const migration = z.strictObject({
     service: z.string().min(1),
     from: z.string().min(1),
     to: z.string().min(1),
+    /** With `to` equal to `from`: which of its endpoints are the new side. */
+    labels: z
+      .record(z.string().min(1), z.string())
+      .refine((all) => Object.keys(all).length > 0, 'at least one label')
+      .optional(),
     mirror: z.strictObject({ percent, for: time('0') }).optional(),
     steps: z.array(step).min(1),
     gates: gates.prefault({}),
@@ -96,7 +102,15 @@ export function faultsOf({
   spec,
 }: Migration): readonly (readonly [(string | number)[], string])[] {
   const faults: (readonly [(string | number)[], string])[] = [];
-  if (spec.from === spec.to) faults.push([['spec', 'to'], 'expected another source than `from`']);
+  if (spec.from === spec.to && !spec.labels) {
+    faults.push([['spec', 'to'], 'expected another source than `from`, or `labels` of its new endpoints']);
+  }
+  if (spec.from !== spec.to && spec.labels) {
+    faults.push([['spec', 'labels'], 'expected only where `to` is the same source as `from`']);
+  }
+  if (spec.labels && spec.mirror) {
+    faults.push([['spec', 'mirror'], 'cannot be had inside one source: copies go to whole sources']);
+  }
   spec.steps.forEach(({ percent: own }, index) => {
     const before = spec.steps[index - 1]?.percent ?? 0;
     if (own <= before) faults.push([['spec', 'steps', index, 'percent'], `expected more than ${before}`]);
@@ -121,7 +135,8 @@ export function migrationFrom({ metadata: about, spec }: Migration): MigrationSp
   return {
     service: nameIn(spec.service, about),
     from: spec.from,
-    to: spec.to,
+    to: spec.labels ? splitSide(spec.to, spec.labels) : spec.to,
+    ...(spec.labels && { canary: spec.labels }),
     ...(mirror && { mirror: { percent: mirror.percent, forMs: mirror.for } }),
     steps: spec.steps.map((each) => ({ percent: each.percent, forMs: each.for, approval: each.approval })),
     gates: {

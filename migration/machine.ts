@@ -135,7 +135,8 @@ function underWay(spec: MigrationSpec, before: MigrationState, facts: Facts, now
   const open = verdicts.filter(({ verdict }) => verdict !== 'pass').map(({ text }) => text);
   if (state.phase === 'paused') return { state, waitsFor: 'an operator: isthmus migrate resume', verdicts };
   if (state.phase === 'awaitingApproval') {
-    return { state, waitsFor: 'an operator: isthmus migrate approve', verdicts };
+    const waitsFor = ['an operator: isthmus migrate approve', ...holds(spec, facts, now), ...open].join('; ');
+    return { state, waitsFor, verdicts };
   }
   const blockers = [...holds(spec, facts, now), ...open, ...tooEarly(spec, state, now)];
   // Never a step in the same move as another share.

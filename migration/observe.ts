@@ -2,19 +2,28 @@
 import { endpointKey, isReady } from '../model/endpoint.ts';
 import { mergeShards } from '../model/merge.ts';
 import type { MergedEndpoint } from '../model/merge/types.ts';
+import { sourceOfSide } from '../model/rules.ts';
 import type { FederationSnapshot, ServiceShards } from '../model/snapshot.ts';
 import type { SideFacts } from './facts.ts';
 
 /** Of its primary port: callers that name another port have other needs, and the same instances. */
-export function sideFacts(snapshot: FederationSnapshot, service: string, source: string): SideFacts {
+export function sideFacts(snapshot: FederationSnapshot, service: string, side: string): SideFacts {
+  const source = sourceOfSide(side);
   const state = snapshot.sources.get(source)?.state ?? 'absent';
   const slice = snapshot.services.get(service);
-  const nothing: SideFacts = { source, state, readyWeight: 0, provenWeight: 0, endpoints: 0, violations: [] };
+  const nothing: SideFacts = {
+    source: side,
+    state,
+    readyWeight: 0,
+    provenWeight: 0,
+    endpoints: 0,
+    violations: [],
+  };
   if (!slice) return nothing;
   const merged = mergeShards(slice);
   const port = merged.ports.find(({ name }) => name === merged.primaryPort);
   if (!port) return nothing;
-  const own = port.endpoints.filter((endpoint) => isOf(endpoint, source));
+  const own = port.endpoints.filter((endpoint) => isOf(endpoint, side));
   const ready = own.filter((endpoint) => isReady(endpoint) && !endpoint.verdict.doubted);
   const proven = ready.filter((endpoint) => isProven(snapshot, slice, endpoint));
   return {
@@ -24,7 +33,7 @@ export function sideFacts(snapshot: FederationSnapshot, service: string, source:
     endpoints: own.length,
     violations: [
       ...port.withheld
-        .filter(({ sources }) => sources.includes(source))
+        .filter((e) => (side === source ? e.sources.includes(source) : e.side === side))
         .flatMap((endpoint) => {
           const { quarantined } = endpoint.verdict;
           return quarantined ? [`${endpointKey(endpoint)} answers as ${quarantined.answeredAs}`] : [];
@@ -37,8 +46,8 @@ export function sideFacts(snapshot: FederationSnapshot, service: string, source:
 }
 
 /** An endpoint that both sides list is the new one's while that has a share: nobody counts it twice. */
-const isOf = ({ side, sources }: MergedEndpoint, source: string): boolean =>
-  side === '' ? sources.includes(source) : side === source;
+const isOf = ({ side, sources }: MergedEndpoint, wanted: string): boolean =>
+  side === '' ? sources.includes(wanted) : side === wanted;
 
 function isProven(snapshot: FederationSnapshot, slice: ServiceShards, endpoint: MergedEndpoint): boolean {
   const key = endpointKey(endpoint);

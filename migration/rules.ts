@@ -25,10 +25,11 @@ export function rulesDuring(
   };
 }
 
-function policyDuring({ from, to }: MigrationSpec, state: MigrationState | undefined): MergePolicy {
-  if (state?.phase === 'retired') return { kind: 'weighted', shares: { [to]: 100 } };
+function policyDuring({ from, to, canary }: MigrationSpec, state: MigrationState | undefined): MergePolicy {
+  const split = canary && { split: { source: from, labels: canary, side: to } };
+  if (state?.phase === 'retired') return { kind: 'weighted', shares: { [to]: 100 }, ...split };
   const percent = state?.percent ?? 0;
-  return { kind: 'weighted', shares: { [from]: 100 - percent, [to]: percent }, first: to };
+  return { kind: 'weighted', shares: { [from]: 100 - percent, [to]: percent }, first: to, ...split };
 }
 
 /** While mirroring; and beyond it where mirrored requests are counted for want of others. */

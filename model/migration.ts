@@ -1,5 +1,6 @@
 // What is wanted of a migration: the spec, as config/ reads it and migration/ goes by it. Plain data. Percentages
 // are 0…100, times milliseconds since the epoch.
+import type { Labels } from './endpoint.ts';
 
 export interface MigrationStep {
   /** Share of the traffic on the new side: more than 0, more than the step before; the last one is 100. */
@@ -56,9 +57,11 @@ export type FreezeWindow =
 export interface MigrationSpec {
   /** Canonical. */
   readonly service: string;
-  /** Names of sources. */
+  /** Sides: names of sources, and of a canary the source's name and, as `to`, what splitSide() makes of it. */
   readonly from: string;
   readonly to: string;
+  /** The new side is a part of the source `from`: what has these labels. */
+  readonly canary?: Labels | undefined;
   /** Copies of requests to the new side first, whose answers nobody gets. */
   readonly mirror?: { readonly percent: number; readonly forMs: number } | undefined;
   /** At least one. */

@@ -19,8 +19,30 @@ export type MergePolicy =
       readonly shares: Readonly<Record<string, number>>;
       /** Of several sides with a share that list one endpoint, it counts for this one; else for the first in the config. */
       readonly first?: string;
+      /** Some endpoints of one source are a side of their own. */
+      readonly split?: SourceSplit;
     }
   | { readonly kind: 'isolate' };
+
+/** What of a source's endpoints has all of these labels counts for `side`, the rest for the source. */
+export interface SourceSplit {
+  readonly source: string;
+  readonly labels: Labels;
+  readonly side: string;
+}
+
+/** No source's name has it. */
+const SPLIT = '~';
+
+/** `k8s~version=v2`: fit for the beginning of a sub-zone, where a slash ends it. */
+export function splitSide(source: string, labels: Labels): string {
+  const pairs = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
+  const text = pairs.map(([name, value]) => `${name}=${value}`).join(',');
+  return `${source}${SPLIT}${text.replace(/[^A-Za-z0-9._=,-]/g, '_')}`;
+}
+
+/** The source that a side is of. */
+export const sourceOfSide = (side: string): string => side.split(SPLIT, 1)[0] ?? side;
 
 export interface ServiceRules {
   readonly policy: MergePolicy;

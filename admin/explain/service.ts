@@ -2,6 +2,7 @@
 import { isReady } from '../../model/endpoint.ts';
 import { emptiness } from '../../model/merge/emptiness.ts';
 import type { Emptiness } from '../../model/merge/emptiness.ts';
+import { sourceOfSide } from '../../model/rules.ts';
 import type { ServiceShards, SourceState } from '../../model/snapshot.ts';
 import type {
   ContributionJson,
@@ -67,7 +68,8 @@ function contribution(
   const shard = slice.shards.get(name);
   const own = shard?.group.endpoints ?? [];
   const isIts = (endpoint: EndpointExplanationJson) =>
-    (endpoint.side || endpoint.witnesses.find(({ gives }) => gives.includes('labels'))?.source) === name;
+    (sourceOfSide(endpoint.side) ||
+      endpoint.witnesses.find(({ gives }) => gives.includes('labels'))?.source) === name;
   return {
     name,
     kind: state?.kind ?? '',

@@ -1,6 +1,7 @@
 // `isthmus migrate start SERVICE --from SOURCE --to SOURCE`: writes the Migration for who has no file of it. The same
 // could be applied with `isthmus apply`.
-import type { ResourceAppliedJson } from '../../admin/types.ts';
+import type { MigrationJson } from '../../admin/types-migration.ts';
+import type { ResourceAppliedJson, ServiceJson } from '../../admin/types.ts';
 import { parseDuration } from '../../config/duration.ts';
 import { API_VERSION } from '../../config/metadata.ts';
 import { clusterOf, splitServiceName } from '../../model/names.ts';
@@ -19,12 +20,56 @@ export interface StartFlags extends OperatorFlags {
   readonly minSuccess: string;
   readonly minRequests: string;
   readonly onFailure: string;
+  readonly atOnce: string;
+}
+
+export async function start(service: string, flags: StartFlags): Promise<void> {
+  if (service.includes('*')) return startAll(service, flags);
+  return startOne(clusterOf(service), [], flags);
+}
+
+/** Each waits until the one that is so many before it is at its end: never more than that are under way. */
+async function startAll(pattern: string, flags: StartFlags): Promise<void> {
+  const atOnce = Math.floor(numberFlag('--at-once', flags.atOnce));
+  if (atOnce < 1) throw usage('--at-once: expected 1 or more');
+  const client = adminClient(flags.server);
+  const [services, migrations] = await Promise.all([
+    client.list<ServiceJson>('/api/v1/services'),
+    client.list<MigrationJson>('/api/v1/migrations'),
+  ]);
+  const begun = new Set(migrations.map(({ service }) => service));
+  const isMeant = matcherOf(pattern);
+  const wanted = services
+    .filter((each) => isMeant(each) && !begun.has(each.service))
+    .filter(({ sources }) =>
+      [flags.from, flags.to].every((side) => sources.some(({ name }) => name === side)),
+    )
+    .map(({ service }) => service);
+  if (wanted.length === 0) {
+    throw usage(
+      `${pattern}: no service that ${flags.from} and ${flags.to} both have, and that does not move yet`,
+    );
+  }
+  for (const [index, service] of wanted.entries()) {
+    const before = wanted[index - atOnce];
+    await startOne(service, before === undefined ? [] : [before], flags);
+  }
+}
+
+/** `shop-*` is of a service's name, `*.shop` of all of it. */
+function matcherOf(pattern: string): (service: ServiceJson) => boolean {
+  const parts = pattern
+    .toLowerCase()
+    .split('*')
+    .map((part) => part.replace(/[^a-z0-9]/g, '\\$&'));
+  const regex = new RegExp(`^${parts.join('.*')}$`);
+  return ({ service, name }) => regex.test(pattern.includes('.') ? service : name);
 }
 
 /** Refused when there is one of that name already: what is under way is not to be changed by a slip. */
-export async function start(service: string, flags: StartFlags): Promise<void> {
-  const { name, namespace } = splitServiceName(clusterOf(service));
-  const resource = resourceFrom(name, namespace, flags);
+async function startOne(service: string, after: readonly string[], flags: StartFlags): Promise<void> {
+  const { name, namespace } = splitServiceName(service);
+  const resource = resourceFrom(name, namespace, after, flags);
   const path = `/api/v1/resources/Migration/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
   const token = await tokenFrom(flags);
   const { notes } = await adminClient(flags.server).send<ResourceAppliedJson>(
@@ -35,11 +80,12 @@ export async function start(service: string, flags: StartFlags): Promise<void> {
     null,
   );
   const steps = resource.spec.steps.map(({ percent }) => `${percent} %`).join(', ');
-  write(`${name}.${namespace}: moves from ${flags.from} to ${flags.to} in steps of ${steps}\n`);
+  const then = after.length === 0 ? '' : `, after ${after.join()}`;
+  write(`${name}.${namespace}: moves from ${flags.from} to ${flags.to} in steps of ${steps}${then}\n`);
   for (const note of notes) process.stderr.write(`note: ${note}\n`);
 }
 
-function resourceFrom(name: string, namespace: string, flags: StartFlags) {
+function resourceFrom(name: string, namespace: string, after: readonly string[], flags: StartFlags) {
   const stepMs = parseDuration(flags.for);
   if (stepMs === undefined) throw usage(`--for: expected a duration such as 5m, got "${flags.for}"`);
   const percents = flags.steps.split(',').map((text) => numberFlag('--steps', text));
@@ -63,6 +109,7 @@ function resourceFrom(name: string, namespace: string, flags: StartFlags) {
         },
       },
       onFailure: flags.onFailure,
+      ...(after.length > 0 && { after }),
     },
   };
 }

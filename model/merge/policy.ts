@@ -72,7 +72,7 @@ function placer(all: readonly Judged[], policy: MergePolicy, order: readonly str
     case 'prefer':
       return preferring(all, policy.sources, order);
     case 'weighted':
-      return sharing(policy.shares, policy.first);
+      return sharing(policy);
     case 'union':
     case 'isolate':
       return () => ({ tier: 0, side: '' });
@@ -95,8 +95,10 @@ function preferring(all: readonly Judged[], named: readonly string[], order: rea
 }
 
 /** An endpoint with witnesses on several sides counts once: for `first`, or the first of them that has a share. */
-function sharing(shares: Readonly<Record<string, number>>, first: string | undefined): Placer {
-  return ({ counted: all }) => {
+function sharing({ shares, first, split }: Extract<MergePolicy, { kind: 'weighted' }>): Placer {
+  return ({ counted: sources, endpoint: { labels } }) => {
+    const isSplit = split && Object.entries(split.labels).every(([name, value]) => labels[name] === value);
+    const all = isSplit ? sources.map((source) => (source === split.source ? split.side : source)) : sources;
     const counted = first !== undefined && all.includes(first) ? [first, ...all] : all;
     const shareOf = (source: string) => (Object.hasOwn(shares, source) ? shares[source] : undefined);
     const paid = counted.find((source) => (shareOf(source) ?? 0) > 0);

@@ -12,6 +12,7 @@ import type {
   LoadTotal,
   SharedLoad,
 } from '../../model/load.ts';
+import { sourceOfSide } from '../../model/rules.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { LatencyWindow } from './latency-window.ts';
 import type { Room } from './latency-window.ts';
@@ -202,7 +203,7 @@ export class LoadStore implements LoadReports, LoadCounters {
     if (at >= 0) return cluster.slice(at + 1);
     const sources = this.#o.sourcesOf(serviceOfCluster(cluster));
     const first = locality.subZone.split('/', 1)[0] ?? '';
-    if (sources.includes(first)) return first;
+    if (sources.includes(sourceOfSide(first))) return first;
     return sources.length === 1 ? (sources[0] ?? '') : '';
   }
 

@@ -105,6 +105,24 @@ describe('a Migration', () => {
     expect(faults(text(STEPS), context).join()).toMatch(/:4:41: spec.to: unknown source "new"/);
   });
 
+  it('inside one source moves to what has its labels', () => {
+    const head = 'service: orders, from: k8s, to: k8s';
+    const spec = parse(text(`${STEPS}, labels: { version: v2/b, app: x }`, head)).migrations.get(
+      'orders.default',
+    )?.spec;
+    expect(spec).toMatchObject({
+      from: 'k8s',
+      to: 'k8s~app=x,version=v2_b',
+      canary: { version: 'v2/b', app: 'x' },
+    });
+    const [fault] = faults(text(STEPS, head));
+    expect(fault).toContain('or `labels` of its new endpoints');
+    expect(faults(text(`${STEPS}, labels: { a: b }`)).join()).toContain('only where `to` is the same source');
+    expect(faults(text(`${STEPS}, labels: {}`, head)).join()).toContain('at least one label');
+    const mirrored = `${STEPS}, labels: { a: b }, mirror: { percent: 5 }`;
+    expect(faults(text(mirrored, head)).join()).toContain('cannot be had inside one source');
+  });
+
   it('may stand beside the policy of its service, and once only', () => {
     const policy =
       'apiVersion: isthmus.dev/v1alpha1\nkind: ServicePolicy\nmetadata: { name: p }\nspec: { service: orders, pin: true }\n';

@@ -314,6 +314,13 @@ describe('a migration', () => {
       traffic: { timeoutMs: 5 },
     });
     expect(sticky.traffic).toEqual({ timeoutMs: 5, balancer: { ringHash: { header: 'x-user' } } });
+    const canary = { ...SPEC, from: 'old', to: 'old~version=v2', canary: { version: 'v2' } };
+    expect(rulesDuring(canary, AT_TEN, DEFAULT_RULES).policy).toEqual({
+      kind: 'weighted',
+      shares: { old: 90, 'old~version=v2': 10 },
+      first: 'old~version=v2',
+      split: { source: 'old', labels: { version: 'v2' }, side: 'old~version=v2' },
+    });
     const mirroring = { ...START, phase: 'mirroring' as const };
     const spec = { ...SPEC, mirror: { percent: 5, forMs: 1 } };
     expect(rulesDuring(spec, mirroring, DEFAULT_RULES)).toMatchObject({

@@ -3,7 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { choosePrimaryPort, compareEndpoints, endpointKey, isReady } from '../../../model/endpoint.ts';
 import type { Endpoint, EndpointGroup, Health } from '../../../model/endpoint.ts';
 import { mergeShards } from '../../../model/merge.ts';
+import { localityGroups } from '../../../model/merge/localities.ts';
 import { clusterName, serviceName, splitServiceName } from '../../../model/names.ts';
+import { DEFAULT_RULES } from '../../../model/rules.ts';
 import { plainSlice } from '../../../model/snapshot.ts';
 import type { ServiceShards } from '../../../model/snapshot.ts';
 
@@ -232,6 +234,37 @@ describe('a sidecar and the app behind it', () => {
     const draining = { ...app, health: 'draining' as const };
     expect(endpoints({ consul: group([draining]), sidecars: group([sidecar()]) })).toMatchObject([
       { port: 15_006, health: 'draining' },
+    ]);
+  });
+});
+
+describe('a source of which a part is a side of its own', () => {
+  it('gives that part its share, whatever the number of its endpoints', () => {
+    const side = 'k8s~version=v2';
+    const policy = {
+      kind: 'weighted',
+      shares: { k8s: 90, [side]: 10 },
+      first: side,
+      split: { source: 'k8s', labels: { version: 'v2' }, side },
+    } as const;
+    const v2 = { labels: { version: 'v2', app: 'x' } };
+    const slice = shards({
+      k8s: group([endpoint('10.0.0.1'), endpoint('10.0.0.2', v2), endpoint('10.0.0.3', v2)]),
+      vms: group([endpoint('10.1.0.1', v2)]),
+    });
+    const merged = mergeShards({ ...slice, rules: { ...DEFAULT_RULES, policy } });
+    const [port] = merged.ports;
+    const sides = port?.endpoints.map(({ address, side: of }) => [address, of]);
+    expect(sides).toEqual([
+      ['10.0.0.1', 'k8s'],
+      ['10.0.0.2', side],
+      ['10.0.0.3', side],
+    ]);
+    expect(port?.withheld).toMatchObject([{ address: '10.1.0.1', withheld: 'no-share' }]);
+    const groups = localityGroups(port?.endpoints ?? [], policy);
+    expect(groups.map(({ locality, weight }) => [locality.subZone, weight])).toEqual([
+      ['k8s', 900_000],
+      [side, 100_000],
     ]);
   });
 });
