@@ -6,7 +6,8 @@ import { table } from './table.ts';
 
 const COLOURS: Readonly<Record<Severity, Colour>> = { blocker: 'red', warning: 'yellow', note: 'grey' };
 
-export function readinessText(told: ReadinessJson, pen: Pen): string {
+/** @param isWide further columns: -o wide. */
+export function readinessText(told: ReadinessJson, pen: Pen, isWide = false): string {
   const { service, from, to, sides, callers, findings, unknown } = told;
   const sections = [
     `${service}: ${from} → ${to}\n`,
@@ -28,6 +29,9 @@ export function readinessText(told: ReadinessJson, pen: Pen): string {
             { title: 'KIND', text: (c) => c.kind },
             { title: 'REQUESTS', text: (c) => String(c.requests) },
             { title: `TO-${from.toUpperCase()}`, text: (c) => (c.toFrom === null ? '?' : String(c.toFrom)) },
+            ...(isWide
+              ? [{ title: 'LAST-REPORT', text: (c: ReadinessJson['callers'][number]) => c.lastReport }]
+              : []),
           ],
           callers,
           pen,
@@ -57,7 +61,8 @@ const ROWS: readonly Row[] = [
   ],
   ['health path', ({ healthPaths }) => orDefault(healthPaths, 'default')],
   ['version', ({ versions }) => orDefault(versions, 'none')],
-  ['labels', ({ labels }) => labels.join(',')],
+  // Ours say nothing of the app.
+  ['labels', ({ labels }) => labels.filter((name) => !name.startsWith('isthmus.dev/')).join(',')],
   ['weights', ({ weights }) => weights.join(',')],
   ['network', ({ networks }) => orDefault(networks, 'default')],
   [

@@ -56,8 +56,16 @@ export async function openUsage(
     clock,
     log,
   });
-  const retirement = retirementDesk(book, deps);
   let retired = retiredBy(deps.migrations);
+  const desk = retirementDesk(book, deps);
+  const retirement: RetirementDesk = {
+    ...desk,
+    async retire(...said) {
+      await desk.retire(...said);
+      // The old instances may be switched off the moment after.
+      retired = retiredBy(deps.migrations);
+    },
+  };
   return {
     table: book.table,
     retirement,

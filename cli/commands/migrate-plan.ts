@@ -19,6 +19,6 @@ export async function plan(service: string, { from, to, server, output }: PlanFl
   const path = `/api/v1/services/${encodeURIComponent(service)}/readiness?${query.toString()}`;
   const told = await adminClient(server).one<ReadinessJson>(path);
   if (output === 'json' || output === 'yaml') await printData(told, output);
-  else write(readinessText(told, paint(wantsColour(process.stdout, process.env))));
+  else write(readinessText(told, paint(wantsColour(process.stdout, process.env)), output === 'wide'));
   if (!told.ready) process.exitCode = EXIT.failure;
 }

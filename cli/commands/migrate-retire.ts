@@ -31,6 +31,9 @@ export async function retire(service: string, flags: RetireFlags): Promise<void>
     told = await client.send<RetirementJson>('POST', path, body, await tokenFrom(flags));
   }
   if (output === 'json' || output === 'yaml') await printData(told, output);
-  else write(retirementText(told, Date.now(), paint(wantsColour(process.stdout, process.env))));
+  else {
+    const pen = paint(wantsColour(process.stdout, process.env));
+    write(retirementText(told, Date.now(), pen, output === 'wide'));
+  }
   if (!told.safe) process.exitCode = EXIT.failure;
 }

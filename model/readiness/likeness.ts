@@ -93,7 +93,11 @@ const portText = ({ name, primary }: SidePort): string =>
   name === '' ? 'the unnamed port' : `port ${name}${primary ? ' (primary)' : ''}`;
 
 function healthPaths(from: SideSummary, to: SideSummary): readonly Finding[] {
-  if (same(from.healthPaths, to.healthPaths) || from.endpoints === 0 || to.endpoints === 0) return [];
+  // What nobody says is `/`, which sidecars write down.
+  const asked = (paths: readonly string[]) => [...new Set(paths.map((path) => path || '/'))].sort();
+  if (same(asked(from.healthPaths), asked(to.healthPaths)) || from.endpoints === 0 || to.endpoints === 0) {
+    return [];
+  }
   const said = (paths: readonly string[]) => list(paths.map((path) => path || 'the default'));
   const todo =
     'Give both sides the same `isthmus.dev/health-path`: active checks of one cluster ask for one path, and a side that lacks it would fail them.';

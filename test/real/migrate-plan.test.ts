@@ -1,7 +1,7 @@
 // `isthmus migrate plan` over a true Consul and a true kube-apiserver: what may stand in the way of a move is prepared
 // in the registries themselves, and found with what to do about it. The same on files: test/unit/cli/migrate-plan.
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fetch } from 'undici';
@@ -23,6 +23,18 @@ import type { Peer } from '../support/peer.ts';
 
 const SOON = { withinMs: 100_000 };
 const STEP_MS = 240_000;
+/** What stands in the way without any registry. */
+const RESOURCES = `
+apiVersion: isthmus.dev/v1alpha1
+kind: ServicePolicy
+metadata: { name: alone }
+spec: { service: alone, policy: isolate }
+---
+apiVersion: isthmus.dev/v1alpha1
+kind: Migration
+metadata: { name: moving }
+spec: { service: moving, from: consul-dc1, to: k8s, steps: [{ percent: 100 }], freeze: [{ from: "00:00", to: "24:00" }] }
+`;
 
 describePeers(['consul', 'kubernetes'], 'plan', (start) => {
   let folder: string;
@@ -87,6 +99,11 @@ describePeers(['consul', 'kubernetes'], 'plan', (start) => {
     await pods('orders', [{ address: '10.1.1.11' }]);
     await vm('lame', '10.0.1.12');
     await pods('lame', [{ address: '10.1.1.12' }]);
+    await vm('alone', '10.0.1.13');
+    await pods('alone', [{ address: '10.1.1.13' }]);
+    await vm('moving', '10.0.1.14');
+    await pods('moving', [{ address: '10.1.1.14' }]);
+    await writeFile(join(folder, 'resources.yaml'), RESOURCES);
 
     const sources = [
       {
@@ -104,7 +121,7 @@ describePeers(['consul', 'kubernetes'], 'plan', (start) => {
         exclude: { services: ['kubernetes'] },
       },
     ];
-    control = await startControlPlane(folder, sources);
+    control = await startControlPlane(folder, sources, { resources: ['./resources.yaml'] });
   }, STEP_MS);
   afterAll(async () => {
     await control?.stop();
@@ -156,6 +173,8 @@ describePeers(['consul', 'kubernetes'], 'plan', (start) => {
       ...BACK,
     ],
     ['lame', 'nobody-calls', 'blocker', 'no requests', 'through a sidecar', ...AWAY],
+    ['alone', 'policy-isolates', 'blocker', 'alone.default@consul-dc1', 'the policy union', ...AWAY],
+    ['moving', 'already-running', 'blocker', 'is not over', 'isthmus migrate', ...AWAY],
   ];
 
   it.each(EXPECTED)(

@@ -104,6 +104,7 @@ function scenario(kind: DataPlaneKind, start: StartPeer): void {
         expect.stringContaining(`not safe: ${plane.nodeId} still calls old`),
       ]);
     }
+    expect((await retire('--after', '1h', '-o', 'wide')).stdout).toMatch(/LAST +AT\n\S+ .* 2\S+Z\n/);
     // Nor behind the command's back.
     const answer = await fetch(`${control.adminUrl}/api/v1/migrations/orders/retire`, {
       method: 'POST',

@@ -306,6 +306,19 @@ it('prints both sides, each finding with what to do, and the verdict; exit code 
   expect(stdout).toMatch(/not ready: score \d+ of 100, \d+ blockers?, /);
 });
 
+it.each([
+  ['plan: a source is missing', ['migrate', 'plan', 'ports', '--from', 'vms', '--to', 'podz'], 1],
+  ['plan: no such flag', ['migrate', 'plan', 'ports', '--frm', 'vms'], 2],
+  ['plan: nobody answers', ['migrate', 'plan', 'ports', '--server', 'http://127.0.0.1:1'], 3],
+  ['retire: no migration', ['migrate', 'retire', 'ports'], 1],
+  ['retire: no duration', ['migrate', 'retire', 'ports', '--after', 'soon'], 2],
+  ['retire: nobody answers', ['migrate', 'retire', 'ports', '--server', 'http://127.0.0.1:1'], 3],
+])('exit codes, %s', async (_, args, expected) => {
+  const at = args.includes('--server') ? [] : ['--server', admin];
+  const { code, stdout } = await run([...args, ...at], { cwd: dir });
+  expect([code, stdout]).toEqual([expected, '']);
+});
+
 it('gives the same as JSON', async () => {
   const args = ['migrate', 'plan', 'ports', '--from', 'vms', '--to', 'pods', '--server', admin, '-o', 'json'];
   const { code, stdout } = await run(args, { cwd: dir });

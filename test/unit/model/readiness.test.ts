@@ -175,6 +175,15 @@ describe('capacity', () => {
   });
 });
 
+it('a health path that nobody says is /, as sidecars say it', () => {
+  const said = (path: string) => ({
+    ...SIDES,
+    overrides: { '10.0.0.1:80': { labels: { 'isthmus.dev/health-path': path } } },
+  });
+  expect(codes(facts(said('/health')))).toContain('health-path-differs');
+  expect(codes(facts(said('/')))).not.toContain('health-path-differs');
+});
+
 describe('addresses', () => {
   it('that another service claims block only a strict service', () => {
     const spec = { ...SIDES, conflicts: { '10.1.0.1:80': ['users.default'] } };
