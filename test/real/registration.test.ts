@@ -15,6 +15,7 @@ import { startDataPlane } from '../support/data-plane.ts';
 import type { DataPlane } from '../support/data-plane.ts';
 import { describePeers } from '../support/describe-peer.ts';
 import { eventually } from '../support/eventually.ts';
+import { isthmusSync } from '../support/isthmus.ts';
 import { burst } from '../support/load.ts';
 
 const WITHIN = { withinMs: 60_000, everyMs: 100 };
@@ -110,12 +111,22 @@ describePeers(['envoy'], 'registrations that are changed while sidecars run', (s
       [4, 0.8],
       [9, 0.9],
     ] as const) {
-      await write('PUT', `services/orders.default/endpoints/127.0.0.1:${portOf(0)}/override`, {
-        weight,
-        labels: { version: 'v9' },
-        forSeconds: 600,
-        reason: 'a test',
-      });
+      isthmusSync(
+        'endpoint',
+        'set',
+        'orders',
+        `127.0.0.1:${portOf(0)}`,
+        `weight=${weight}`,
+        'label.version=v9',
+        '--server',
+        control.adminUrl,
+        '--token-file',
+        join(folder, 'isthmus-data', 'admin-token'),
+        '--for',
+        '10m',
+        '--reason',
+        'a test',
+      );
       await becomes(0, { weight, labels: { version: 'v9' } });
       for (const { port } of callers) {
         await eventually(async () => {
