@@ -36,6 +36,7 @@ import { wireReadiness } from './wire-readiness.ts';
 import { openUsage } from './wire-usage.ts';
 import type { Usage } from './wire-usage.ts';
 import { startResources } from './wire-resources.ts';
+import { withoutOwn, writeThrough } from './wire-write-through.ts';
 
 export interface ControlPlaneDeps {
   readonly clock: Clock;
@@ -57,11 +58,12 @@ export interface ControlPlane {
  * @throws when a client library is missing or an address cannot be had; nothing is left running then.
  */
 export async function startControlPlane(
-  config: Config,
+  written: Config,
   deps: ControlPlaneDeps,
   signal: AbortSignal,
 ): Promise<ControlPlane> {
   const { clock, log } = deps;
+  const config = withoutOwn(written);
   const closers: (() => Promise<void> | void)[] = [];
   const close = async () => {
     for (const end of closers.splice(0).reverse()) await end();
@@ -230,6 +232,7 @@ export async function startControlPlane(
     // 5. The sources, last: what they say has somewhere to go.
     const cluster = await joinCluster(config.cluster, aggregator, { clock, log });
     closers.push(() => cluster.close());
+    const writing = writeThrough(config, { aggregator, clock, log });
     const watching = [
       cluster.share(overrides.table, controller.signal),
       cluster.share(resources.store.table, controller.signal),
@@ -239,6 +242,8 @@ export async function startControlPlane(
       used.run(),
       cluster.lead('migrations', (elsewhere) => migrating.setLeader(elsewhere), controller.signal),
       migrating.run(),
+      cluster.lead('write-through', (elsewhere) => writing.setLeader(elsewhere), controller.signal),
+      writing.run(controller.signal),
       cluster.shareLoad(() => xds.shareLoad(), controller.signal),
       ...discoverers.map((discoverer) => cluster.follow(discoverer, controller.signal)),
     ];

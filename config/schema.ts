@@ -7,6 +7,7 @@ import { guardFields, keepingFields } from './keeping.ts';
 import { ruleFields } from './policy.ts';
 import { probe } from './probe.ts';
 import { shapingFields } from './shaping.ts';
+import { areWritable } from './write-to.ts';
 
 const sourceName = z
   .string()
@@ -287,6 +288,13 @@ export const sidecarSource = z.strictObject({
   grace: duration('10s'),
   /** Who may register from beyond loopback, see docs/sources/sidecar.md. Empty: nobody. */
   tokensFile: z.string().default(''),
+  /** Sources of kind consul: their registries are told of the endpoints that register here, for callers outside. */
+  writeTo: z.array(sourceName).default([]),
+  /** Marks what is written there; another one for each installation that writes into the same registry. */
+  owner: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,64}$/, 'up to 64 letters, digits, dashes and underscores')
+    .default('isthmus'),
 });
 
 export const sourceSchema = z.discriminatedUnion('kind', [
@@ -321,7 +329,7 @@ const cluster = z
   .optional();
 
 export const configSchema = z.strictObject({
-  sources: z.array(sourceSchema).min(1, 'at least one source'),
+  sources: z.array(sourceSchema).min(1, 'at least one source').superRefine(areWritable),
   /** How the sources of a service become one, where no ServicePolicy says otherwise. */
   merge: z.strictObject(ruleFields).prefault({}),
   /** Files and directories of resources, relative to the config file. */

@@ -121,6 +121,21 @@ export function withTemplate(said: Registration, template: RegistrationTemplate 
   };
 }
 
+/** An endpoint as it is written into a registry for callers outside. */
+export interface Written {
+  /** As that registry calls the service. */
+  readonly name: string;
+  readonly address: string;
+  readonly port: number;
+  /** A whole number ≥ 1. */
+  readonly weight: number;
+  readonly labels: Labels;
+  readonly status: 'passing' | 'warning' | 'critical';
+}
+
+/** On what is written into a registry: by whom. No source reads back its own. */
+export const OWNER_LABEL = 'isthmus-owner';
+
 /** On endpoints of sidecars: the app's port on the same address. */
 export const APP_PORT_LABEL = 'isthmus.dev/app-port';
 /** The path that pings ask for. */

@@ -1,0 +1,171 @@
+// Tells a registry of the endpoints that registered with sidecars, for callers outside: which of them, by one replica,
+// again and again. What the registry lists by itself, what is drained or quarantined, is not written.
+import { ConsulRegistrar } from '../adapters/consul/registrar.ts';
+import type { Aggregator } from '../aggregator/aggregator.ts';
+import type { Config, ConsulSource, SidecarSource } from '../config/schema.ts';
+import { sleep } from '../lib/clock.ts';
+import type { Clock } from '../lib/clock.ts';
+import { describeError } from '../lib/errors.ts';
+import type { Health } from '../model/endpoint.ts';
+import { mergeShards } from '../model/merge.ts';
+import type { MergedEndpoint } from '../model/merge/types.ts';
+import { splitServiceName } from '../model/names.ts';
+import { OWNER_LABEL } from '../model/sidecars.ts';
+import type { Written } from '../model/sidecars.ts';
+import type { ServiceShards } from '../model/snapshot.ts';
+import type { Logger } from '../telemetry/logger.ts';
+
+/** Between two beats; Consul waits for 30 s. */
+const BEAT_MS = 8_000;
+/** After a change, and between two looks. */
+const SOON_MS = 500;
+
+export interface WriteThrough {
+  /** @param elsewhere '' when this replica writes. */
+  setLeader(elsewhere: string): void;
+  /** Until `signal` aborts. Never rejects. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+interface Target {
+  readonly from: SidecarSource;
+  readonly to: ConsulSource;
+}
+
+/** The same config, in which no source reads back what is written into its registry. */
+export function withoutOwn(config: Config): Config {
+  const owners = new Map(targetsOf(config).map(({ from, to }) => [to.name, from.owner]));
+  if (owners.size === 0) return config;
+  const sources = config.sources.map((source) => {
+    const owner = owners.get(source.name);
+    if (owner === undefined || source.kind !== 'consul') return source;
+    const labels = { ...source.exclude.labels, [OWNER_LABEL]: owner };
+    return { ...source, exclude: { ...source.exclude, labels } };
+  });
+  return { ...config, sources };
+}
+
+function targetsOf({ sources }: Config): readonly Target[] {
+  return sources.flatMap((from) => {
+    if (from.kind !== 'sidecar') return [];
+    return sources.flatMap((to) =>
+      to.kind === 'consul' && from.writeTo.includes(to.name) ? [{ from, to }] : [],
+    );
+  });
+}
+
+export function writeThrough(
+  config: Config,
+  deps: { readonly aggregator: Aggregator; readonly clock: Clock; readonly log: Logger },
+): WriteThrough {
+  const writers = targetsOf(config).map((target) => new Writer(target, deps));
+  return {
+    setLeader(elsewhere) {
+      for (const writer of writers) writer.setLeader(elsewhere);
+    },
+    async run(signal) {
+      await Promise.all(writers.map((writer) => writer.run(signal)));
+    },
+  };
+}
+
+class Writer {
+  readonly #target: Target;
+  readonly #deps: Parameters<typeof writeThrough>[1];
+  #isLeader = false;
+  #hasTakenOver = false;
+  #last = '';
+
+  constructor(target: Target, deps: Parameters<typeof writeThrough>[1]) {
+    this.#target = target;
+    this.#deps = deps;
+  }
+
+  setLeader(elsewhere: string): void {
+    // Without NATS nobody takes over: who wrote goes on, so that nothing vanishes.
+    if (elsewhere.startsWith('nobody')) return;
+    this.#hasTakenOver = elsewhere === '' && !this.#isLeader;
+    this.#isLeader = elsewhere === '';
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { aggregator, clock, log } = this.#deps;
+    const { from, to } = this.#target;
+    const facts = { source: from.name, into: to.name };
+    let registrar: ConsulRegistrar | undefined;
+    let changed = true;
+    const unsubscribe = aggregator.subscribe(() => {
+      changed = true;
+    });
+    let beatAt = -Infinity;
+    while (!signal.aborted) {
+      if (this.#isLeader && (changed || clock.monotonic() - beatAt >= BEAT_MS)) {
+        changed = false;
+        beatAt = clock.monotonic();
+        try {
+          registrar ??= await ConsulRegistrar.open({ config: to, owner: from.owner });
+          if (this.#hasTakenOver) registrar.lead();
+          this.#hasTakenOver = false;
+          const isOurs = await registrar.write(this.#wanted(), signal);
+          this.#tell(isOurs ? '' : 'another control plane writes with the same owner');
+        } catch (thrown) {
+          if (!signal.aborted) this.#tell(describeError(thrown));
+        }
+      }
+      await sleep(SOON_MS, signal, clock).catch(() => undefined);
+    }
+    unsubscribe();
+    registrar?.close();
+    log.debug(facts, 'writes no more');
+  }
+
+  /** The same fault at every beat is no news. */
+  #tell(cause: string): void {
+    const facts = { source: this.#target.from.name, into: this.#target.to.name };
+    if (cause === this.#last) return;
+    if (cause === '') this.#deps.log.info(facts, 'sidecars are written into the registry');
+    else this.#deps.log.warn({ ...facts, cause }, 'sidecars are not written into the registry');
+    this.#last = cause;
+  }
+
+  #wanted(): readonly Written[] {
+    const { from, to } = this.#target;
+    return [...this.#deps.aggregator.current.services.values()].flatMap((slice) => {
+      const { name, namespace } = splitServiceName(slice.service);
+      if (namespace !== to.serviceNamespace || !slice.shards.has(from.name)) return [];
+      return endpointsOf(slice)
+        .filter(({ sources, health, verdict }) => {
+          const isOnlyHere = sources.includes(from.name) && !sources.includes(to.name);
+          return isOnlyHere && health !== 'draining' && !verdict.doubted && !verdict.quarantined;
+        })
+        .map(({ address, port, weight, labels, health }) => {
+          return {
+            name,
+            address,
+            port,
+            weight: Math.max(1, Math.round(weight)),
+            labels,
+            status: STATUS[health],
+          };
+        });
+    });
+  }
+}
+
+function endpointsOf(slice: ServiceShards): readonly MergedEndpoint[] {
+  const merged = mergeShards(slice);
+  const primary = [merged, ...merged.pinned].flatMap(({ ports, primaryPort }) =>
+    ports.filter(({ name }) => name === primaryPort),
+  );
+  const endpoints = primary.flatMap((port) => port.endpoints);
+  // A service that is pinned, too, has each of them twice.
+  return [...new Map(endpoints.map((one) => [`${one.address} ${one.port}`, one])).values()];
+}
+
+const STATUS: Readonly<Record<Health, Written['status']>> = {
+  healthy: 'passing',
+  unknown: 'passing',
+  degraded: 'warning',
+  unhealthy: 'critical',
+  draining: 'critical',
+};

@@ -1,0 +1,174 @@
+// Sidecars written into a true Consul for callers outside: owned, fenced, gone with whoever wrote them, never read back.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fetch } from 'undici';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { EndpointJson } from '../../admin/types.ts';
+import { ConsulRegistrar } from '../../adapters/consul/registrar.ts';
+import { consulSource } from '../../config/schema.ts';
+import type { Written } from '../../model/sidecars.ts';
+import { startBackend } from '../support/backends.ts';
+import type { Backend } from '../support/backends.ts';
+import { startControlPlane } from '../support/control-plane.ts';
+import type { ControlPlaneProcess } from '../support/control-plane.ts';
+import { startDataPlane } from '../support/data-plane.ts';
+import type { DataPlane } from '../support/data-plane.ts';
+import { describePeers } from '../support/describe-peer.ts';
+import { eventually } from '../support/eventually.ts';
+import type { Peer } from '../support/peer.ts';
+
+const WITHIN = { withinMs: 60_000, everyMs: 100 };
+const LONG = 120_000;
+const signal = new AbortController().signal;
+
+interface Listed {
+  readonly Service: {
+    readonly ID: string;
+    readonly Address: string;
+    readonly Port: number;
+    readonly Meta: Record<string, string> | null;
+    readonly Weights: { readonly Passing: number };
+  };
+}
+
+describePeers(['consul'], 'what is written into Consul', (start) => {
+  let consul: Peer;
+  let folder: string;
+  let app: Backend;
+  let control: ControlPlaneProcess | undefined;
+  let sidecar: DataPlane | undefined;
+
+  beforeAll(async () => {
+    consul = await start('consul');
+    app = await startBackend('orders-1');
+    folder = await mkdtemp(join(tmpdir(), 'isthmus-consul-write-'));
+  }, LONG);
+  afterAll(async () => {
+    await sidecar?.stop();
+    await control?.stop();
+    await app?.stop();
+    await rm(folder, { recursive: true, force: true });
+  }, LONG);
+
+  const passing = async (service: string) => {
+    const answer = await fetch(`${consul.url}/v1/health/service/${service}?passing=1`, {
+      headers: { connection: 'close' },
+    });
+    const listed = (await answer.json()) as Listed[];
+    return listed.map(({ Service }) => ({ ...Service, Meta: Service.Meta ?? {} }));
+  };
+  const put = async (path: string, body?: object) => {
+    const answer = await fetch(`${consul.url}/v1/agent/service/${path}`, {
+      method: 'PUT',
+      headers: { connection: 'close' },
+      ...(body && { body: JSON.stringify(body) }),
+    });
+    expect(answer.ok, await answer.text()).toBe(true);
+  };
+  const registrar = (owner: string, ttl = '30s') =>
+    ConsulRegistrar.open({
+      config: consulSource.parse({ name: 'c', kind: 'consul', address: consul.url }),
+      owner,
+      ttl,
+    });
+  const entry = (port: number, weight = 1): Written => ({
+    name: 'carts',
+    address: '10.0.0.9',
+    port,
+    weight,
+    labels: { version: 'v1', 'isthmus.dev/app-port': '8080' },
+    status: 'passing',
+  });
+
+  test('it is ours alone: marked, weighed, changed and removed; what others registered stays', async () => {
+    await put('register', { ID: 'theirs', Name: 'carts', Address: '10.0.0.8', Port: 80 });
+    const one = await registrar('one');
+    expect(await one.write([entry(1), entry(2, 7)], signal)).toBe(true);
+    await eventually(async () => (await passing('carts')).length === 3, WITHIN);
+    const own = (await passing('carts')).filter(({ Meta }) => Meta['isthmus-owner'] === 'one');
+    expect(own.map(({ Port, Weights }) => `${Port} ${Weights.Passing}`).sort()).toEqual(['1 1', '2 7']);
+    expect(own[0]?.Meta).toMatchObject({ version: 'v1', 'isthmus-fence': '1' });
+    await one.write([entry(2, 9)], signal);
+    await eventually(async () => {
+      const left = (await passing('carts')).map(({ Port, Weights }) => `${Port} ${Weights.Passing}`).sort();
+      expect(left).toEqual(['2 9', '80 1']);
+      return true;
+    }, WITHIN);
+    await one.write([{ ...entry(2, 9), status: 'critical' }], signal);
+    await eventually(async () => (await passing('carts')).length === 1, WITHIN);
+    await one.write([], signal);
+    one.close();
+    await eventually(async () => (await passing('carts')).map(({ ID }) => ID).join() === 'theirs', WITHIN);
+  });
+
+  test('two that write with one owner: the one that came later has it, and the other gives way', async () => {
+    const [first, second] = [await registrar('two'), await registrar('two')];
+    expect(await first.write([entry(1)], signal)).toBe(true);
+    expect(await second.write([entry(2)], signal)).toBe(true);
+    expect(await first.write([entry(1)], signal)).toBe(false);
+    await eventually(async () => {
+      const own = (await passing('carts')).filter(({ Meta }) => Meta['isthmus-owner'] === 'two');
+      expect(own.map(({ Port }) => Port)).toEqual([2]);
+      return true;
+    }, WITHIN);
+    first.lead();
+    expect(await first.write([entry(1)], signal)).toBe(true);
+    expect(await second.write([entry(2)], signal)).toBe(false);
+    await first.write([], signal);
+    first.close();
+    second.close();
+  });
+
+  test('without a beat it passes no more', { timeout: LONG }, async () => {
+    const dead = await registrar('dead', '1s');
+    await dead.write([entry(5)], signal);
+    await eventually(async () => (await passing('carts')).some(({ Port }) => Port === 5), WITHIN);
+    dead.close();
+    await eventually(async () => !(await passing('carts')).some(({ Port }) => Port === 5), WITHIN);
+  });
+
+  test('a sidecar is there for callers outside, is not read back, and goes with it', {
+    timeout: LONG,
+  }, async () => {
+    control = await startControlPlane(folder, [
+      { name: 'consul', kind: 'consul', address: consul.url },
+      { name: 'sidecars', kind: 'sidecar', grace: '1s', writeTo: ['consul'] },
+    ]);
+    const { adminUrl, xdsPort } = control;
+    sidecar = await startDataPlane('proxy', start, {
+      xdsPort,
+      service: 'orders',
+      appPort: app.port,
+      flags: ['--weight', '20', '--label', 'version=v2'],
+    });
+    const listed = await eventually(async () => {
+      const all = await passing('orders');
+      return all.length > 0 && all;
+    }, WITHIN);
+    expect(listed).toMatchObject([
+      {
+        Address: '127.0.0.1',
+        Port: sidecar.inboundPort,
+        Weights: { Passing: 20 },
+        Meta: { version: 'v2', 'isthmus-owner': 'isthmus' },
+      },
+    ]);
+    // Another instance, which Consul's own agent registered, is read: so the source has read past ours by then.
+    await put('register', { ID: 'vm', Name: 'orders', Address: '127.0.0.1', Port: 9 });
+    await eventually(async () => {
+      const answer = await fetch(`${adminUrl}/api/v1/services/orders/endpoints`);
+      const { items } = (await answer.json()) as { items: EndpointJson[] };
+      expect(items.map(({ port, sources }) => `${port} ${sources.join()}`).sort()).toEqual(
+        [`9 consul`, `${sidecar?.inboundPort ?? 0} sidecars`].sort(),
+      );
+      return true;
+    }, WITHIN);
+    await sidecar.stop();
+    sidecar = undefined;
+    await eventually(async () => {
+      expect((await passing('orders')).map(({ ID }) => ID)).toEqual(['vm']);
+      return true;
+    }, WITHIN);
+  });
+});
