@@ -122,7 +122,7 @@ export async function startMigrationWorld(
     closers.push(() => front.stop());
 
     let loads: Load[] = [];
-    let seen = 0;
+    const seen = new Map<Load, number>();
     const first = controls[0];
     if (!first) throw new Error('no control plane');
     const ask = (args: readonly string[], on = first) => isthmus(...args, '--server', on.adminUrl);
@@ -189,7 +189,6 @@ export async function startMigrationWorld(
         loads = planes.map(({ port }) =>
           startLoad({ port, headers: { service: 'orders' }, rate: rate / planes.length, callers: 20 }),
         );
-        seen = 0;
         await eventually(() => counted().all >= 40, SOON);
       },
       counted,
@@ -202,10 +201,12 @@ export async function startMigrationWorld(
         return counted();
       },
       failures() {
-        const all = loads.flatMap((load) => load.failures());
-        const news = all.slice(seen);
-        seen = all.length;
-        return news;
+        return loads.flatMap((load) => {
+          const all = load.failures();
+          const news = all.slice(seen.get(load) ?? 0);
+          seen.set(load, all.length);
+          return news;
+        });
       },
       stop,
     };
