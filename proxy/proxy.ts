@@ -35,6 +35,8 @@ export interface ProxyOptions extends Omit<NodeIdentity, 'id'> {
   readonly accessLogs?: readonly AccessLogRule[];
   /** Of HTTP listeners that xDS says nothing of. Default: nothing is traced. */
   readonly tracing?: TracingRules;
+  /** Somebody asked at the admin port for the end of the process. Default: nothing happens. */
+  readonly onQuit?: () => void;
   /** How long requests in flight get when the proxy stops. */
   readonly drainMs: number;
   /** Times of the link to the control plane, for tests and unusual networks. */
@@ -141,6 +143,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     },
     baseline: () => baseline,
     reopenLogs: () => dataPlane.logs.reopen(),
+    quit: () => options.onQuit?.(),
     log,
   });
   const { port: adminPort } = await admin.listen().catch((thrown: unknown) => {

@@ -98,6 +98,7 @@ export async function proxy(flags: ProxyFlags): Promise<void> {
     ...(isWorker() && { adminListen: OWN_ADMIN }),
     version: version(),
     log,
+    onQuit: () => void process.kill(process.pid, 'SIGTERM'),
     clock: systemClock,
     drainMs: DRAIN_MS,
   });

@@ -26,6 +26,8 @@ export interface ProxyAdminOptions {
   /** Counters at the last reset. */
   baseline(): Baseline;
   reopenLogs(): void;
+  /** Asks for the end of the process, in order. */
+  quit(): void;
   readonly log: Logger;
 }
 
@@ -122,6 +124,10 @@ const ACTIONS: Readonly<Record<string, (question: Question) => Page>> = {
     options.resetCounters();
     return OK;
   },
+  '/quitquitquit': ({ options }) => {
+    options.quit();
+    return OK;
+  },
   '/reopen_logs': ({ options }) => {
     options.reopenLogs();
     return OK;
@@ -162,7 +168,7 @@ function pageFor(request: IncomingMessage, options: ProxyAdminOptions): Page {
   const { pathname: path, searchParams: query } = new URL(request.url ?? '/', 'http://admin');
   const { method = '' } = request;
   if (Object.hasOwn(ACTIONS, path)) {
-    if (method !== 'POST') return text(`Method ${method} not allowed, POST required.\n`, 405);
+    if (method !== 'POST') return text(`Method ${method} not allowed, POST required.`, 405);
     // A web page that a user of this machine opens must not be able to do this: browsers send Origin.
     if (request.headers.origin !== undefined) return text('origin not allowed\n', 403);
     return ACTIONS[path]?.({ query, options, state: options.state() }) ?? OK;

@@ -90,6 +90,10 @@ async function pageFor(
     await workers.restart();
     return text(200, 'restarted\n');
   }
+  if (path === '/quitquitquit' && method === 'POST') {
+    process.kill(process.pid, 'SIGTERM');
+    return text(200, 'OK\n');
+  }
   const up = workers.list().filter(({ adminPort }) => adminPort !== 0);
   const asked = await Promise.all(up.map(({ adminPort }) => ask(adminPort, method, url)));
   return onePage(
