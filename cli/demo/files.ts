@@ -76,7 +76,7 @@ resources: [./resources]
 dataDir: ./data
 # Shorter than by default: a demo has little time.
 xds: { loadReportInterval: 1s }
-probe: { interval: 1s }
+probe: { interval: 2s }
 `;
 
 const POLICY = `# How callers treat orders: what fails is tried again elsewhere. \`pin\` makes orders@vms a name of its own.

@@ -110,8 +110,9 @@ async function reusedAddress(teller: Teller): Promise<void> {
   );
   teller.tell(`GET http://${at}/ with x-isthmus-service: orders.default → ${status}, answered as ${name}`);
   await teller.until('the address to be refuted', async () => {
-    const endpoint = await teller.endpoint(fresh.port, 'orders');
-    return endpoint?.state === 'quarantined' ? true : undefined;
+    const listed = await teller.endpoint(fresh.port, 'orders');
+    const registered = await teller.endpoint(fresh.port, 'payments');
+    return listed?.state === 'quarantined' && registered ? true : undefined;
   });
   await teller.run(['explain', 'orders', at]);
   await teller.requests(100);

@@ -46,7 +46,7 @@ export function shapeOf(output: string): readonly string[] {
         .replaceAll(/#(s|m|ms|h)\b/g, '#')
         .replace(/ live (healthy|unknown) /, ' live ')
         .replace(/^( *Share .*), [^,]* measured$/, '$1')
-        .replace(/^ *Requests vms #.*$/, '')
+        .replace(/^ *(Requests vms|conflict) .*$/, '')
         .replaceAll(/\s+/g, ' ')
         .trim(),
     )
