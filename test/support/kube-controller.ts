@@ -17,8 +17,11 @@ export function noController(): string | undefined {
   return findBinary(BINARY) ? undefined : `no binary ${BINARY} (test/support/servers/get.sh)`;
 }
 
-/** Only its EndpointSlice controller; stop() ends it. */
-export async function startController(kube: KubernetesPeer): Promise<RunningServer> {
+/** Without a list only its EndpointSlice controller; stop() ends it. */
+export async function startController(
+  kube: KubernetesPeer,
+  controllers: readonly string[] = ['endpointslice-controller'],
+): Promise<RunningServer> {
   const port = await freePort();
   const dir = join(tmpdir(), `isthmus-${BINARY}-${randomBytes(4).toString('hex')}`);
   return startProcess({
@@ -35,7 +38,7 @@ export async function startController(kube: KubernetesPeer): Promise<RunningServ
       '--bind-address=127.0.0.1',
       `--secure-port=${port}`,
       '--leader-elect=false',
-      '--controllers=endpointslice-controller',
+      `--controllers=${controllers.join(',')}`,
     ],
   });
 }
