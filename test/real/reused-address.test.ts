@@ -95,7 +95,8 @@ function scenario(start: StartPeer): void {
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'isthmus-reused-'));
-    consul = await start('consul');
+    // Its checks go to loopback.
+    consul = await start('consul', { network: 'host' });
     control = await startControlPlane(
       folder,
       [

@@ -20,6 +20,8 @@ export type FileContent = string | ((place: Place) => string);
 export interface StartOptions {
   /** Put into the folder of the peer's own server before its first start: name → content. */
   readonly files?: Readonly<Record<string, FileContent>>;
+  /** Overrides the row's: one that must reach loopback. */
+  readonly network?: 'host';
   /** Added to the command line of the peer's own server. */
   readonly args?: readonly string[];
 }
@@ -89,7 +91,8 @@ async function makeSpec(
   const row: ServerRow = servers[name];
   const hostPorts: Record<string, number> = {};
   for (const port of Object.keys(row.ports)) hostPorts[port] = await freePort();
-  const mapped = mode === 'container' && row.network === 'mapped';
+  const network = options.network ?? row.network;
+  const mapped = mode === 'container' && network === 'mapped';
   const ports = mapped ? row.ports : hostPorts;
   const id = randomBytes(4).toString('hex');
   const place: Place = {
@@ -107,7 +110,7 @@ async function makeSpec(
     name,
     binary: mode === 'process' ? (findBinary(row.binary) ?? row.binary) : row.binary,
     image: row.image,
-    network: row.network,
+    network,
     hostPorts,
     innerPorts: row.ports,
     files: Object.fromEntries(
