@@ -14,6 +14,7 @@ import type { Changes } from './dialect.ts';
 import type { FlowLimits } from './flow/limits.ts';
 import { Outlet } from './flow/outlet.ts';
 import type { Groups, ScopeRules } from './groups.ts';
+import { besides } from './node.ts';
 import type { ClientNode } from './node.ts';
 import type { ClientState } from './stream/inspect.ts';
 import type { Interest } from './stream/interest.ts';
@@ -238,15 +239,17 @@ export class Connection {
 
   #join(node: ClientNode, protocol: string): View {
     const view = this.#see(node, this.#o.groups.keyOf(node));
-    if (node.registration) {
-      const [token] = this.#call.metadata.get(TOKEN);
-      this.#depart = this.#o.onSidecar({
-        node: node.id,
+    const [token] = this.#call.metadata.get(TOKEN);
+    const departs = besides(node).map((beside) =>
+      this.#o.onSidecar({
+        ...beside,
         peer: addressOf(this.#call.getPeer()),
         token: typeof token === 'string' ? token : '',
-        registration: node.registration,
-      });
-    }
+      }),
+    );
+    this.#depart = (how) => {
+      for (const depart of departs) depart(how);
+    };
     this.#o.log.info({ node: node.id, kind: node.kind, protocol }, 'xDS client connected');
     return view;
   }

@@ -12,7 +12,7 @@ import { decode } from '../proto/codec.ts';
 import type { Node__Output } from '../proto/gen/types/envoy/config/core/v3/Node.ts';
 import type { Struct__Output } from '../proto/gen/types/google/protobuf/Struct.ts';
 import { registrationOf } from './registration.ts';
-import type { ListenAt, Upstream } from './resources/listeners.ts';
+import type { Inbound, ListenAt, Upstream } from './resources/listeners.ts';
 import type { EnvoyGroup, GroupKey } from './view.ts';
 
 export interface ClientNode {
@@ -28,6 +28,8 @@ export interface ClientNode {
   readonly labels: Labels;
   /** It stands beside a service and wants to be called for it. */
   readonly registration?: Registration;
+  /** Of the other services beside it. */
+  readonly further?: readonly Registration[];
 }
 
 export const NODE_INVALID = defineError('ISTHMUS_XDS_NODE_INVALID', (what: string) => `bad node: ${what}`, {
@@ -38,6 +40,7 @@ export const NODE_INVALID = defineError('ISTHMUS_XDS_NODE_INVALID', (what: strin
 const MAX_CALLS = 1_000;
 const MAX_LABELS = 64;
 const MAX_NAME = 200;
+const MAX_FURTHER = 64;
 const DEFAULT_OUTBOUND = '127.0.0.1:15001';
 const DEFAULT_INBOUND = '0.0.0.0:15006';
 
@@ -50,7 +53,9 @@ export function readNode(bytes: Uint8Array): ClientNode {
   const service = named === '' || named.includes('.') ? named.toLowerCase() : serviceName(named);
   const kind = kindOf(node);
   const group: GroupKey =
-    kind === 'grpc' ? { dialect: 'grpc' } : envoyGroup(service, own, upstreamsOf(node.metadata));
+    kind === 'grpc'
+      ? { dialect: 'grpc' }
+      : envoyGroup(service, own, upstreamsOf(node.metadata), furtherOf(node.metadata));
   const registration = readRegistration(node, service, group);
   const scope = scopeIn(node.metadata);
   return {
@@ -62,7 +67,35 @@ export function readNode(bytes: Uint8Array): ClientNode {
     ...(scope !== undefined && { scope }),
     labels: { app: splitServiceName(service).name, ...labelsIn(node.metadata), ...registration?.labels },
     ...(registration && { registration }),
+    ...(registration &&
+      group.dialect === 'envoy' &&
+      group.further && {
+        further: group.further.map((inbound) => besideOf(registration, inbound)),
+      }),
   };
+}
+
+/** What a data plane registers, each under a name that no other has. */
+export function besides({
+  id,
+  registration,
+  further = [],
+}: Pick<ClientNode, 'id' | 'registration' | 'further'>): readonly Beside[] {
+  if (!registration) return [];
+  const others = further.map((other) => ({ node: `${id}/${other.service}`, registration: other }));
+  return [{ node: id, registration }, ...others];
+}
+
+export interface Beside {
+  /** As in SidecarSession. */
+  readonly node: string;
+  readonly registration: Registration;
+}
+
+/** Under its own name, at its own port; what else was said is said of the first one. */
+function besideOf(first: Registration, { service, port, appPort }: Inbound): Registration {
+  const { weight: _, ...rest } = first;
+  return { ...rest, service, port, appPort, labels: {}, protocol: '' };
 }
 
 function readRegistration(node: Node__Output, service: string, group: GroupKey): Registration | undefined {
@@ -85,6 +118,7 @@ function envoyGroup(
   service: string,
   own: ReadonlyMap<string, string>,
   upstreams: readonly Upstream[],
+  further: readonly Inbound[],
 ): EnvoyGroup {
   const appPort = own.get('appPort');
   const accessLog = own.get('accessLog') ?? '';
@@ -95,8 +129,19 @@ function envoyGroup(
       ? undefined
       : { ...listenAt('inbound', own.get('inbound') ?? DEFAULT_INBOUND), appPort: portOf(appPort), service };
   const all = [{ what: 'outbound', at: outbound }, ...upstreams.map((at) => ({ what: at.cluster, at }))];
+  if (further.some((other) => other.service === service)) {
+    throw NODE_INVALID(`metadata.isthmus.further names ${service} again`);
+  }
+  all.push(...further.map((at) => ({ what: `inbound of ${at.service}`, at })));
   refuseClashes(inbound ? [...all, { what: 'inbound', at: inbound }] : all);
-  return { dialect: 'envoy', ...(accessLog !== '' && { accessLog }), outbound, inbound, upstreams };
+  return {
+    dialect: 'envoy',
+    ...(accessLog !== '' && { accessLog }),
+    outbound,
+    inbound,
+    upstreams,
+    ...(further.length > 0 && { further }),
+  };
 }
 
 /**
@@ -114,6 +159,25 @@ const isAny = ({ host }: ListenAt): boolean => host === '' || host === '0.0.0.0'
 
 const clash = (a: ListenAt, b: ListenAt): boolean =>
   a.port !== 0 && a.port === b.port && (a.host === b.host || isAny(a) || isAny(b));
+
+/** `metadata.isthmus.further`: `{service, appPort, inbound}` each, in the order of the services. */
+function furtherOf(metadata: Struct__Output | undefined): readonly Inbound[] {
+  const list = metadata?.fields?.isthmus?.structValue?.fields?.further?.listValue?.values ?? [];
+  if (list.length > MAX_FURTHER) throw NODE_INVALID(`metadata.isthmus.further has more than ${MAX_FURTHER}`);
+  const further = list.map((value, i): Inbound => {
+    const fields = value.structValue?.fields ?? {};
+    const named = fields.service?.stringValue ?? '';
+    if (named === '') throw NODE_INVALID(`metadata.isthmus.further[${i}] names no service`);
+    return {
+      service: named.includes('.') ? named.toLowerCase() : serviceName(named),
+      appPort: portOf(String(fields.appPort?.numberValue ?? fields.appPort?.stringValue ?? '')),
+      ...listenAt(`further[${i}].inbound`, fields.inbound?.stringValue ?? ''),
+    };
+  });
+  const twice = further.find(({ service }, i) => further.findIndex((other) => other.service === service) < i);
+  if (twice) throw NODE_INVALID(`metadata.isthmus.further names ${twice.service} twice`);
+  return further.sort((a, b) => (a.service < b.service ? -1 : 1));
+}
 
 /** `metadata.isthmus.upstreams`: `{service, listen}` each, in the order of the clusters. */
 function upstreamsOf(metadata: Struct__Output | undefined): readonly Upstream[] {

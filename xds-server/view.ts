@@ -28,6 +28,8 @@ export interface EnvoyGroup {
   readonly outbound: ListenAt;
   /** undefined: the node takes no inbound traffic through us. */
   readonly inbound: Inbound | undefined;
+  /** Further services beside it, each at a port of its own, by name. */
+  readonly further?: readonly Inbound[];
   /** Addresses of its own for services that are not called by HTTP; by cluster, each once. */
   readonly upstreams: readonly Upstream[];
   /** Absent: `all`. */
@@ -104,6 +106,9 @@ class GrpcView implements View {
   }
 }
 
+const appPorts = ({ inbound, further = [] }: EnvoyGroup): ReadonlySet<number> =>
+  new Set([...(inbound ? [inbound] : []), ...further].map(({ appPort }) => appPort));
+
 class EnvoyView implements View {
   readonly #shared: Shared & { changed?(): ChangeSet };
   readonly #own: Readonly<Partial<Record<ResourceType, ReadonlyMap<string, EncodedResource>>>>;
@@ -117,10 +122,10 @@ class EnvoyView implements View {
       ...key.upstreams.map(buildUpstreamListener),
     ];
     const clusters: EncodedResource[] = [];
-    if (key.inbound) {
-      listeners.push(buildInboundListener(key.inbound));
-      clusters.push(buildInboundCluster(key.inbound.appPort));
-    }
+    if (key.inbound) listeners.push(buildInboundListener(key.inbound));
+    for (const also of key.further ?? [])
+      listeners.push(buildInboundListener(also, `inbound:${also.service}`));
+    for (const port of appPorts(key)) clusters.push(buildInboundCluster(port));
     const byName = (resources: EncodedResource[]) => new Map(resources.map((r) => [r.name, r]));
     this.#own = { lds: byName(listeners), cds: byName(clusters) };
     this.#ownVersions = { lds: versionOf(listeners), cds: versionOf(clusters) };
@@ -157,7 +162,7 @@ class OnDemandView extends EnvoyView {
 
   constructor(shared: Catalogue, key: EnvoyGroup, samplePercent: number) {
     super(shared, key, samplePercent);
-    const inbound = key.inbound ? [inboundClusterName(key.inbound.appPort)] : [];
+    const inbound = [...appPorts(key)].map(inboundClusterName);
     this.#unasked = new Set([...inbound, ...key.upstreams.map(({ cluster }) => cluster)]);
   }
 

@@ -1,5 +1,6 @@
 // The bootstrap that joins an Envoy to the control plane: delta ADS, our node metadata, keepalive on the
 // xDS connection, and tags that keep the statistics of clusters with dots in their names usable. Pure.
+import type { AlsoService } from '../also-flag.ts';
 import { localityOf, xdsAddresses } from './node.ts';
 import type { NodeLocality } from './node.ts';
 
@@ -15,6 +16,8 @@ export interface BootstrapOptions {
   readonly inbound?: string | undefined;
   /** The app's port on loopback; without it the Envoy takes no inbound traffic. */
   readonly appPort?: number | undefined;
+  /** More services beside it. */
+  readonly further?: readonly AlsoService[];
   /** Services reached by TCP on an address of their own. */
   readonly upstreams?: readonly { readonly service: string; readonly listen: string }[];
   readonly scope?: 'all' | 'on-demand';
@@ -79,7 +82,17 @@ export function envoyBootstrap(options: BootstrapOptions): Readonly<Record<strin
 }
 
 function nodeOf(options: BootstrapOptions) {
-  const { service, outbound, inbound, appPort, upstreams = [], scope, calls, register } = options;
+  const {
+    service,
+    outbound,
+    inbound,
+    appPort,
+    further = [],
+    upstreams = [],
+    scope,
+    calls,
+    register,
+  } = options;
   const locality = localityOf(options.locality);
   return {
     id: options.nodeId,
@@ -93,6 +106,7 @@ function nodeOf(options: BootstrapOptions) {
         ...(outbound !== undefined && { outbound }),
         ...(inbound !== undefined && { inbound }),
         ...(appPort !== undefined && { appPort }),
+        ...(further.length > 0 && { further }),
         ...(upstreams.length > 0 && { upstreams }),
         ...(scope !== undefined && { scope }),
         ...(calls && { calls }),

@@ -4,6 +4,7 @@ import { stringify } from 'yaml';
 import { envoyBootstrap } from '../bootstrap/envoy.ts';
 import { grpcBootstrap } from '../bootstrap/grpc.ts';
 import { write } from '../output.ts';
+import { alsoFlags } from '../also-flag.ts';
 import { appCheckFlags } from '../app-check-flags.ts';
 import type { AppCheckFlags } from '../app-check-flags.ts';
 import {
@@ -27,6 +28,7 @@ export interface BootstrapFlags extends RegisterFlags, AppCheckFlags, ScopeFlags
   readonly adminPort: string;
   readonly outbound?: string;
   readonly inbound?: string;
+  readonly also?: readonly string[];
   readonly upstream?: readonly string[];
   readonly region: string;
   readonly tokenFile?: string;
@@ -50,6 +52,7 @@ export function bootstrap(kind: string, flags: BootstrapFlags): void {
     outbound: outbound && listenFlag('--outbound', outbound),
     inbound: inbound && listenFlag('--inbound', inbound),
     appPort: port === undefined ? undefined : portFlag('--port', port),
+    further: alsoFlags(flags.also, { service, inbound, port }),
     upstreams: (flags.upstream ?? []).map(upstreamFlag),
     ...scopeFlags(flags),
     register: registerFlags(flags, appCheckFlags(flags)),
@@ -62,7 +65,7 @@ export function bootstrap(kind: string, flags: BootstrapFlags): void {
 }
 
 function bootstrapGrpc(flags: BootstrapFlags): void {
-  for (const name of ['port', 'outbound', 'inbound', 'upstream'] as const) {
+  for (const name of ['port', 'outbound', 'inbound', 'also', 'upstream'] as const) {
     if (flags[name] !== undefined) throw usage(`--${name}: a gRPC client needs no listener of ours`);
   }
   if (flags.scope !== undefined) throw usage('--scope: a gRPC client asks for what it calls by name anyway');

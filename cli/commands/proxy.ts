@@ -6,6 +6,7 @@ import type { LogLevel, Logger } from '../../telemetry/logger.ts';
 import { endOnFatal } from '../fatal.ts';
 import { logDestination } from '../log-text.ts';
 import { stopOnSignals } from '../signals.ts';
+import { alsoFlags } from '../also-flag.ts';
 import { appCheckFlags } from '../app-check-flags.ts';
 import type { AppCheckFlags } from '../app-check-flags.ts';
 import {
@@ -40,6 +41,7 @@ export interface ProxyFlags extends RegisterFlags, AppCheckFlags, ScopeFlags {
   readonly xds: string;
   readonly outbound?: string;
   readonly inbound?: string;
+  readonly also?: readonly string[];
   readonly upstream?: readonly string[];
   readonly admin: string;
   readonly nodeId?: string;
@@ -74,6 +76,7 @@ export async function proxy(flags: ProxyFlags): Promise<void> {
     ...(outbound !== undefined && { outbound: listenFlag('--outbound', outbound) }),
     ...(inbound !== undefined && { inbound: listenFlag('--inbound', inbound) }),
     ...(port !== undefined && { appPort: portFlag('--port', port) }),
+    further: alsoFlags(flags.also, { service, inbound, port }),
     upstreams: (flags.upstream ?? []).map(upstreamFlag),
     ...scopeFlags(flags),
     ...(register && { register }),

@@ -20,6 +20,8 @@ export interface NodeIdentity {
   readonly inbound?: string;
   /** The application's port on loopback. Absent: nothing is served inbound. */
   readonly appPort?: number;
+  /** More services beside it, each with a HOST:PORT of its own. */
+  readonly further?: readonly NodeFurther[];
   /** Services reached by TCP on an address of their own: HOST:PORT. */
   readonly upstreams?: readonly { readonly service: string; readonly listen: string }[];
   readonly scope?: 'all' | 'on-demand';
@@ -27,6 +29,13 @@ export interface NodeIdentity {
   readonly calls?: readonly string[];
   /** What it says of the app beside it; absent: it does not register. */
   readonly register?: NodeRegistration;
+}
+
+export interface NodeFurther {
+  /** Canonical. */
+  readonly service: string;
+  readonly appPort: number;
+  readonly inbound: string;
 }
 
 export interface NodeRegistration {
@@ -41,7 +50,7 @@ export interface NodeRegistration {
 
 export function buildNode(identity: NodeIdentity): Node {
   const { id, service, version, locality, outbound, inbound, appPort, upstreams = [], register } = identity;
-  const { calls, scope } = identity;
+  const { calls, scope, further = [] } = identity;
   const isthmus: Record<string, string | number> = { service };
   if (outbound !== undefined) isthmus.outbound = outbound;
   if (inbound !== undefined) isthmus.inbound = inbound;
@@ -56,7 +65,8 @@ export function buildNode(identity: NodeIdentity): Node {
       isthmus: {
         structValue: struct({
           ...mapValues(isthmus, scalar),
-          ...(upstreams.length > 0 && { upstreams: { listValue: { values: upstreams.map(record) } } }),
+          ...(upstreams.length > 0 && { upstreams: listOf(upstreams) }),
+          ...(further.length > 0 && { further: listOf(further.map((also) => ({ ...also }))) }),
           ...(calls && { calls: { listValue: { values: calls.map(scalar) } } }),
           ...(register && { register: registerValue(register) }),
         }),
@@ -82,6 +92,10 @@ function registerValue({ labels, check, ...rest }: NodeRegistration): Value {
 
 const record = (values: Readonly<Record<string, string | number>>): Value => ({
   structValue: struct(mapValues(values, scalar)),
+});
+
+const listOf = (records: readonly Readonly<Record<string, string | number>>[]): Value => ({
+  listValue: { values: records.map(record) },
 });
 
 function mapValues<A, B>(record: Record<string, A>, change: (value: A) => B): Record<string, B> {

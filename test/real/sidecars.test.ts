@@ -17,6 +17,7 @@ import type { DataPlane, DataPlaneKind } from '../support/data-plane.ts';
 import { describePeers } from '../support/describe-peer.ts';
 import type { StartPeer } from '../support/describe-peer.ts';
 import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/free-port.ts';
 
 const WITHIN = { withinMs: 60_000 };
 const STEP = { timeout: 120_000 };
@@ -60,9 +61,12 @@ function scenario(kind: DataPlaneKind, start: StartPeer): void {
   let caller: DataPlane;
   let sidecar: DataPlane;
   let app: Awaited<ReturnType<typeof startApp>>;
+  /** Another service's, beside the same sidecar. */
+  let second: Awaited<ReturnType<typeof startApp>>;
+  let secondPort: number;
 
-  const endpoints = async (): Promise<readonly EndpointJson[]> => {
-    const response = await fetch(`${control.adminUrl}/api/v1/services/orders.default/endpoints`);
+  const endpoints = async (service = 'orders.default'): Promise<readonly EndpointJson[]> => {
+    const response = await fetch(`${control.adminUrl}/api/v1/services/${service}/endpoints`);
     return response.status === 200 ? ((await response.json()) as { items: EndpointJson[] }).items : [];
   };
   const list = async (targets: readonly string[]) => {
@@ -85,6 +89,7 @@ function scenario(kind: DataPlaneKind, start: StartPeer): void {
       nodeId: `${kind}-orders-1`,
       flags: [
         ...['--weight', '20', '--label', 'version=v2', '--health-path', '/health'],
+        ...['--also', `carts=${second.port}@127.0.0.1:${secondPort}`],
         ...['--health-interval', '500ms', '--health-timeout', '400ms', '--health-fall', '2'],
       ],
     });
@@ -92,6 +97,8 @@ function scenario(kind: DataPlaneKind, start: StartPeer): void {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'isthmus-sidecars-'));
     app = await startApp('orders-1');
+    second = await startApp('carts-1');
+    secondPort = await freePort();
     await list([]);
     control = await startControlPlane(folder, [
       { name: 'vms', kind: 'file', path: './vms.json' },
@@ -105,6 +112,7 @@ function scenario(kind: DataPlaneKind, start: StartPeer): void {
     await caller?.stop();
     await control?.stop();
     await app?.stop();
+    await second?.stop();
     await rm(folder, { recursive: true, force: true });
   });
 
@@ -136,31 +144,6 @@ function scenario(kind: DataPlaneKind, start: StartPeer): void {
     expect(nobody).toEqual({ status: 200, text: 'orders-1', name: null });
   });
 
-  it('is called for as long as its app is well, as the sidecar finds', STEP, async () => {
-    const other = await startApp('orders-2');
-    await list([`127.0.0.1:${other.port}`]);
-    const healthIs = (health: EndpointJson['health']) =>
-      eventually(async () => {
-        const all = await endpoints();
-        return all.length === 2 && all.find((e) => e.port === sidecar.inboundPort)?.health === health;
-      }, WITHIN);
-    const heard = async () => {
-      const answers = new Set<string>();
-      for (let n = 0; n < 12; n += 1) answers.add((await ask(caller.port, { service: 'orders' })).text);
-      return [...answers].sort().join();
-    };
-    await healthIs('healthy');
-    await eventually(async () => (await heard()) === 'orders-1,orders-2', WITHIN);
-    app.be(false);
-    await healthIs('unhealthy');
-    await eventually(async () => (await heard()) === 'orders-2', WITHIN);
-    app.be(true);
-    await healthIs('healthy');
-    await eventually(async () => (await heard()) === 'orders-1,orders-2', WITHIN);
-    await list([]);
-    await other.stop();
-  });
-
   it('is one endpoint with what a registry lists at the port of its app', async () => {
     await list([`127.0.0.1:${app.port}`]);
     const [endpoint, ...more] = await eventually(async () => {
@@ -187,5 +170,56 @@ function scenario(kind: DataPlaneKind, start: StartPeer): void {
       const all = await endpoints();
       return all.length === 1 && all[0]?.port === sidecar.inboundPort;
     }, WITHIN);
+  });
+
+  it('is called for as long as its app is well, as the sidecar finds', STEP, async () => {
+    const other = await startApp('orders-2');
+    await list([app.port, other.port].map((port) => `127.0.0.1:${port}`));
+    const healthIs = (health: EndpointJson['health']) =>
+      eventually(async () => {
+        const all = await endpoints();
+        return all.length === 2 && all.find((e) => e.port === sidecar.inboundPort)?.health === health;
+      }, WITHIN);
+    const heard = async () => {
+      const answers = new Set<string>();
+      for (let n = 0; n < 12; n += 1) answers.add((await ask(caller.port, { service: 'orders' })).text);
+      return [...answers].sort().join();
+    };
+    await healthIs('healthy');
+    await eventually(async () => (await heard()) === 'orders-1,orders-2', WITHIN);
+    app.be(false);
+    await healthIs('unhealthy');
+    await eventually(async () => (await heard()) === 'orders-2', WITHIN);
+    app.be(true);
+    await healthIs('healthy');
+    await eventually(async () => (await heard()) === 'orders-1,orders-2', WITHIN);
+    await other.stop();
+  });
+
+  it('offers a second app beside it under its own name, for as long as that one is well', STEP, async () => {
+    const isHealth = (health: EndpointJson['health']) =>
+      eventually(async () => (await endpoints('carts.default'))[0]?.health === health, WITHIN);
+    await isHealth('healthy');
+    const [endpoint, ...more] = await endpoints('carts.default');
+    expect(more).toEqual([]);
+    expect(endpoint).toMatchObject({
+      address: '127.0.0.1',
+      port: secondPort,
+      weight: 1,
+      sources: ['sidecars'],
+      labels: { 'isthmus.dev/app-port': String(second.port), 'isthmus.dev/health-path': '/health' },
+    });
+    await eventually(async () => (await ask(caller.port, { service: 'carts' })).text === 'carts-1', WITHIN);
+    expect(await ask(secondPort, { [ASKED]: 'orders.default' })).toMatchObject({
+      status: 421,
+      name: 'carts.default',
+    });
+    second.be(false);
+    await isHealth('unhealthy');
+    expect((await endpoints()).find((e) => e.port === sidecar.inboundPort)?.health).toBe('healthy');
+    // An Envoy does not say goodbye.
+    if (kind !== 'proxy') return;
+    await sidecar.stop();
+    await eventually(async () => (await endpoints('carts.default')).length === 0, WITHIN);
   });
 }

@@ -4,13 +4,14 @@ import { appCheckOf } from '../../model/sidecars.ts';
 import type { AppCheck, Registration } from '../../model/sidecars.ts';
 import type { HealthCheck } from '../../proto/gen/types/envoy/config/core/v3/HealthCheck.ts';
 import type { ClusterHealthCheck } from '../../proto/gen/types/envoy/service/health/v3/ClusterHealthCheck.ts';
+import type { Beside } from '../node.ts';
 import { duration } from './duration.ts';
 
 /** Begins the name of its cluster. */
 export const APP = 'app:';
 
 /** None or one. The app is on the sidecar's loopback. */
-export function appCheck(beside: Registration): readonly ClusterHealthCheck[] {
+export function appCheck({ registration: beside }: Beside): readonly ClusterHealthCheck[] {
   const check = appCheckOf(beside);
   if (check.how === 'off') return [];
   const address = { socket_address: { address: '127.0.0.1', port_value: beside.appPort } };

@@ -6,7 +6,8 @@ import type { HealthCheckRequestOrEndpointHealthResponse__Output as Message } fr
 import type { HealthCheckSpecifier } from '../../proto/gen/types/envoy/service/health/v3/HealthCheckSpecifier.ts';
 import { defineError } from '../../lib/errors.ts';
 import { appCheckOf } from '../../model/sidecars.ts';
-import type { AppReport, Registration } from '../../model/sidecars.ts';
+import type { AppReport } from '../../model/sidecars.ts';
+import type { Beside } from '../node.ts';
 import { APP, appCheck } from './app-check.ts';
 import type { HealthTarget } from './assign.ts';
 import { duration } from './duration.ts';
@@ -30,19 +31,20 @@ const SERVICE_HEADER = 'x-isthmus-service';
 
 /**
  * HealthCheckSpecifier: a cluster for each service and way of asking.
- * @param beside of a sidecar: its app is checked, too.
+ * @param beside of a sidecar: its apps are checked, too.
  */
 export function specifier(
   targets: readonly HealthTarget[],
   settings: CheckSettings,
-  beside: Registration | undefined,
+  beside: readonly Beside[],
 ): Buffer {
   const groups = new Map<string, HealthTarget[]>();
   for (const target of targets) {
     const key = [target.service, target.how, target.path].join('\0');
     groups.set(key, [...(groups.get(key) ?? []), target]);
   }
-  const everyMs = Math.min(settings.intervalMs, beside ? appCheckOf(beside).intervalMs : Infinity);
+  const ownMs = beside.map(({ registration }) => appCheckOf(registration).intervalMs);
+  const everyMs = Math.min(settings.intervalMs, ...ownMs);
   const message: HealthCheckSpecifier = {
     // How often everything is told.
     interval: duration(everyMs),
@@ -61,7 +63,7 @@ export function specifier(
       ];
     }),
   };
-  if (beside) message.cluster_health_checks?.unshift(...appCheck(beside));
+  message.cluster_health_checks?.unshift(...beside.flatMap(appCheck));
   return encode('envoy.service.health.v3.HealthCheckSpecifier', message);
 }
 
@@ -124,8 +126,8 @@ export interface Misdirection {
 
 export interface Report {
   readonly found: readonly Found[];
-  /** Of the app beside the sidecar. */
-  readonly app: AppReport['health'] | undefined;
+  /** Of the apps beside the sidecar, by service. */
+  readonly apps: ReadonlyMap<string, AppReport['health']>;
   readonly misdirected: readonly Misdirection[];
 }
 
@@ -133,14 +135,15 @@ export interface Report {
 export function reportIn(response: EndpointHealthResponse__Output): Report {
   const found: Found[] = [];
   const misdirected: Misdirection[] = [];
-  let app: Report['app'];
+  const apps = new Map<string, AppReport['health']>();
   for (const { cluster, endpoint, health_status: status = 'UNKNOWN' } of endpointsIn(response)) {
     const at = endpoint?.address?.socket_address;
     const health = HEALTH[status];
     if (!at || !health) continue;
     const place = { address: at.address ?? '', port: at.port_value ?? 0 };
     if (cluster.startsWith(APP)) {
-      app = status === 'DEGRADED' ? 'degraded' : health === 'healthy' ? 'healthy' : 'unhealthy';
+      const is = status === 'DEGRADED' ? 'degraded' : health === 'healthy' ? 'healthy' : 'unhealthy';
+      apps.set(cluster.slice(APP.length), is);
     } else if (cluster.startsWith(MISDIRECTED)) {
       const answeredAs = (endpoint?.hostname ?? '').toLowerCase();
       misdirected.push({ cluster: cluster.slice(MISDIRECTED.length), ...place, answeredAs });
@@ -149,7 +152,7 @@ export function reportIn(response: EndpointHealthResponse__Output): Report {
       found.push({ service: how === 'tcp' ? cluster.slice(TCP.length) : cluster, ...place, how, health });
     }
   }
-  return { found, app, misdirected };
+  return { found, apps, misdirected };
 }
 
 const endpointsIn = (response: EndpointHealthResponse__Output) =>

@@ -6,7 +6,8 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { appCheckOf } from '../../model/sidecars.ts';
 import type { AppReport, Registration } from '../../model/sidecars.ts';
-import { readNode } from '../node.ts';
+import { besides, readNode } from '../node.ts';
+import type { Beside } from '../node.ts';
 import type { SideCall, SideHandler, SideService } from '../services/side-calls.ts';
 import { assign, targetKey } from './assign.ts';
 import type { HealthTarget } from './assign.ts';
@@ -39,16 +40,17 @@ export interface HealthDiscoveryOptions extends CheckSettings {
   onMisdirected(report: MisdirectionReport): void;
 }
 
+type AppHealth = AppReport['health'];
+
 interface Checker {
   readonly node: string;
   readonly call: SideCall;
   /** It says nothing of what it has not checked yet. */
   readonly knowsFirst: boolean;
-  /** Of a sidecar. */
-  /** As the sidecar says it. */
-  readonly registration: Registration | undefined;
+  /** Of a sidecar: as it says it. */
+  readonly claimed: readonly Beside[];
   /** As it is taken. */
-  beside: Registration | undefined;
+  beside: readonly Beside[];
   /** Monotonic ms. */
   readonly since: number;
   /** targetKey() and since when; monotonic ms. */
@@ -77,12 +79,14 @@ export class HealthDiscovery implements SideService {
 
   /** What sidecars are taken to say is another than before. */
   retell(): void {
-    for (const checker of this.#checkers) checker.beside = this.#complete(checker.registration);
+    for (const checker of this.#checkers) checker.beside = this.#complete(checker.claimed);
     this.#share();
   }
 
-  #complete(said: Registration | undefined): Registration | undefined {
-    return said && (this.#o.complete?.(said) ?? said);
+  #complete(claimed: readonly Beside[]): readonly Beside[] {
+    const { complete } = this.#o;
+    if (!complete) return claimed;
+    return claimed.map(({ node, registration }) => ({ node, registration: complete(registration) }));
   }
 
   handle(call: SideCall): SideHandler {
@@ -92,14 +96,18 @@ export class HealthDiscovery implements SideService {
         const { health_check_request: request, endpoint_health_response: response } = readMessage(bytes);
         if (!checker) {
           if (!request) throw HEALTH_REPORT_INVALID('the first message does not say who the client is');
-          const { id, kind, registration } = readNode(
-            encode('envoy.config.core.v3.Node', request.node ?? {}),
-          );
-          const since = this.#o.clock.monotonic();
-          const knowsFirst = kind === 'isthmus';
-          const beside = this.#complete(registration);
-          const asked = { assigned: new Map(), said: undefined };
-          checker = { node: id, call, knowsFirst, registration, beside, since, ...asked };
+          const node = readNode(encode('envoy.config.core.v3.Node', request.node ?? {}));
+          const claimed = besides(node);
+          checker = {
+            node: node.id,
+            call,
+            knowsFirst: node.kind === 'isthmus',
+            claimed,
+            beside: this.#complete(claimed),
+            since: this.#o.clock.monotonic(),
+            assigned: new Map(),
+            said: undefined,
+          };
           this.#checkers.add(checker);
           this.#share();
         } else if (request) call.send((checker.said ??= specifier([], this.#o, checker.beside)));
@@ -111,8 +119,11 @@ export class HealthDiscovery implements SideService {
     };
   }
 
-  #hear(checker: Checker, { found, app, misdirected }: Report): void {
-    if (app) this.#hearApp(checker, app);
+  #hear(checker: Checker, { found, apps, misdirected }: Report): void {
+    for (const beside of checker.beside) {
+      const app = apps.get(beside.registration.service);
+      if (app) this.#hearApp(checker, beside, app);
+    }
     for (const one of misdirected) this.#o.onMisdirected({ node: checker.node, ...one });
     const now = this.#o.clock.monotonic();
     const settleMs = this.#o.intervalMs + 2 * this.#o.timeoutMs;
@@ -127,18 +138,13 @@ export class HealthDiscovery implements SideService {
     }
   }
 
-  #hearApp({ node, call, beside, since, knowsFirst }: Checker, health: AppReport['health']): void {
-    const check = beside && appCheckOf(beside);
-    if (!check || check.how === 'off') return;
-    const { intervalMs, timeoutMs } = check;
+  #hearApp({ call, since, knowsFirst }: Checker, { node, registration }: Beside, health: AppHealth): void {
+    const { how, intervalMs, timeoutMs } = appCheckOf(registration);
+    if (how === 'off') return;
     const isSettled = this.#o.clock.monotonic() - since >= intervalMs + 2 * timeoutMs;
     if (health === 'unhealthy' && !isSettled && !knowsFirst) return;
-    this.#o.onApp({
-      node,
-      peer: call.peer,
-      health,
-      validMs: 3 * Math.max(intervalMs, this.#o.intervalMs) + timeoutMs,
-    });
+    const validMs = 3 * Math.max(intervalMs, this.#o.intervalMs) + timeoutMs;
+    this.#o.onApp({ node, peer: call.peer, health, validMs });
   }
 
   #share(): void {
@@ -154,7 +160,8 @@ export class HealthDiscovery implements SideService {
       );
       const bytes = specifier(own, this.#o, checker.beside);
       // A client without work is told nothing before it had some.
-      if (checker.said ? checker.said.equals(bytes) : own.length === 0 && !checker.beside) continue;
+      if (checker.said ? checker.said.equals(bytes) : own.length === 0 && checker.beside.length === 0)
+        continue;
       checker.said = bytes;
       checker.call.send(bytes);
     }

@@ -117,7 +117,7 @@ export interface Inbound extends ListenAt {
  * Callers name the service they mean. Another one than this: 421 before the app sees it, so that they go
  * elsewhere. This one: the answer says so, which is what pings prove an address by. None: the app's answer.
  */
-export function buildInboundListener(inbound: Inbound): EncodedResource {
+export function buildInboundListener(inbound: Inbound, name = 'inbound'): EncodedResource {
   const manager: HttpConnectionManager = {
     ...managerBase('inbound'),
     route_config: {
@@ -125,7 +125,7 @@ export function buildInboundListener(inbound: Inbound): EncodedResource {
       virtual_hosts: [{ name: 'inbound', domains: ['*'], routes: inboundRoutes(inbound) }],
     },
   };
-  return listener('inbound', 'INBOUND', inbound, httpFilter(manager), []);
+  return listener(name, 'INBOUND', inbound, httpFilter(manager), []);
 }
 
 function inboundRoutes({ appPort, service }: Inbound): Route[] {

@@ -3,7 +3,7 @@ import { appCheckOf } from '../../../model/sidecars.ts';
 import { encode } from '../../../proto/codec.ts';
 import { buildNode } from '../../../proxy/xds/node.ts';
 import type { NodeIdentity } from '../../../proxy/xds/node.ts';
-import { readNode } from '../../../xds-server/node.ts';
+import { besides, readNode } from '../../../xds-server/node.ts';
 
 const NODE = 'envoy.config.core.v3.Node';
 const read = (more: Partial<NodeIdentity>) =>
@@ -31,6 +31,46 @@ describe('the node of a proxy', () => {
     [{ service: 'db', listen: 'localhost:5432' }, 'upstreams[0].listen is "localhost:5432"'],
   ])('with the upstream %j is refused', (upstream, text) => {
     expect(() => read({ upstreams: [upstream] })).toThrow(text);
+  });
+
+  it('names further services, each at a port of its own, which are registered as the first one is', () => {
+    const further = [
+      { service: 'Users.shop', appPort: 8_082, inbound: ':15008' },
+      { service: 'carts', appPort: 8_081, inbound: '0.0.0.0:15007' },
+    ];
+    const register = { healthPath: '/health', weight: 7, labels: { version: 'v2' }, address: '10.0.0.1' };
+    const node = read({ appPort: 8_080, register, further });
+    expect(node.group).toMatchObject({
+      further: [
+        { service: 'carts.default', appPort: 8_081, host: '0.0.0.0', port: 15_007 },
+        { service: 'users.shop', appPort: 8_082, host: '', port: 15_008 },
+      ],
+    });
+    expect(besides(node)).toMatchObject([
+      { node: 'n', registration: { service: 'web.default', weight: 7, labels: { version: 'v2' } } },
+      {
+        node: 'n/carts.default',
+        registration: {
+          ...{ service: 'carts.default', port: 15_007, appPort: 8_081, labels: {} },
+          ...{ address: '10.0.0.1', healthPath: '/health' },
+        },
+      },
+      { node: 'n/users.shop', registration: { service: 'users.shop', port: 15_008 } },
+    ]);
+    expect(besides(read({ appPort: 8_080, further }))).toEqual([]);
+  });
+
+  it.each([
+    [[{ service: 'carts', appPort: 1, inbound: '0.0.0.0:15006' }], 'listen on the same port 15006'],
+    [[{ service: 'web', appPort: 1, inbound: ':15007' }], 'further names web.default again'],
+    [[{ service: 'a', appPort: 0, inbound: ':15007' }], 'appPort is "0"'],
+    [[{ service: 'a', appPort: 1, inbound: 'x' }], 'further[0].inbound is "x"'],
+    [
+      ['a', 'a.default'].map((service, i) => ({ service, appPort: 1, inbound: `:${i + 2}` })),
+      'a.default twice',
+    ],
+  ])('with the further services %j is refused', (further, text) => {
+    expect(() => read({ appPort: 8_080, further })).toThrow(text);
   });
 
   const registered = (check: object) =>
