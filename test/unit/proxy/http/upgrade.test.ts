@@ -48,7 +48,7 @@ test('asks the upstream in the words of the client, and passes bytes both ways',
       'x-forwarded-for: 127.0.0.1\r\nx-forwarded-proto: http\r\n\r\nping',
   );
   await until(() => client.closed, 'the connection to go');
-  expect(plane.stats().listeners[0]?.upgrades.active).toBe(0);
+  await until(() => plane.stats().listeners[0]?.upgrades.active === 0, 'its end');
   expect(plane.stats().clusters[0]?.byClass[1]).toBe(1);
 });
 
