@@ -111,6 +111,7 @@ describePeers(
     beforeAll(async () => {
       world = await startMigrationWorld(start);
       await world.apply({ steps: [{ percent: 100 }], freeze: [{ from: '00:00', to: '24:00' }] });
+      await world.became(({ phase }) => phase === 'waiting', 'its first word');
       await world.call();
     }, STEP_MS);
     afterAll(() => world?.stop(), STEP_MS);
@@ -246,6 +247,7 @@ describePeers(
     beforeAll(async () => {
       world = await startMigrationWorld(start, { replicas: true });
       await world.apply({ steps: [{ percent: 100 }], freeze: [{ from: '00:00', to: '24:00' }] });
+      await world.became(({ phase }) => phase === 'waiting', 'its first word');
       await world.call();
     }, STEP_MS);
     afterAll(() => world?.stop(), STEP_MS);
