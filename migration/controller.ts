@@ -3,7 +3,7 @@
 // one replica only; the others show, and take what operators say.
 import { sleep } from '../lib/clock.ts';
 import type { Clock } from '../lib/clock.ts';
-import { describeError } from '../lib/errors.ts';
+import { IsthmusError, describeError } from '../lib/errors.ts';
 import { initialState } from '../model/migration-state.ts';
 import type { MeasuredShare, MigrationReport, MigrationState } from '../model/migration-state.ts';
 import type { MigrationSpec } from '../model/migration.ts';
@@ -71,6 +71,12 @@ export interface MigrationDeps {
 
 const NONE: Total = { successes: 0, errors: 0, issued: 0 };
 
+/** So often is an operator's wish judged anew. */
+const TRIES = 3;
+
+const isBeaten = (thrown: unknown): boolean =>
+  thrown instanceof IsthmusError && thrown.code === 'ISTHMUS_REVISION_CONFLICT';
+
 export class Migrations {
   readonly #d: MigrationDeps;
   readonly #meters = new Map<string, Meter>();
@@ -106,14 +112,25 @@ export class Migrations {
   async obey(service: string, wish: Wish): Promise<MigrationReport> {
     const wanted = this.#d.wanted().get(service);
     if (!wanted) throw MIGRATION_NOT_FOUND(service);
+    for (let tries = 1; ; tries += 1) {
+      try {
+        await this.#obeyOnce(wanted.spec, wish);
+        return this.#report(wanted);
+      } catch (thrown) {
+        // A step of its own came between the reading and the writing: the wish is judged by what is so now.
+        if (!isBeaten(thrown) || tries === TRIES) throw thrown;
+      }
+    }
+  }
+
+  async #obeyOnce(spec: MigrationSpec, wish: Wish): Promise<void> {
     const { states } = this.#d;
-    const kept = states.get(service);
+    const kept = states.get(spec.service);
     const now = states.now();
-    const next = obey(kept?.state ?? initialState(wanted.spec, now), wish, now);
-    if (typeof next === 'string') throw MIGRATION_REFUSED(service, next);
-    await states.write(service, next, wish.by, kept?.revision ?? null);
-    this.#d.onStep(wanted.spec, kept?.state, next);
-    return this.#report(wanted);
+    const next = obey(kept?.state ?? initialState(spec, now), wish, now);
+    if (typeof next === 'string') throw MIGRATION_REFUSED(spec.service, next);
+    await states.write(spec.service, next, wish.by, kept?.revision ?? null);
+    this.#d.onStep(spec, kept?.state, next);
   }
 
   /** Sorted by service. */

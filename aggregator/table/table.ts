@@ -16,6 +16,9 @@ const STAMP_MS = 60_000;
 const TRIES = 5;
 
 /** Who changed something: this replica's operator, another replica, a line's own end, or what a start found. */
+/** The wall clock is slewed by this and the steady one is not: lines keep their times, which their revisions name. */
+const SAME_CLOCK_MS = 1_000;
+
 export type Why = 'here' | 'replica' | 'end' | 'start' | 'time';
 
 export interface TableChange<V> {
@@ -287,7 +290,8 @@ export class Table<V> {
     if (away < 0) log.warn({ table, seconds: Math.round(-away / 1_000) }, 'the clock was set back');
     const now = writtenAt + Math.max(0, away);
     if (isMeasured) this.#time.guess(now);
-    const shift = isMeasured ? 0 : this.now() - now;
+    const off = this.now() - now;
+    const shift = isMeasured || Math.abs(off) < SAME_CLOCK_MS ? 0 : off;
     const ended: InForce<V>[] = [];
     for (const row of rows) {
       const moved = movedBy(row, shift);

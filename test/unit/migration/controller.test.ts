@@ -249,6 +249,22 @@ describe('what runs migrations', () => {
     ]);
   });
 
+  it('an operator whose word comes while it steps is obeyed by what is so then', async () => {
+    const store = storeOf(table);
+    let between = 1;
+    const states: StateStore = {
+      ...store,
+      async write(...args) {
+        // Its own first step, in the midst of the operator's.
+        if (between-- > 0) await migrations().tick();
+        await store.write(...args);
+      },
+    };
+    const running = migrations(table, { states });
+    await running.obey(SPEC.service, { verb: 'pause', by: 'ada', reason: 'lunch' });
+    expect(state()).toMatchObject({ phase: 'paused', by: 'ada', paused: { phase: 'stepping' } });
+  });
+
   it('one that does not step shows, takes what operators say, and decides nothing', async () => {
     const running = migrations(table, { stepsElsewhere: () => 'replica b' });
     await running.tick();

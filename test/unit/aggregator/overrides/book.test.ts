@@ -179,6 +179,20 @@ describe('over a restart', () => {
     await second.book.close();
   });
 
+  it('a clock that was slewed a little changes nothing: revisions stay', async () => {
+    let offset = 0;
+    const { book } = await open({ clock: wall(() => offset) });
+    await book.set('a.default', '10.0.0.1:80', DRAIN);
+    const before = book.list();
+    offset = 3;
+    clock.advance(60_000);
+    await book.close();
+    clock = new ManualClock(START + 60_003);
+    const second = await open();
+    expect(second.book.list()).toEqual(before);
+    await second.book.close();
+  });
+
   it('a clock that is set while it runs changes nothing, and the file goes by the new time', async () => {
     let offset = 0;
     const { book } = await open({ clock: wall(() => offset) });
