@@ -19,6 +19,8 @@ const TARGETS = `
 
 /** Envoy writes the colon before a port's name as an underscore, before tags are cut out. */
 const EXPECTED = [
+  // The check of the app beside it, by HDS.
+  'app_web.default',
   'inbound_18080',
   'isthmus_xds',
   'orders.default',

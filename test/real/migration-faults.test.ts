@@ -67,7 +67,7 @@ const LOSSES: readonly Loss[] = [
     end: ({ pods }) => void Object.assign(pods, calm()),
     // Tried elsewhere, which may be another one of them.
     mayFail: /^\S+ HTTP 421/,
-    reason: /identity: [123] of k8s: 10\.244\.0\.\d+:9001 answers as carts\.default/,
+    reason: /identity: [123] of k8s: 10\.244\.0\.\d+:\d+ answers as carts\.default/,
   },
   {
     what: 'pods scaled to zero',

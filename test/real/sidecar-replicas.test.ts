@@ -88,12 +88,12 @@ describePeers(['nats', 'envoy'], 'sidecars of two replicas', (start) => {
       expect(known).toEqual(expect.arrayContaining([...nodes]));
       return true;
     }, WITHIN);
-  /** The loads go on, and nothing has failed since they began. */
-  const fine = async () => {
+  /** The loads go on, and nothing has failed since they began but what may. */
+  const fine = async (mayFail = /^$/) => {
     for (const load of loads) {
       load.mark();
       await eventually(() => load.good() >= 50, WITHIN);
-      expect(load.failures()).toEqual([]);
+      expect(load.failures().filter((failure) => !mayFail.test(failure))).toEqual([]);
     }
   };
 
@@ -148,7 +148,8 @@ describePeers(['nats', 'envoy'], 'sidecars of two replicas', (start) => {
     const [stopped] = sidecars.splice(0, 1);
     await stopped?.stop();
     await allListed();
-    await fine();
+    // A request that it had taken died with it; that nobody answered does not say that nobody acted.
+    await fine(/connection termination/);
   });
 });
 

@@ -3,6 +3,7 @@
 import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { freePort } from './free-port.ts';
 import { podAddresses } from './netns.ts';
 
 export interface Backend {
@@ -49,7 +50,9 @@ const POD_IMAGE = 'isthmus-test/node:20';
 export async function startPods(names: readonly string[], mode: 'process' | 'container'): Promise<Backend[]> {
   if (mode === 'container') return Promise.all(names.map(startPodContainer));
   const addresses = podAddresses();
-  return Promise.all(names.map((name, i) => startBackend(name, addresses[i] ?? '', POD_PORT)));
+  // Other tests have pods at the same addresses.
+  const port = await freePort();
+  return Promise.all(names.map((name, i) => startBackend(name, addresses[i] ?? '', port)));
 }
 
 async function startPodContainer(name: string): Promise<Backend> {

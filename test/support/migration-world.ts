@@ -19,12 +19,12 @@ import { startLoad } from './load.ts';
 import type { Load } from './load.ts';
 import { startMoodyBackend } from './moody-backends.ts';
 import type { Mood, MoodyBackend } from './moody-backends.ts';
+import { freePort } from './free-port.ts';
 import { podAddresses } from './netns.ts';
 import type { KubernetesPeer, Peer } from './peer.ts';
 
 /** Liveness, not speed. */
 export const SOON = { withinMs: 120_000 };
-const POD_PORT = 9001;
 const SERVICE = 'orders.default';
 
 export interface MigrationWorld {
@@ -92,9 +92,11 @@ export async function startMigrationWorld(
     const backends: MoodyBackend[] = [];
     closers.push(() => Promise.all(backends.map((backend) => backend.stop())));
     const pods = podAddresses().slice(0, 3);
+    // Other tests have pods at the same addresses.
+    const podPort = await freePort();
     for (const name of ['vm-1', 'vm-2']) backends.push(await startMoodyBackend(name, moods.vms));
     for (const [index, address] of pods.entries()) {
-      backends.push(await startMoodyBackend(`pod-${index + 1}`, moods.pods, address, POD_PORT));
+      backends.push(await startMoodyBackend(`pod-${index + 1}`, moods.pods, address, podPort));
     }
     const offered = (kind: string) => backends.filter(({ name }) => name.startsWith(kind));
     const scale = (count: number) => hands.kube.set('orders', offered('pod').slice(0, count));
