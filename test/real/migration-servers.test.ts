@@ -55,7 +55,7 @@ describePeers(
       expect(world.failures()).toEqual([]);
       const history = await world.ask(['history', 'orders']);
       for (const line of [
-        'waiting → mirroring',
+        '→ mirroring: copies of 20 %',
         'mirroring → stepping, 0 % → 1 %: step 1 of 4',
         '1 % → 10 %: step 2 of 4',
         '10 % → 50 %: step 3 of 4',
