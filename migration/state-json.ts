@@ -1,20 +1,9 @@
 // States as they stand in a file or a bucket. What cannot be understood is none: it is never guessed.
 import { z } from 'zod';
+import { MIGRATION_PHASES } from '../model/migration-state.ts';
 import type { MigrationState } from '../model/migration-state.ts';
 
-const phase = z.enum([
-  'pending',
-  'waiting',
-  'mirroring',
-  'stepping',
-  'awaitingApproval',
-  'paused',
-  'rollingBack',
-  'rolledBack',
-  'completed',
-  'retired',
-  'aborted',
-]);
+const phase = z.enum(MIGRATION_PHASES);
 
 const schema = z.object({
   service: z.string().min(1),

@@ -10,18 +10,20 @@ import type { MigrationSpec } from './migration.ts';
  * an operator · `completed` everything on the new side, the old one is the reserve · `retired` the old one gets nothing
  * any more · `aborted` given up, everything on the old side.
  */
-export type MigrationPhase =
-  | 'pending'
-  | 'waiting'
-  | 'mirroring'
-  | 'stepping'
-  | 'awaitingApproval'
-  | 'paused'
-  | 'rollingBack'
-  | 'rolledBack'
-  | 'completed'
-  | 'retired'
-  | 'aborted';
+export const MIGRATION_PHASES = [
+  'pending',
+  'waiting',
+  'mirroring',
+  'stepping',
+  'awaitingApproval',
+  'paused',
+  'rollingBack',
+  'rolledBack',
+  'completed',
+  'retired',
+  'aborted',
+] as const;
+export type MigrationPhase = (typeof MIGRATION_PHASES)[number];
 
 export interface GateVerdict {
   readonly gate: 'readyCapacity' | 'successRate' | 'latencyP99' | 'identity';

@@ -2,22 +2,14 @@
 // reach the address it asks at once, and its own ping decides; where it cannot, two data planes that say the same do.
 // Forgets what nobody repeats.
 import type { Clock } from '../../lib/clock.ts';
-import type { Endpoint } from '../../model/endpoint.ts';
-import type { Verdict } from '../../model/ping.ts';
+import type { Suspect, Verdict } from '../../model/ping.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { ping } from '../ping.ts';
 import { howToPing, pathOf } from './prober.ts';
 
 /** An endpoint that a lead is about, as one source lists it. */
-export interface LeadTarget {
-  readonly source: string;
-  readonly service: string;
-  /** endpointKey() */
-  readonly key: string;
-  readonly endpoint: Endpoint;
-  readonly protocol: string;
-  readonly aliases: readonly string[];
+export interface LeadTarget extends Omit<Suspect, 'cause' | 'refuted'> {
   /** This process may ping it. */
   readonly isReachable: boolean;
 }

@@ -43,8 +43,8 @@ function compileOne(message: AccessLog__Output): AccessLogRule {
   return { ...within('typed_config', () => loggerOf(message)), ...(wants && { wants }) };
 }
 
-function loggerOf({ typed_config: any }: AccessLog__Output): FileLogRule | StreamLogRule {
-  const { type_url: url = '', value = Buffer.alloc(0) } = any ?? {};
+function loggerOf({ typed_config: config }: AccessLog__Output): FileLogRule | StreamLogRule {
+  const { type_url: url = '', value = Buffer.alloc(0) } = config ?? {};
   switch (url) {
     case typeUrl(FILE):
       return fileLog(read<FileAccessLog__Output>(FILE, value));
