@@ -10,7 +10,7 @@ import type { FederationSnapshot } from '../model/snapshot.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { ADMIN_BODY, ADMIN_BODY_SIZE, ADMIN_NOT_FOUND } from './errors.ts';
 import { guardWrites } from './guard-writes.ts';
-import { jsonOf, problemsOf } from './override-body.ts';
+import { jsonOf, printable, problemsOf } from './override-body.ts';
 import { rfc3339 } from './reasons.ts';
 import { refuse } from './refuse.ts';
 import type { WriteGuard } from './token.ts';
@@ -37,12 +37,6 @@ export interface MigrationDeps {
   readonly mayWrite: WriteGuard;
   readonly log: Logger;
 }
-
-const printable = (max: number) =>
-  z
-    .string()
-    .max(max)
-    .regex(/^\P{C}*$/u, 'text without control characters');
 
 const body = z.strictObject({ by: printable(200).default(''), reason: printable(500).default('') });
 

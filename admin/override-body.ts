@@ -6,7 +6,8 @@ import { describeError } from '../lib/errors.ts';
 import { MAX_OVERRIDE_MS } from '../model/rules.ts';
 import { ADMIN_BODY } from './errors.ts';
 
-const printable = (max: number) =>
+/** What reaches journals and terminals. */
+export const printable = (max: number) =>
   z
     .string()
     .max(max)

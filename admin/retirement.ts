@@ -12,7 +12,7 @@ import type { Retirement, Use } from '../model/usage.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { ADMIN_AFTER, ADMIN_BODY, ADMIN_BODY_SIZE, ADMIN_NOT_FOUND, RETIRE_REFUSED } from './errors.ts';
 import { guardWrites } from './guard-writes.ts';
-import { jsonOf, problemsOf } from './override-body.ts';
+import { jsonOf, printable, problemsOf } from './override-body.ts';
 import { rfc3339 } from './reasons.ts';
 import { refuse } from './refuse.ts';
 import type { WriteGuard } from './token.ts';
@@ -65,8 +65,8 @@ export interface RetirementJson {
 
 const body = z.strictObject({
   after: z.string().default('7d'),
-  by: z.string().max(200).default(''),
-  reason: z.string().max(500).default(''),
+  by: printable(200).default(''),
+  reason: printable(500).default(''),
 });
 
 export function retirementRoutes(app: Hono, deps: RetirementDeps): void {

@@ -113,8 +113,8 @@ export async function openMigrations(config: Config, deps: Deps): Promise<Opened
       aggregator.setMoving(() => movingTo(resources.migrations(), states));
       const stop = metrics.beforeScrape(() => {
         metrics.migration.percent.reset();
-        for (const { spec, state } of migrations.reports()) {
-          metrics.migration.percent.set({ service: spec.service }, state.percent);
+        for (const service of resources.migrations().keys()) {
+          metrics.migration.percent.set({ service }, states.get(service)?.state.percent ?? 0);
         }
       });
       return {

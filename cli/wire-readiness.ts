@@ -43,8 +43,9 @@ export function wireReadiness(
 ): (ask: ReadinessAsk, signal: AbortSignal) => Promise<Readiness> {
   return async (ask, signal) => {
     const facts = factsOf(ask, deps);
-    const endpoints = [...sideOf(ask.from, facts).endpoints, ...sideOf(ask.to, facts).endpoints];
-    const pings = await pingAll(endpoints, ask.service, deps, signal);
+    // The new one decides: it is asked first.
+    const sides = [ask.to, ask.from].map((side) => sideOf(side, facts).endpoints);
+    const pings = await pingAll(sides, ask.service, deps, signal);
     // As things are now, not as they were before the pings.
     return readinessOf({ ...factsOf(ask, deps), pings });
   };
@@ -95,16 +96,17 @@ function migrationOf(
 }
 
 async function pingAll(
-  endpoints: readonly SideEndpoint[],
+  sides: readonly (readonly SideEndpoint[])[],
   service: string,
   deps: ReadinessDeps,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, PingSaid>> {
   const said = new Map<string, PingSaid>();
-  const waiting = new Map(endpoints.map((each) => [each.key, each]));
+  const byKey = (of: readonly SideEndpoint[]) => new Map(of.map((each) => [each.key, each]));
+  const waiting = byKey(sides.flat());
   const over = childController(signal);
   const cancel = deps.clock.after(ALL_PINGS_MS, () => over.controller.abort(new Error('time is up')));
-  const queue = [...waiting.values()].slice(0, 2 * MAX_PINGS);
+  const queue = [...byKey(sides.flatMap((side) => side.slice(0, MAX_PINGS))).values()];
   const work = async () => {
     for (let next = queue.shift(); next; next = queue.shift()) {
       said.set(next.key, await pingOne(next, service, deps, over.controller.signal));

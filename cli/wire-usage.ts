@@ -13,6 +13,7 @@ import { describeError } from '../lib/errors.ts';
 import type { LoadReports } from '../model/load.ts';
 import type { MigrationReport } from '../model/migration-state.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
+import { sourceOfSide } from '../model/rules.ts';
 import { DEFAULT_AFTER_MS, retirementOf } from '../model/usage.ts';
 import type { Retirement } from '../model/usage.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -57,28 +58,31 @@ export async function openUsage(
     log,
   });
   let retired = retiredBy(deps.migrations);
-  const desk = retirementDesk(book, deps);
-  const retirement: RetirementDesk = {
-    ...desk,
-    async retire(...said) {
-      await desk.retire(...said);
+  const migrations: MigrationDesk = {
+    reports: () => deps.migrations.reports(),
+    async obey(service, wish) {
+      const report = await deps.migrations.obey(service, wish);
       // The old instances may be switched off the moment after.
       retired = retiredBy(deps.migrations);
+      return report;
     },
   };
+  const retirement = retirementDesk(book, { ...deps, migrations });
   return {
     table: book.table,
     retirement,
-    migrations: guarded(deps.migrations, retirement),
+    migrations: guarded(migrations, retirement),
     isRetired: (source, service) => retired.get(service) === source,
     run: () => watchUsage(book, deps, signal, () => (retired = retiredBy(deps.migrations))),
     close: () => book.close(),
   };
 }
 
-/** The old side by service. */
+/** The old side by service. Inside one source it is not told from the side that serves: nothing of it is meant. */
 function retiredBy(migrations: MigrationDesk): ReadonlyMap<string, string> {
-  const over = migrations.reports().filter(({ state }) => state.phase === 'retired');
+  const over = migrations
+    .reports()
+    .filter(({ spec, state }) => state.phase === 'retired' && sourceOfSide(spec.to) !== spec.from);
   return new Map(over.map(({ spec }) => [spec.service, spec.from]));
 }
 

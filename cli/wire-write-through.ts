@@ -84,8 +84,9 @@ class Writer {
   setLeader(elsewhere: string): void {
     // Without NATS nobody takes over: who wrote goes on, so that nothing vanishes.
     if (elsewhere.startsWith('nobody')) return;
-    this.#hasTakenOver = elsewhere === '' && !this.#isLeader;
     this.#isLeader = elsewhere === '';
+    // It is told once for each lease that was won, and somebody else may have written in between.
+    this.#hasTakenOver = this.#isLeader;
   }
 
   async run(signal: AbortSignal): Promise<void> {

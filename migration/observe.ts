@@ -1,10 +1,19 @@
 // What the catalogue says of the two sides of a migration. Pure.
 import { endpointKey, isReady } from '../model/endpoint.ts';
 import { mergeShards } from '../model/merge.ts';
-import type { MergedEndpoint } from '../model/merge/types.ts';
+import type { MergedEndpoint, MergedService } from '../model/merge/types.ts';
 import { sourceOfSide } from '../model/rules.ts';
 import type { FederationSnapshot, ServiceShards } from '../model/snapshot.ts';
 import type { SideFacts } from './facts.ts';
+
+/** A slice is never written in place: what came of it once holds. */
+const known = new WeakMap<ServiceShards, MergedService>();
+
+function mergedOf(slice: ServiceShards): MergedService {
+  const merged = known.get(slice) ?? mergeShards(slice);
+  known.set(slice, merged);
+  return merged;
+}
 
 /** Of its primary port: callers that name another port have other needs, and the same instances. */
 export function sideFacts(snapshot: FederationSnapshot, service: string, side: string): SideFacts {
@@ -20,7 +29,7 @@ export function sideFacts(snapshot: FederationSnapshot, service: string, side: s
     violations: [],
   };
   if (!slice) return nothing;
-  const merged = mergeShards(slice);
+  const merged = mergedOf(slice);
   const port = merged.ports.find(({ name }) => name === merged.primaryPort);
   if (!port) return nothing;
   const own = port.endpoints.filter((endpoint) => isOf(endpoint, side));

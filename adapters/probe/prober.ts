@@ -40,7 +40,6 @@ export interface ProberOptions {
   readonly random?: () => number;
 }
 
-/** An endpoint's own health path; anything that is no path is ignored. */
 /** Few endpoints are not strewn over the whole interval: what is new among them shall not wait for it. */
 const MAX_GAP_MS = 50;
 /** Shorter pauses are taken together: timers cost more than pings. */

@@ -46,6 +46,8 @@ export interface InstanceOptions {
 const WATCH_MS = 2_000;
 /** So long it is looked who comes to the address of a sidecar that went without a word. */
 const WATCH_FOR_MS = 3_600_000;
+/** Also with a grace of 0. */
+const LEAST_WATCH_MS = 100;
 
 const CHALLENGE_BACKOFF = { baseMs: 500, maxMs: 10_000 };
 
@@ -133,7 +135,9 @@ export class Instance {
       if (clock.monotonic() - leftAt >= graceMs) this.found('unknown');
       if (passed() >= graceMs) this.#unlist(false);
       if (passed() >= (was ? graceMs + WATCH_FOR_MS : graceMs)) return this.#end(false);
-      await sleep(Math.min(WATCH_MS, graceMs), signal, clock).catch(() => undefined);
+      await sleep(Math.max(LEAST_WATCH_MS, Math.min(WATCH_MS, graceMs)), signal, clock).catch(
+        () => undefined,
+      );
     }
   }
 

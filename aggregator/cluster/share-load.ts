@@ -104,7 +104,8 @@ class Sharing {
       const [stretch] = this.#waiting;
       if (stretch) {
         await this.#writeOne(bucket, stretch);
-        this.#waiting.splice(this.#waiting.indexOf(stretch), 1);
+        // It may have been dropped meanwhile, as too old.
+        if (this.#waiting[0] === stretch) this.#waiting.shift();
       } else {
         await new Promise<void>((resolve) => {
           this.#wake = resolve;

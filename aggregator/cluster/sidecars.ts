@@ -158,7 +158,11 @@ export class SharedSidecars {
   #put(key: string, seen: Seen): void {
     this.#seen.set(key, seen);
     const replica = replicaOf(key);
-    if (replica === this.#o.replica) return this.#wake();
+    if (replica === this.#o.replica) {
+      // Its last entry: numbers are never given again.
+      if (seen.text === undefined && !this.#own.has(key.slice(key.indexOf('.') + 1))) this.#seen.delete(key);
+      return this.#wake();
+    }
     this.#settle(key, replica, true);
     if (seen.text === undefined) this.#seen.delete(key);
   }
@@ -199,7 +203,8 @@ export class SharedSidecars {
     while (!signal.aborted) {
       await sleep(this.#beat.beatMs, signal, this.#o.clock).catch(() => undefined);
       for (const replica of this.#beats.keys()) {
-        if (replica !== this.#o.replica && !this.#isThere(replica)) this.#settleAll(replica);
+        if (replica === this.#o.replica || this.#isThere(replica)) continue;
+        for (const key of this.#open.keys()) if (replicaOf(key) === replica) this.#settle(key, replica);
       }
     }
   }
@@ -213,6 +218,7 @@ export class SharedSidecars {
         const key = prefix + id;
         const seen = this.#seen.get(key);
         if (seen?.text === text && seen.revision > 0) continue;
+        await this.#beatIfDue(bucket);
         const revision = await bucket.write(key, Buffer.from(text), seen?.revision ?? 0);
         if (revision !== undefined) this.#seen.set(key, { revision, text });
       }
@@ -224,6 +230,7 @@ export class SharedSidecars {
           this.#own.has(key.slice(prefix.length))
         )
           continue;
+        await this.#beatIfDue(bucket);
         if (await bucket.remove(key, revision)) this.#seen.set(key, { revision, text: undefined });
       }
       await this.#removeLeftovers(bucket);
@@ -243,6 +250,13 @@ export class SharedSidecars {
     }
   }
 
+  /** Writing very many takes longer than the others wait for a beat. */
+  async #beatIfDue(bucket: Bucket): Promise<void> {
+    const { clock, replica } = this.#o;
+    const at = this.#beats.get(replica)?.at ?? -Infinity;
+    if (clock.monotonic() - at >= this.#beat.beatMs) await this.#writeBeat(bucket);
+  }
+
   #forgetLost(): void {
     const since = this.#o.clock.monotonic() - this.#beat.forgetMs;
     for (const [id, { lostAt = Infinity }] of this.#own) if (lostAt < since) this.#own.delete(id);
@@ -256,6 +270,7 @@ export class SharedSidecars {
       for (const [key, seen] of this.#seen) {
         if (replicaOf(key) !== replica) continue;
         this.#seen.delete(key);
+        await this.#beatIfDue(bucket);
         await bucket.remove(key, seen.revision);
       }
       if (!isOver) await bucket.remove(escapeKey(replica), revision);

@@ -15,10 +15,10 @@ const STAMP_MS = 60_000;
 /** A write that nobody conditioned is tried again when another replica was faster. */
 const TRIES = 5;
 
-/** Who changed something: this replica's operator, another replica, a line's own end, or what a start found. */
 /** The wall clock is slewed by this and the steady one is not: lines keep their times, which their revisions name. */
 const SAME_CLOCK_MS = 1_000;
 
+/** Who changed something: this replica's operator, another replica, a line's own end, or what a start found. */
 export type Why = 'here' | 'replica' | 'end' | 'start' | 'time';
 
 export interface TableChange<V> {

@@ -2,7 +2,6 @@
 // one. `status -w` follows one to its end and says by its exit code how that was.
 import type { MigrationJson } from '../../admin/types-migration.ts';
 import type { MigrationVerb } from '../../model/migration-state.ts';
-import { clusterOf } from '../../model/names.ts';
 import { adminClient } from '../client.ts';
 import { EXIT } from '../exit.ts';
 import { migrationLine, migrationText, migrationsView } from '../migration-view.ts';
@@ -20,7 +19,7 @@ export interface WordFlags extends OperatorFlags {
   readonly reason?: string;
 }
 
-const pathOf = (service: string): string => `/api/v1/migrations/${encodeURIComponent(clusterOf(service))}`;
+const pathOf = (service: string): string => `/api/v1/migrations/${encodeURIComponent(service)}`;
 
 export async function status(service: string | undefined, flags: StatusFlags): Promise<void> {
   const { server, output, watch = false } = flags;

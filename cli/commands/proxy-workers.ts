@@ -23,7 +23,8 @@ export async function superviseWorkers(count: number, adminListen: string, log: 
   const restart = () =>
     void workers.restart().catch((thrown: unknown) => log.error({ cause: describeError(thrown) }, 'restart'));
   const reopen = () => {
-    for (const { pid } of workers.list()) process.kill(pid, 'SIGUSR1');
+    // One that is not ready does not take it yet, and opens its files later anyway.
+    for (const worker of workers.list()) if (worker.ready) worker.kill('SIGUSR1');
   };
   process.on('SIGUSR2', restart);
   process.on('SIGUSR1', reopen);

@@ -119,6 +119,7 @@ export class Attempt implements Waiter {
   /** No request is sent at all: bytes pass both ways. The owner hears onResponse. */
   tunnel(): void {
     this.started = true;
+    this.#sentAtMs = this.#nowMs();
     this.#connection?.beginTunnel();
   }
 

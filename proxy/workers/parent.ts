@@ -2,7 +2,6 @@
 // worker), replaces workers that died, and on request all of them one by one without losing a connection. It
 // serves nothing itself and knows no xDS, so that it never has to change.
 import cluster from 'node:cluster';
-import { childController } from '../../lib/abort.ts';
 import { backoff } from '../../lib/backoff.ts';
 import { sleep } from '../../lib/clock.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -41,7 +40,7 @@ const LIVED_MS = 10_000;
 
 export function startWorkers(options: WorkersOptions): Workers {
   const { log, clock, readyMs = READY_MS } = options;
-  const { controller } = childController(new AbortController().signal);
+  const controller = new AbortController();
   const serving: (WorkerProcess | undefined)[] = [];
   const all = new Set<WorkerProcess>();
 

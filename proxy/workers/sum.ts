@@ -1,8 +1,9 @@
 // The pages of several workers as one. Pure: texts in, a text out.
 
-/** What every worker sees alike: the largest counts. All else is summed. */
+/** What every worker sees alike: the largest counts. All else is summed. Names of services stand in the middle. */
 const ALIKE =
-  /membership_|connected_state|\.resources|_open$|remaining_|\.p\d+$|quantile=|::(weight|priority)$|_priority::max_|xds\.|server[._]|active_clusters/;
+  /[._]membership_\w+$|connected_state$|[._]resources$|_open$|[._]remaining_\w+$|[._]p\d+$|::(weight|priority)$|_priority::max_\w+$|^(isthmus_proxy_)?xds[._]|^(envoy_)?server[._]|active_clusters$/;
+const LABELS = /\{.*\}$/;
 /** The value is what stands behind the last mark. */
 const LINE = /^(.*)(: |::| )([-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?)$/i;
 
@@ -21,7 +22,11 @@ export function sumPages(pages: readonly string[]): string {
       const before = values.get(key);
       const value = Number(number);
       if (before === undefined) values.set(key, value);
-      else values.set(key, ALIKE.test(name.replace(/:$/, '')) ? Math.max(before, value) : before + value);
+      else
+        values.set(
+          key,
+          ALIKE.test(name.replace(/:$/, '').replace(LABELS, '')) ? Math.max(before, value) : before + value,
+        );
     }
   }
   return [...values].map(([key, value]) => `${key}${value ?? ''}\n`).join('');

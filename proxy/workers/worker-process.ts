@@ -1,8 +1,11 @@
 // One worker as its parent sees it: started, up (its admin API can be asked), ready (it serves), gone.
 import type { Worker } from 'node:cluster';
 import type { Clock } from '../../lib/clock.ts';
+import { describeError } from '../../lib/errors.ts';
 import { isWorkerSays } from './messages.ts';
 import type { WorkerHears } from './messages.ts';
+
+const STOPS = 'the proxy stops';
 
 export class WorkerProcess {
   readonly #worker: Worker;
@@ -21,9 +24,11 @@ export class WorkerProcess {
     this.#bornMs = clock.monotonic();
     this.exited = new Promise((resolve) => {
       worker.once('exit', (code, signal) => resolve(signal ? `ended by ${signal}` : `exit code ${code}`));
+      // One that could not be started never exits; a channel that breaks is followed by the end of the process.
+      worker.on('error', (thrown) => {
+        if (worker.process.pid === undefined) resolve(describeError(thrown));
+      });
     });
-    // A channel that breaks is followed by the end of the process, which is heard as such.
-    worker.on('error', () => undefined);
     worker.on('message', (message: unknown) => {
       if (!isWorkerSays(message)) return;
       if (message.isthmus === 'up') this.adminPort = message.adminPort;
@@ -46,19 +51,23 @@ export class WorkerProcess {
     if (this.#worker.isConnected()) this.#worker.send(what);
   }
 
-  kill(): void {
-    this.#worker.process.kill('SIGKILL');
+  /** Nothing when it is gone already. */
+  kill(signal: NodeJS.Signals = 'SIGKILL'): void {
+    this.#worker.process.kill(signal);
   }
 
   /** @returns '' when it is ready, else why it will not be. */
   async whenReady(withinMs: number, signal: AbortSignal): Promise<string> {
     if (this.ready) return '';
+    if (signal.aborted) return STOPS;
     let cancel: () => void = () => undefined;
+    let onAbort: () => void = () => undefined;
     const late = new Promise<string>((resolve) => {
       cancel = this.#clock.after(withinMs, () =>
         resolve(`the new one is not ready after ${withinMs / 1000} s`),
       );
-      signal.addEventListener('abort', () => resolve('the proxy stops'), { once: true });
+      onAbort = () => resolve(STOPS);
+      signal.addEventListener('abort', onAbort, { once: true });
     });
     const ready = new Promise<string>((resolve) => {
       this.#onReady = () => resolve('');
@@ -68,6 +77,7 @@ export class WorkerProcess {
       return await Promise.race([ready, late, died]);
     } finally {
       cancel();
+      signal.removeEventListener('abort', onAbort);
     }
   }
 }

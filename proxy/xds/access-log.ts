@@ -111,6 +111,7 @@ function commonOf(
 function fileLog(message: FileAccessLog__Output): FileLogRule {
   const { path = '' } = message;
   if (path === '') throw new FieldRefusal('path', 'empty');
+  if (path.includes('\0')) throw new FieldRefusal('path', 'holds a NUL');
   if (message.format) return { path, format: text('format', message.format) };
   const json = message.json_format ?? message.typed_json_format;
   if (json) return { path, format: compiled('json_format', () => jsonFormat(templateOf(json))) };

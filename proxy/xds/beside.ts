@@ -32,11 +32,13 @@ export function callBeside(
   return async (client, signal) => {
     const wait = backoff(RETRY);
     while (!signal.aborted) {
+      const begunAt = clock.monotonic();
       const end = await converse(client.makeBidiStreamRequest(method, asIs, asIs), signal);
       if (signal.aborted) return;
       log.debug({ what, cause: `${status[end.code] ?? end.code} ${end.details}` }, 'call ended');
       // A server without the service does not get one while it runs.
       if (end.code === status.UNIMPLEMENTED) return aborted(signal);
+      if (clock.monotonic() - begunAt > RETRY.maxMs) wait.reset();
       await sleep(wait.next(), signal, clock).catch(() => undefined);
     }
   };

@@ -1,5 +1,7 @@
 // tracing of a connection manager → what is traced and where spans go: OpenTelemetry over HTTP or gRPC. Other
 // providers and whatever else is set are refused.
+import { Metadata } from '@grpc/grpc-js';
+import { describeError } from '../../lib/errors.ts';
 import { decode, typeUrl } from '../../proto/codec.ts';
 import type { GrpcService__Output } from '../../proto/gen/types/envoy/config/core/v3/GrpcService.ts';
 import type { HttpService__Output } from '../../proto/gen/types/envoy/config/core/v3/HttpService.ts';
@@ -109,6 +111,18 @@ export function grpcServiceOf(service: GrpcService__Output): Extract<ExportTo, {
   return {
     grpc,
     timeoutMs: durationMs(service.timeout, TIMEOUT_MS) || TIMEOUT_MS,
-    fields: (service.initial_metadata ?? []).map(({ key = '', value = '' }) => [key.toLowerCase(), value]),
+    fields: (service.initial_metadata ?? []).map(({ key = '', value = '' }, i) =>
+      within(`initial_metadata[${i}]`, () => metadataField(key.toLowerCase(), value)),
+    ),
   };
+}
+
+/** What gRPC would refuse is refused here: when it is sent, a request is in the midst. */
+function metadataField(key: string, value: string): readonly [string, string] {
+  try {
+    new Metadata().add(key, value);
+  } catch (thrown) {
+    throw new FieldRefusal('key', describeError(thrown));
+  }
+  return [key, value];
 }

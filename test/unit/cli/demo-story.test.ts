@@ -11,7 +11,7 @@ import type { Command } from './command.ts';
 import { README, anonymous, readmeTranscript, shapeOf } from './transcript.ts';
 
 /** On a machine that is busy with other things. */
-const PATIENCE_MS = 240_000;
+const PATIENCE_MS = 300_000;
 const IS_WRITING = process.env['README'] === 'write';
 
 let dir: string;

@@ -27,3 +27,14 @@ test('Prometheus: comments stand once, samples with equal labels are one', () =>
 test('one page stays as it is', () => {
   expect(sumPages(['a: 1\n\nb: x\n'])).toBe('a: 1\nb: x\n');
 });
+
+test.each([
+  ['cluster.fileserver.prod.upstream_rq_total: ', 3, 4, 7],
+  ['cluster.a.upstream_rq_time.p50: ', 10, 12, 12],
+  ['envoy_cluster_upstream_cx_open_total{envoy_cluster_name="xds.default"} ', 1, 1, 2],
+  ['isthmus_proxy_xds_cds_resources{} ', 5, 5, 5],
+  ['envoy_cluster_membership_healthy{envoy_cluster_name="a"} ', 2, 1, 2],
+  ['envoy_server_uptime{} ', 8, 9, 9],
+])('%s', (key, a, b, sum) => {
+  expect(sumPages([`${key}${a}\n`, `${key}${b}\n`])).toBe(`${key}${sum}\n`);
+});

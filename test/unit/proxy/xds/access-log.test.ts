@@ -47,6 +47,15 @@ describe('access_log', () => {
       'access_log[0].filter.grpc_status_filter: not supported',
     ],
     [{ typed_config: packAny(HTTP_GRPC, {}) }, 'access_log[0].typed_config.common_config.log_name: missing'],
+    [{ typed_config: file({ path: '/x\0y' }) }, 'access_log[0].typed_config.path: holds a NUL'],
+    [
+      {
+        typed_config: grpc({
+          grpc_service: { envoy_grpc: { cluster_name: 'c' }, initial_metadata: [{ key: 'a b', value: 'x' }] },
+        }),
+      },
+      'initial_metadata[0].key: ',
+    ],
     [
       { typed_config: grpc({ grpc_service: { google_grpc: { target_uri: 'x' } } }) },
       'access_log[0].typed_config.common_config.grpc_service.google_grpc: not supported',
