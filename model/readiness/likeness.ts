@@ -138,9 +138,10 @@ function labels(from: SideSummary, to: SideSummary): readonly Finding[] {
     (name) => name !== 'version' && !OWN_LABELS.test(name) && !to.labels.includes(name),
   );
   if (missing.length === 0) return [];
+  const has = to.labels.filter((name) => !OWN_LABELS.test(name));
   const title = 'labels of one side are not on the other';
   const todo = 'Only if policies, subsets or people select by them: put them on the other side, too.';
-  return [finder(from, to)('labels-differ', 'note', title, list(missing), list(to.labels) || 'none', todo)];
+  return [finder(from, to)('labels-differ', 'note', title, list(missing), list(has) || 'none', todo)];
 }
 
 function networks(from: SideSummary, to: SideSummary): readonly Finding[] {

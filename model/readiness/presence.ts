@@ -81,7 +81,7 @@ function capacity(from: Side, to: Side, { gates }: ReadinessFacts): readonly Fin
   const { readyCapacity } = gates;
   const have = gates.identity === 'proven' ? to.summary.provenWeight : to.summary.readyWeight;
   const want = from.summary.readyWeight;
-  if (readyCapacity === undefined || want === 0 || have === 0 || have >= readyCapacity * want) return [];
+  if (want === 0 || have === 0 || have >= readyCapacity * want) return [];
   const reach = Math.floor((100 * have) / (readyCapacity * want));
   const kind = gates.identity === 'proven' ? 'ready proven weight' : 'ready weight';
   const todo = `Have ready weight ${ceil(readyCapacity * want)} on ${to.summary.source} (more instances, or weights on the scale of ${from.summary.source}), or set gates.readyCapacity lower.`;

@@ -15,7 +15,7 @@ const SIDECAR_KIND = 'sidecar';
 /** An endpoint of a side, with everything that decides about it. */
 export interface SideEndpoint {
   readonly endpoint: MergedEndpoint;
-  /** Of its pings: sideKey(). */
+  /** Of its pings: endpointKey(). */
   readonly key: string;
   readonly protocol: string;
   readonly primary: boolean;
@@ -31,8 +31,6 @@ export interface Side {
   readonly summary: SideSummary;
   readonly endpoints: readonly SideEndpoint[];
 }
-
-export const sideKey = (endpoint: Parameters<typeof endpointKey>[0]): string => endpointKey(endpoint);
 
 /** Both sources in one pool, whatever the policy says: a move asks what there is, not who gets traffic now. */
 export function pooled(slice: ServiceShards): ServiceShards {
@@ -102,7 +100,7 @@ function sideEndpoint(
 ): SideEndpoint {
   const { source, facts, witnesses } = around;
   const { verdict } = endpoint;
-  const key = sideKey(endpoint);
+  const key = endpointKey(endpoint);
   const said = facts.pings.get(key);
   const answer = said && 'verdict' in said ? said.verdict : undefined;
   const answeredAs = answer?.kind === 'answeredAs' ? answer.service : verdict.quarantined?.answeredAs;

@@ -70,8 +70,8 @@ export type PingSaid = { readonly verdict: Verdict; readonly cause: string } | {
 
 /** What a migration would ask for before each step; from its resource, or the defaults. */
 export interface GatesAsked {
-  /** Ready weight on `to` ÷ (percent × ready weight on `from`); undefined: not asked for. */
-  readonly readyCapacity: number | undefined;
+  /** Ready weight on `to` ÷ (percent × ready weight on `from`). */
+  readonly readyCapacity: number;
   readonly successRate: { readonly windowMs: number; readonly minRequests: number } | undefined;
   /** See MigrationGates: `proven` counts only endpoints that answered in the service's name as capacity. */
   readonly identity: 'permissive' | 'strict' | 'proven';
@@ -99,7 +99,7 @@ export interface ReadinessFacts {
   readonly leftOut: readonly LeftOut[];
   /** Who says what the service's policy is. */
   readonly policyOrigin: string;
-  /** By sideKey(): of endpoints of both sides. One that is not there was not asked. */
+  /** By endpointKey(): of endpoints of both sides. One that is not there was not asked. */
   readonly pings: ReadonlyMap<string, PingSaid>;
   readonly proxies: readonly ProxyStatus[];
   /** node.id of those that have a stream of load reports open. */

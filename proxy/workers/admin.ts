@@ -1,5 +1,5 @@
-// One admin API for all workers: each page is asked of every worker and answered as one. Texts are summed; of pages
-// in JSON the first worker's is shown, since all hold the same. Its own: /workers, POST /restart.
+// One admin API for all workers: each page is asked of every worker and answered as one. Texts are summed; pages in
+// JSON are the first worker's: what xDS says is the same in all, counters in them are its own. Its own: /workers, POST /restart.
 import { createServer, request as httpRequest } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -24,9 +24,10 @@ export interface CompiledManager {
  * The client's address is always taken from the connection and appended; the options of protocols that are not
  * spoken have nothing to set.
  */
-const UNREAD = ['stat_prefix', 'http2_protocol_options', 'http3_protocol_options'];
+const UNREAD = ['http2_protocol_options', 'http3_protocol_options'];
 const MANAGER = [
   'codec_type',
+  'stat_prefix',
   'route_specifier',
   'rds',
   'route_config',
