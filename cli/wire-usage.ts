@@ -6,6 +6,7 @@ import type { MigrationDesk } from '../admin/migrations.ts';
 import type { RetirementDesk } from '../admin/retirement.ts';
 import type { Aggregator } from '../aggregator/aggregator.ts';
 import { UsageBook } from '../aggregator/usage/book.ts';
+import type { Seen } from '../aggregator/usage/book.ts';
 import type { Config } from '../config/schema.ts';
 import { sleep } from '../lib/clock.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -119,14 +120,17 @@ function look(book: UsageBook, reports: readonly MigrationReport[], deps: UsageD
   book.watch();
   const from = new Map(reports.map(({ spec }) => [spec.service, spec.from]));
   const nodes = new Map(deps.proxies().map((proxy) => [proxy.node, proxy.service]));
+  const seen: Seen[] = [];
   for (const row of deps.load.rows({ windowMs: WINDOW_MS, byNode: true })) {
     const side = from.get(row.service);
     // What other replicas heard, they keep themselves.
     if (side === undefined || row.node.startsWith('@') || row.issued + row.inProgress === 0) continue;
     if (row.side !== side && row.side !== '') continue;
     const last = book.now() - (deps.clock.now() - row.lastReport);
-    book.saw(row.service, row.side, { node: row.node, of: nodes.get(row.node) ?? '', last });
+    const use = { node: row.node, of: nodes.get(row.node) ?? '', last };
+    seen.push({ service: row.service, side: row.side, use });
   }
+  book.saw(seen);
 }
 
 function retirementDesk(book: UsageBook, deps: UsageDeps): RetirementDesk {

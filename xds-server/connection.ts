@@ -255,7 +255,7 @@ export class Connection {
   }
 
   #see(node: ClientNode, key: GroupKey): View {
-    const { view, leave } = this.#o.groups.join(key);
+    const { view, leave } = this.#o.groups.join(key, node.id);
     this.view = view;
     this.#client = { node, scope: key.scope ?? 'all' };
     this.#leave = leave;

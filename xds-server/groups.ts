@@ -21,10 +21,11 @@ export class Groups {
 
   readonly #onCallers: (callers: number) => void;
   readonly #samplePercent: number;
-  #callers = 0;
+  /** Streams by node, of those that check endpoints. */
+  readonly #callers = new Map<string, number>();
 
   /**
-   * @param onCallers told how many of the users check endpoints, each time that changes.
+   * @param onCallers told how many nodes check endpoints, each time that changes.
    * @param samplePercent of their requests that nodes which can are to log.
    */
   constructor(
@@ -55,8 +56,12 @@ export class Groups {
     return { ...group, scope: withHosts(scope, listened) };
   }
 
-  /** Each call is paired with one of `leave`. */
-  join(key: GroupKey): { readonly view: View; readonly leave: () => void } {
+  /**
+   * Each call is paired with one of `leave`.
+   * @param caller node.id of a data plane: it counts once, however many streams it has. Undefined for who only
+   *   looks, such as a stream of load reports.
+   */
+  join(key: GroupKey, caller?: string): { readonly view: View; readonly leave: () => void } {
     const { scope } = key;
     const scoped =
       key.dialect === 'envoy' && isHosts(scope)
@@ -66,13 +71,12 @@ export class Groups {
     const view = this.#views.join(id, () =>
       viewOf(this.#catalogue, key, scoped?.shared, this.#samplePercent),
     );
-    const checks = key.dialect === 'envoy' ? 1 : 0;
-    this.#count(checks);
+    const uncount = key.dialect === 'envoy' && caller !== undefined ? this.#count(caller) : undefined;
     let left = false;
     const leave = () => {
       if (left) return;
       left = true;
-      this.#count(-checks);
+      uncount?.();
       view.leave();
       scoped?.leave();
     };
@@ -95,10 +99,15 @@ export class Groups {
     };
   }
 
-  #count(more: number): void {
-    if (more === 0) return;
-    this.#callers += more;
-    this.#onCallers(this.#callers);
+  #count(node: string): () => void {
+    const change = (by: number) => {
+      const before = this.#callers.get(node) ?? 0;
+      if (before + by > 0) this.#callers.set(node, before + by);
+      else this.#callers.delete(node);
+      if (before === 0 || before + by === 0) this.#onCallers(this.#callers.size);
+    };
+    change(1);
+    return () => change(-1);
   }
 
   /** Before anybody is told of these changes. */

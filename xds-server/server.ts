@@ -128,6 +128,7 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
     clock,
     metrics,
     sourcesOf: (service) => [...(world.services.get(service)?.shards.keys() ?? [])],
+    splitOf: (service) => splitSideOf(world, service),
   });
   const loadService = new LoadService({
     store: load,
@@ -240,6 +241,11 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
       await Promise.all([ended, shutdown(server, drainMs, clock)]);
     },
   };
+}
+
+function splitSideOf(world: FederationSnapshot, service: string): string | undefined {
+  const policy = world.services.get(service)?.rules.policy;
+  return policy?.kind === 'weighted' ? policy.split?.side : undefined;
 }
 
 function grpcServer(maxAgeMs: number): Server {

@@ -31,6 +31,13 @@ interface SideUses {
   uses: readonly Use[];
 }
 
+/** Somebody used a side. */
+export interface Seen {
+  readonly service: string;
+  readonly side: string;
+  readonly use: Use;
+}
+
 export interface UsageBookOptions {
   /** Where it is kept; '': nowhere, then it ends with the process. */
   readonly file: string;
@@ -75,8 +82,16 @@ export class UsageBook {
     return this.table.now();
   }
 
-  saw(service: string, side: string, use: Use): void {
-    add(this.#sides, { service, side, uses: [use] });
+  /** @param seen all of one report: each side is put in order once. */
+  saw(seen: Iterable<Seen>): void {
+    const news = new Map<string, { service: string; side: string; uses: Use[] }>();
+    for (const { service, side, use } of seen) {
+      const key = keyOf(service, side);
+      const of = news.get(key) ?? { service, side, uses: [] };
+      of.uses.push(use);
+      news.set(key, of);
+    }
+    for (const of of news.values()) add(this.#sides, of);
   }
 
   /** Reports are taken now. */

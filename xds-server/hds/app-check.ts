@@ -5,7 +5,7 @@ import type { AppCheck, Registration } from '../../model/sidecars.ts';
 import type { HealthCheck } from '../../proto/gen/types/envoy/config/core/v3/HealthCheck.ts';
 import type { ClusterHealthCheck } from '../../proto/gen/types/envoy/service/health/v3/ClusterHealthCheck.ts';
 import type { Beside } from '../node.ts';
-import { duration } from './duration.ts';
+import { duration } from '../resources/policy.ts';
 
 /** Begins the name of its cluster. */
 export const APP = 'app:';

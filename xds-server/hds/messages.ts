@@ -10,7 +10,7 @@ import type { AppReport } from '../../model/sidecars.ts';
 import type { Beside } from '../node.ts';
 import { APP, appCheck } from './app-check.ts';
 import type { HealthTarget } from './assign.ts';
-import { duration } from './duration.ts';
+import { duration } from '../resources/policy.ts';
 
 export const HEALTH_REPORT_INVALID = defineError(
   'ISTHMUS_XDS_HEALTH_REPORT_INVALID',

@@ -56,6 +56,13 @@ interface Checker {
   /** targetKey() and since when; monotonic ms. */
   assigned: ReadonlyMap<string, number>;
   said: Buffer | undefined;
+  /** What `said` was made of. */
+  told: Told | undefined;
+}
+
+interface Told {
+  readonly own: readonly HealthTarget[];
+  readonly beside: readonly Beside[];
 }
 
 export class HealthDiscovery implements SideService {
@@ -107,6 +114,7 @@ export class HealthDiscovery implements SideService {
             since: this.#o.clock.monotonic(),
             assigned: new Map(),
             said: undefined,
+            told: undefined,
           };
           this.#checkers.add(checker);
           this.#share();
@@ -155,18 +163,23 @@ export class HealthDiscovery implements SideService {
     this.#o.metrics.hds.checkers.set(byNode.size);
     for (const checker of this.#checkers) {
       const own = byNode.get(checker.node) === checker ? (assigned.get(checker.node) ?? []) : [];
+      const { told, beside } = checker;
+      if (told?.beside === beside && sameItems(told.own, own)) continue;
+      checker.told = { own, beside };
       checker.assigned = new Map(
         own.map((target) => [targetKey(target), checker.assigned.get(targetKey(target)) ?? now]),
       );
-      const bytes = specifier(own, this.#o, checker.beside);
+      const bytes = specifier(own, this.#o, beside);
       // A client without work is told nothing before it had some.
-      if (checker.said ? checker.said.equals(bytes) : own.length === 0 && checker.beside.length === 0)
-        continue;
+      if (checker.said ? checker.said.equals(bytes) : own.length === 0 && beside.length === 0) continue;
       checker.said = bytes;
       checker.call.send(bytes);
     }
   }
 }
+
+const sameItems = <T>(a: readonly T[], b: readonly T[]): boolean =>
+  a.length === b.length && a.every((item, i) => item === b[i]);
 
 function sameTargets(a: readonly HealthTarget[], b: readonly HealthTarget[]): boolean {
   const text = (target: HealthTarget) => `${targetKey(target)} ${target.path}`;

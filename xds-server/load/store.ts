@@ -27,6 +27,8 @@ export interface LoadStoreOptions {
   readonly metrics: Metrics;
   /** The sources that speak of a service; a sub-zone that begins with one of them is a side. */
   sourcesOf(service: string): readonly string[];
+  /** The side that some endpoints of one source are while they are a side of their own. */
+  splitOf(service: string): string | undefined;
 }
 
 /** Clusters × localities × nodes that are remembered at most: localities are the clients' own words. */
@@ -197,13 +199,19 @@ export class LoadStore implements LoadReports, LoadCounters {
     };
   }
 
-  /** The source of a pinned cluster, the one that begins the sub-zone, or the only one there is. */
+  /**
+   * The source of a pinned cluster, the side that begins the sub-zone, or the only source there is. A sub-zone is the
+   * client's own words: what is no side now counts for the source that it begins with, so that nobody makes up sides.
+   */
   #sideOf({ cluster, locality }: Series): string {
     const at = cluster.indexOf('@');
     if (at >= 0) return cluster.slice(at + 1);
-    const sources = this.#o.sourcesOf(serviceOfCluster(cluster));
+    const service = serviceOfCluster(cluster);
+    const sources = this.#o.sourcesOf(service);
     const first = locality.subZone.split('/', 1)[0] ?? '';
-    if (sources.includes(sourceOfSide(first))) return first;
+    if (first === this.#o.splitOf(service)) return first;
+    const source = sourceOfSide(first);
+    if (sources.includes(source)) return source;
     return sources.length === 1 ? (sources[0] ?? '') : '';
   }
 

@@ -4,6 +4,7 @@ import type { MergedEndpoint, MergedPort } from '../../model/merge/types.ts';
 import type { ServiceRules } from '../../model/rules.ts';
 import { APP_PORT_LABEL, HEALTH_PATH_LABEL } from '../../model/sidecars.ts';
 import type { Cluster } from '../../proto/gen/types/envoy/config/cluster/v3/Cluster.ts';
+import { duration } from './policy.ts';
 import { SERVICE_HEADER } from './routes.ts';
 
 /** Callers × endpoints; above it callers stop, and begin again at half of it. */
@@ -69,11 +70,6 @@ const NOT_MISDIRECTED = [
   { start: 422, end: 600 },
 ];
 const WELL = [{ start: 200, end: 400 }];
-
-const duration = (ms: number) => ({
-  ...(ms >= 1_000 && { seconds: Math.floor(ms / 1_000) }),
-  ...(ms % 1_000 > 0 && { nanos: (ms % 1_000) * 1_000_000 }),
-});
 
 export function healthChecks(check: NamedCheck): NonNullable<Cluster['health_checks']> {
   const { service, path, intervalMs, timeoutMs } = check;

@@ -6,6 +6,7 @@ import { decode } from '../../../proto/codec.ts';
 import type { Cluster__Output } from '../../../proto/gen/types/envoy/config/cluster/v3/Cluster.ts';
 import type { ClusterLoadAssignment__Output } from '../../../proto/gen/types/envoy/config/endpoint/v3/ClusterLoadAssignment.ts';
 import { Catalogue } from '../../../xds-server/resources/catalogue.ts';
+import { Groups } from '../../../xds-server/groups.ts';
 import { Pairs } from '../../../xds-server/resources/active-checks.ts';
 import { MESSAGE_NAME } from '../../../xds-server/types.ts';
 import { endpoint, service, snapshot } from './services.ts';
@@ -93,4 +94,26 @@ test('pairs are counted over all services', () => {
   expect(pairs.setEndpoints('b', 0)).toBe(false);
   expect(pairs.setEndpoints('a', 50)).toBe(true);
   expect([...pairs.services]).toEqual(['a']);
+});
+
+test('a data plane counts once as a caller, however many streams it has; one that only looks does not', () => {
+  const { catalogue } = catalogueOf(slice('a.default', [named('10.0.0.1:1')]));
+  const told: number[] = [];
+  const groups = new Groups(catalogue, (callers) => told.push(callers));
+  const key = {
+    dialect: 'envoy',
+    outbound: { host: '127.0.0.1', port: 1 },
+    inbound: undefined,
+    upstreams: [],
+  } as const;
+  const cds = groups.join(key, 'web-1');
+  const eds = groups.join(key, 'web-1');
+  const loadReports = groups.join(key);
+  const other = groups.join(key, 'web-2');
+  const grpc = groups.join({ dialect: 'grpc' }, 'grpc-1');
+  expect(told).toEqual([1, 2]);
+  for (const { leave } of [cds, loadReports, other, other, grpc]) leave();
+  expect(told).toEqual([1, 2, 1]);
+  eds.leave();
+  expect(told).toEqual([1, 2, 1, 0]);
 });

@@ -110,6 +110,25 @@ describe('X15: what data planes are asked', () => {
     expect(addresses(await client.next())).toEqual([]);
   });
 
+  it('nothing is made anew for a node whose work did not change', async () => {
+    let made = 0;
+    const counting: HealthTarget = {
+      ...target(1),
+      get path() {
+        made += 1;
+        return '/health';
+      },
+    };
+    const running = await startServer([], { healthChecks: { checkers: 8 } });
+    running.server.setHealthChecks([counting]);
+    made = 0;
+    await checker(running, 'a').next();
+    const forOne = made;
+    expect(forOne).toBeGreaterThan(0);
+    for (const id of ['b', 'c', 'd']) await checker(running, id).next();
+    expect(made).toBe(4 * forOne);
+  });
+
   it('an endpoint has two checkers; when one goes, another takes over', async () => {
     const running = await startServer([]);
     running.server.setHealthChecks([target(1)]);

@@ -28,7 +28,7 @@ async function open(file = 'usage.json'): Promise<UsageBook> {
 }
 
 const saw = (book: UsageBook, node: string) =>
-  book.saw('orders.default', 'vms', { node, of: 'shop.default', last: book.now() });
+  book.saw([{ service: 'orders.default', side: 'vms', use: { node, of: 'shop.default', last: book.now() } }]);
 const nodes = (book: UsageBook) => book.of('orders.default', 'vms').map(({ node }) => node);
 
 it('survives a restart: callers, and the times of watching with the gap between', async () => {
@@ -99,4 +99,21 @@ it('forgets a service that nobody asks about any more', async () => {
   expect(nodes(book)).toEqual([]);
   await book.close();
   expect(nodes(await open())).toEqual([]);
+});
+
+it('takes the rows of a report together, each to its side', async () => {
+  const book = await open('');
+  const row = (side: string, node: string, last: number) => ({
+    service: 'orders.default',
+    side,
+    use: { node, of: '', last },
+  });
+  book.saw([row('vms', 'a', 1), row('k8s', 'a', 2), row('vms', 'b', 3), row('vms', 'a', 4)]);
+  book.saw([row('vms', 'a', 2), row('vms', 'c', 2)]);
+  expect(book.of('orders.default', 'vms').map(({ node, last }) => [node, last])).toEqual([
+    ['a', 4],
+    ['b', 3],
+    ['c', 2],
+  ]);
+  expect(book.of('orders.default', 'k8s').map(({ last }) => last)).toEqual([2]);
 });

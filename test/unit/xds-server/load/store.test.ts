@@ -11,10 +11,9 @@ const AT = { region: 'eu', zone: '', subZone: 'k8s' };
 const NOW = 3_000_000;
 
 function store(clock = new ManualClock(NOW)) {
-  return {
-    clock,
-    load: new LoadStore({ clock, metrics: createMetrics(), sourcesOf: () => ['vms', 'k8s'] }),
-  };
+  const metrics = createMetrics();
+  const sides = { sourcesOf: () => ['vms', 'k8s'], splitOf: () => 'k8s~version=v2' };
+  return { clock, metrics, load: new LoadStore({ clock, metrics, ...sides }) };
 }
 
 const report = (successes: number, intervalMs: number, ms = 10) => ({
@@ -99,4 +98,16 @@ it('what one replica takes and another adopts counts there as well, at its time;
   ]);
   // Only what was heard here goes on to others.
   expect(to.take()).toMatchObject([{ successes: 1 }]);
+});
+
+it('a client makes up no sides, however its sub-zones read', async () => {
+  const { load, metrics } = store();
+  for (const subZone of ['k8s~version=v2/a', 'k8s', 'k8s~mine/b', 'vms~version=v2', 'mine', '']) {
+    load.add('n1', { ...report(1, 1_000), locality: { ...AT, subZone } });
+  }
+  const sides = new Set(['', 'k8s', 'k8s~version=v2', 'vms']);
+  const { values } = await metrics.load.requests.get();
+  expect(new Set(values.map(({ labels }) => labels.source))).toEqual(sides);
+  expect(new Set(load.rows({ windowMs: 60_000 }).map(({ side }) => side))).toEqual(sides);
+  expect(new Set(load.totals('orders.default').map(({ side }) => side))).toEqual(sides);
 });
