@@ -1,8 +1,9 @@
 // Tells a registry of the endpoints that registered with sidecars, for callers outside: which of them, by one replica,
 // again and again. What the registry lists by itself, what is drained or quarantined, is not written.
-import { ConsulRegistrar } from '../adapters/consul/registrar.ts';
+import { openRegistrar } from '../adapters/registrar.ts';
+import type { Registrar, WritableSource } from '../adapters/registrar.ts';
 import type { Aggregator } from '../aggregator/aggregator.ts';
-import type { Config, ConsulSource, SidecarSource } from '../config/schema.ts';
+import type { Config, SidecarSource } from '../config/schema.ts';
 import { sleep } from '../lib/clock.ts';
 import type { Clock } from '../lib/clock.ts';
 import { describeError } from '../lib/errors.ts';
@@ -15,7 +16,7 @@ import type { Written } from '../model/sidecars.ts';
 import type { ServiceShards } from '../model/snapshot.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
-/** Between two beats; Consul waits for 30 s. */
+/** Between two beats; what was written runs out after 30 s at the earliest. */
 const BEAT_MS = 8_000;
 /** After a change, and between two looks. */
 const SOON_MS = 500;
@@ -29,7 +30,7 @@ export interface WriteThrough {
 
 interface Target {
   readonly from: SidecarSource;
-  readonly to: ConsulSource;
+  readonly to: WritableSource;
 }
 
 /** The same config, in which no source reads back what is written into its registry. */
@@ -38,7 +39,7 @@ export function withoutOwn(config: Config): Config {
   if (owners.size === 0) return config;
   const sources = config.sources.map((source) => {
     const owner = owners.get(source.name);
-    if (owner === undefined || source.kind !== 'consul') return source;
+    if (owner === undefined || !('exclude' in source)) return source;
     const labels = { ...source.exclude.labels, [OWNER_LABEL]: owner };
     return { ...source, exclude: { ...source.exclude, labels } };
   });
@@ -49,7 +50,9 @@ function targetsOf({ sources }: Config): readonly Target[] {
   return sources.flatMap((from) => {
     if (from.kind !== 'sidecar') return [];
     return sources.flatMap((to) =>
-      to.kind === 'consul' && from.writeTo.includes(to.name) ? [{ from, to }] : [],
+      (to.kind === 'consul' || to.kind === 'eureka') && from.writeTo.includes(to.name)
+        ? [{ from, to }]
+        : [],
     );
   });
 }
@@ -93,7 +96,7 @@ class Writer {
     const { aggregator, clock, log } = this.#deps;
     const { from, to } = this.#target;
     const facts = { source: from.name, into: to.name };
-    let registrar: ConsulRegistrar | undefined;
+    let registrar: Registrar | undefined;
     let changed = true;
     const unsubscribe = aggregator.subscribe(() => {
       changed = true;
@@ -104,7 +107,7 @@ class Writer {
         changed = false;
         beatAt = clock.monotonic();
         try {
-          registrar ??= await ConsulRegistrar.open({ config: to, owner: from.owner });
+          registrar ??= await openRegistrar(to, from.owner, clock);
           if (this.#hasTakenOver) registrar.lead();
           this.#hasTakenOver = false;
           const isOurs = await registrar.write(this.#wanted(), signal);

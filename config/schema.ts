@@ -288,7 +288,7 @@ export const sidecarSource = z.strictObject({
   grace: duration('10s'),
   /** Who may register from beyond loopback, see docs/sources/sidecar.md. Empty: nobody. */
   tokensFile: z.string().default(''),
-  /** Sources of kind consul: their registries are told of the endpoints that register here, for callers outside. */
+  /** Sources of kind consul or eureka: their registries are told of the endpoints that register here, for callers outside. */
   writeTo: z.array(sourceName).default([]),
   /** Marks what is written there; another one for each installation that writes into the same registry. */
   owner: z

@@ -13,8 +13,10 @@ export function areWritable(sources: readonly Source[], context: z.RefinementCtx
   for (const [index, source] of sources.entries()) {
     for (const [at, name] of (source.writeTo ?? []).entries()) {
       const target = sources.find((other) => other.name === name);
+      if (target?.kind === 'eureka') continue;
       if (target?.kind === 'consul' && target.datacenters === undefined) continue;
-      const message = 'the name of a source of kind consul, one with a datacenter of its own';
+      const message =
+        'the name of a source of kind eureka, or of kind consul, one with a datacenter of its own';
       context.addIssue({ code: 'custom', message, path: [index, 'writeTo', at] });
     }
   }

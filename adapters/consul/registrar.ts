@@ -1,13 +1,16 @@
 // Writes endpoints into a Consul agent for callers outside: each marked as ours, and alive only as long as it is
 // written again, so that those of a control plane that died go away by themselves. Touches nothing without the mark,
 // and gives way to whoever wrote with a higher fence.
-import { Agent as HttpAgent, request as httpRequest } from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
 import { z } from 'zod';
 import type { ConsulSource } from '../../config/schema.ts';
+import type { Clock } from '../../lib/clock.ts';
 import { defineError, describeError } from '../../lib/errors.ts';
 import { OWNER_LABEL } from '../../model/sidecars.ts';
 import type { Written } from '../../model/sidecars.ts';
+import { forAll, refusal, say } from '../registrar-http.ts';
+import type { Registrar } from '../registrar.ts';
 import { readAccess } from './access.ts';
 import type { ConsulAccess } from './access.ts';
 
@@ -21,8 +24,8 @@ const FENCE = 'isthmus-fence';
 /** Without a beat an entry is critical after the first, and gone after the second; Consul allows no less than 1m. */
 const TTL = '30s';
 const GONE_AFTER = '1m';
-const ANSWER_MS = 5_000;
-const MAX_BYTES = 16_000_000;
+/** What was beaten for later than that wants no beat because something else has changed. */
+const FRESH_MS = 7_000;
 
 const agentServices = z.record(
   z.string(),
@@ -53,14 +56,17 @@ export interface RegistrarOptions {
   readonly owner: string;
   /** Default 30s. */
   readonly ttl?: string;
+  readonly clock: Clock;
 }
 
-export class ConsulRegistrar {
+export class ConsulRegistrar implements Registrar {
   readonly #o: RegistrarOptions;
   readonly #agent: HttpAgent;
   readonly #access: ConsulAccess;
   /** 0: whatever the agent has plus one, with the next round. */
   #fence = 0;
+  /** By id: the last beat, monotonic milliseconds. */
+  #beats = new Map<string, { readonly at: number; readonly status: Written['status'] }>();
 
   private constructor(options: RegistrarOptions, access: ConsulAccess) {
     this.#o = options;
@@ -76,39 +82,47 @@ export class ConsulRegistrar {
     return new ConsulRegistrar(options, await readAccess(options.config));
   }
 
-  /** From now on it is this one that writes, whoever did before. */
   lead(): void {
     this.#fence = 0;
+    this.#beats.clear();
   }
 
-  /**
-   * Makes the agent have just these, each with a new beat. False when another one writes now.
-   * @throws ISTHMUS_CONSUL_WRITE
-   */
   async write(wanted: readonly Written[], signal: AbortSignal): Promise<boolean> {
     await this.#access.refresh();
     const own = await this.#own(signal);
     const highest = Math.max(0, ...Object.values(own).map(({ Meta }) => Number(Meta[FENCE]) || 0));
     if (this.#fence === 0) this.#fence = highest + 1;
     if (highest > this.#fence) return false;
-    const ids = new Set<string>();
-    for (const entry of wanted) {
-      const id = idOf(this.#o.owner, entry);
-      ids.add(id);
-      const body = this.#bodyOf(id, entry);
-      if (!isSame(own[id], body)) {
-        await this.#put('service/register?replace-existing-checks=true', body, signal);
-      }
-      await this.#put(`check/update/service:${encodeURIComponent(id)}`, { Status: entry.status }, signal);
-    }
-    for (const id of Object.keys(own)) {
-      if (!ids.has(id)) await this.#put(`service/deregister/${encodeURIComponent(id)}`, undefined, signal);
-    }
+    const entries = new Map(wanted.map((entry) => [idOf(this.#o.owner, entry), entry]));
+    const left = Object.keys(own).filter((id) => !entries.has(id));
+    for (const id of this.#beats.keys()) if (!entries.has(id)) this.#beats.delete(id);
+    const steps = [
+      ...[...entries].map(([id, entry]) => () => this.#keep(id, entry, own[id], signal)),
+      ...left.map((id) => () => this.#put(`service/deregister/${encodeURIComponent(id)}`, undefined, signal)),
+    ];
+    await forAll(steps, 1, (step) => step());
     return true;
   }
 
   close(): void {
     this.#agent.destroy();
+  }
+
+  /** Registers what is not there just so, and beats for it. */
+  async #keep(
+    id: string,
+    entry: Written,
+    known: Registered | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { clock } = this.#o;
+    const body = this.#bodyOf(id, entry);
+    const last = this.#beats.get(id);
+    if (!isSame(known, body)) {
+      await this.#put('service/register?replace-existing-checks=true', body, signal);
+    } else if (last?.status === entry.status && clock.monotonic() - last.at < FRESH_MS) return;
+    await this.#put(`check/update/service:${encodeURIComponent(id)}`, { Status: entry.status }, signal);
+    this.#beats.set(id, { at: clock.monotonic(), status: entry.status });
   }
 
   async #own(signal: AbortSignal): Promise<Readonly<Record<string, Registered>>> {
@@ -137,35 +151,24 @@ export class ConsulRegistrar {
     await this.#ask('PUT', path, body, signal);
   }
 
-  #ask(method: string, path: string, body: object | undefined, signal: AbortSignal): Promise<string> {
+  async #ask(
+    method: 'GET' | 'PUT',
+    path: string,
+    body: object | undefined,
+    signal: AbortSignal,
+  ): Promise<string> {
     const { config } = this.#o;
     const url = new URL(`${config.address.replace(/\/+$/, '')}/v1/agent/${path}`);
     if (config.namespace !== '') url.searchParams.set('ns', config.namespace);
     if (config.partition !== '') url.searchParams.set('partition', config.partition);
     const headers = this.#access.token === '' ? {} : { 'x-consul-token': this.#access.token };
-    const options = { method, agent: this.#agent, headers, timeout: ANSWER_MS, signal };
     const what = `${method} /v1/agent/${path.split('?')[0] ?? ''}`;
-    return new Promise((resolve, reject) => {
-      const fail = (thrown: unknown) => reject(CONSUL_WRITE.from(thrown, what, describeError(thrown)));
-      const outgoing = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, options, (response) => {
-        const chunks: Buffer[] = [];
-        let bytes = 0;
-        response.on('data', (chunk: Buffer) => {
-          bytes += chunk.length;
-          chunks.push(chunk);
-          if (bytes > MAX_BYTES) response.destroy(new Error('the answer is too large'));
-        });
-        response.on('error', fail);
-        response.on('end', () => {
-          const text = Buffer.concat(chunks).toString();
-          if (response.statusCode === 200) resolve(text);
-          else reject(CONSUL_WRITE(what, `HTTP ${response.statusCode ?? 0} ${text.slice(0, 200)}`.trim()));
-        });
-      });
-      outgoing.on('timeout', () => outgoing.destroy(new Error(`silent for ${ANSWER_MS / 1_000} s`)));
-      outgoing.on('error', fail);
-      outgoing.end(body === undefined ? undefined : JSON.stringify(body));
+    const answer = await say({ method, url, headers, body, agent: this.#agent, signal }).catch((thrown) => {
+      throw CONSUL_WRITE.from(thrown, what, describeError(thrown));
     });
+    if (answer.status === 200) return answer.text;
+    const refused = refusal(answer);
+    throw CONSUL_WRITE.from(refused, what, refused.message);
   }
 }
 

@@ -1,6 +1,5 @@
 // The questions we ask Eureka. Lists are asked of several servers: the one that answered last is asked until
 // it fails, then the next. Does not loop and keeps nothing of what was answered.
-import { readFileSync } from 'node:fs';
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { EurekaSource } from '../../config/schema.ts';
@@ -11,7 +10,9 @@ import { WrongAnswer, askJson } from '../http-json.ts';
 import { plainError } from '../plain-words.ts';
 import { APPLICATIONS, readAnswer, readApp, readOne } from './answers.ts';
 import type { EurekaAnswer, EurekaInstance } from './answers.ts';
-import { EUREKA_ANSWER, EUREKA_DENIED, EUREKA_TLS, EUREKA_UNREACHABLE } from './errors.ts';
+import { EUREKA_ANSWER, EUREKA_DENIED, EUREKA_UNREACHABLE } from './errors.ts';
+import { readTls, serverOf } from './servers.ts';
+import type { Server } from './servers.ts';
 
 export interface EurekaLimits {
   /** A delta must be whole by then; a full list may not be silent for longer. Default 5,000 ms. */
@@ -148,43 +149,8 @@ export function createEurekaClient(
 const FULL = '/apps';
 const DELTA = '/apps/delta';
 
-interface Server {
-  /** Without userinfo and without a slash at its end: also what messages call it. */
-  readonly base: string;
-  readonly headers: Readonly<Record<string, string>>;
-}
-
-/** User and password in the URL are those of this server; else the source's. */
-function serverOf(text: string, config: EurekaSource): Server {
-  const url = new URL(text);
-  const inUrl = url.username !== '' || url.password !== '';
-  const user = inUrl ? decodeURIComponent(url.username) : config.username;
-  const password = inUrl ? decodeURIComponent(url.password) : config.password;
-  url.username = '';
-  url.password = '';
-  const credentials = Buffer.from(`${user}:${password}`).toString('base64');
-  const anonymous = user === '' && password === '';
-  return {
-    base: url.href.replace(/\/+$/, ''),
-    headers: anonymous ? {} : { authorization: `Basic ${credentials}` },
-  };
-}
-
 function regionsOf(regions: readonly string[]): string {
   return regions.length === 0 ? '' : `?regions=${regions.map(encodeURIComponent).join(',')}`;
-}
-
-function readTls(tls: EurekaSource['tls']): { ca?: string; cert?: string; key?: string } {
-  const read = (field: 'ca' | 'cert' | 'key') => {
-    const file = tls?.[field] ?? '';
-    if (file === '') return {};
-    try {
-      return { [field]: readFileSync(file, 'utf8') };
-    } catch (thrown) {
-      throw EUREKA_TLS.from(thrown, field, file);
-    }
-  };
-  return { ...read('ca'), ...read('cert'), ...read('key') };
 }
 
 function isRefusal(thrown: unknown): boolean {

@@ -23,3 +23,8 @@ export const EUREKA_TLS = defineError(
   (field: string, file: string) => `tls.${field}: cannot read ${file}`,
   { hint: '`tls.ca`, `tls.cert` and `tls.key` are PEM files; paths are relative to the config file.' },
 );
+export const EUREKA_WRITE = defineError(
+  'ISTHMUS_EUREKA_WRITE',
+  (what: string, why: string) => `${what} failed: ${why}`,
+  { hint: 'Does each of `urls` end where /apps begins, and may this user register instances there?' },
+);

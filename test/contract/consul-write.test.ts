@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { EndpointJson } from '../../admin/types.ts';
 import { ConsulRegistrar } from '../../adapters/consul/registrar.ts';
 import { consulSource } from '../../config/schema.ts';
+import { systemClock } from '../../lib/clock.ts';
 import type { Written } from '../../model/sidecars.ts';
 import { startBackend } from '../support/backends.ts';
 import type { Backend } from '../support/backends.ts';
@@ -17,6 +18,7 @@ import type { DataPlane } from '../support/data-plane.ts';
 import { describePeers } from '../support/describe-peer.ts';
 import { eventually } from '../support/eventually.ts';
 import type { Peer } from '../support/peer.ts';
+import { FaultyProxy } from './fixtures/faulty-proxy.ts';
 
 const WITHIN = { withinMs: 60_000, everyMs: 100 };
 const LONG = 120_000;
@@ -66,11 +68,12 @@ describePeers(['consul'], 'what is written into Consul', (start) => {
     });
     expect(answer.ok, await answer.text()).toBe(true);
   };
-  const registrar = (owner: string, ttl = '30s') =>
+  const registrar = (owner: string, ttl = '30s', address = consul.url) =>
     ConsulRegistrar.open({
-      config: consulSource.parse({ name: 'c', kind: 'consul', address: consul.url }),
+      config: consulSource.parse({ name: 'c', kind: 'consul', address }),
       owner,
       ttl,
+      clock: systemClock,
     });
   const entry = (port: number, weight = 1): Written => ({
     name: 'carts',
@@ -118,6 +121,37 @@ describePeers(['consul'], 'what is written into Consul', (start) => {
     await first.write([], signal);
     first.close();
     second.close();
+  });
+
+  test('one that Consul refuses is told, and keeps no other from being written', async () => {
+    const one = await registrar('three');
+    const refused = { ...entry(1), name: '' };
+    await expect(one.write([refused, entry(31)], signal)).rejects.toMatchObject({
+      code: 'ISTHMUS_CONSUL_WRITE',
+    });
+    await eventually(async () => (await passing('carts')).some(({ Port }) => Port === 31), WITHIN);
+    await expect(one.write([refused, entry(32)], signal)).rejects.toThrow('HTTP 400');
+    await eventually(async () => {
+      const own = (await passing('carts')).filter(({ Meta }) => Meta['isthmus-owner'] === 'three');
+      expect(own.map(({ Port }) => Port)).toEqual([32]);
+      return true;
+    }, WITHIN);
+    await one.write([], signal);
+    one.close();
+  });
+
+  test('what has just had its beat gets none because of another change', async () => {
+    const front = new FaultyProxy(consul.url);
+    const one = await registrar('four', '30s', await front.start());
+    const beats = () => front.asked.filter(({ url }) => url.includes('/check/update/'));
+    await one.write([entry(41)], signal);
+    await one.write([entry(41), entry(42)], signal);
+    expect(beats().map(({ url }) => url.slice(-2))).toEqual(['41', '42']);
+    await one.write([{ ...entry(41), status: 'warning' }, entry(42)], signal);
+    expect(beats().map(({ url }) => url.slice(-2))).toEqual(['41', '42', '41']);
+    await one.write([], signal);
+    one.close();
+    await front.stop();
   });
 
   test('without a beat it passes no more', { timeout: LONG }, async () => {
