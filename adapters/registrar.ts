@@ -1,7 +1,4 @@
-// How endpoints get into a registry for callers outside: the same for every kind that can be written to. A kind's
-// code is loaded only when something is to be written into a source of that kind.
-import type { ConsulSource, EurekaSource } from '../config/schema.ts';
-import type { Clock } from '../lib/clock.ts';
+// How endpoints get into a registry for callers outside: the same for every kind that can be written to.
 import type { Written } from '../model/sidecars.ts';
 
 export interface Registrar {
@@ -15,16 +12,4 @@ export interface Registrar {
   write(wanted: readonly Written[], signal: AbortSignal): Promise<boolean>;
   /** Leaves what is written as it is: another replica may go on with it. */
   close(): void;
-}
-
-export type WritableSource = ConsulSource | EurekaSource;
-
-/** @param owner the mark. @throws ISTHMUS_CONSUL_FILE, ISTHMUS_EUREKA_TLS */
-export async function openRegistrar(config: WritableSource, owner: string, clock: Clock): Promise<Registrar> {
-  switch (config.kind) {
-    case 'consul':
-      return (await import('./consul/registrar.ts')).ConsulRegistrar.open({ config, owner, clock });
-    case 'eureka':
-      return new (await import('./eureka/registrar.ts')).EurekaRegistrar({ config, owner, clock });
-  }
 }

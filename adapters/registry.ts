@@ -1,7 +1,9 @@
 // The table of source kinds. A kind's code, and the npm package it needs, is loaded only when a source of
 // that kind is configured.
-import type { SourceConfig } from '../config/schema.ts';
+import type { ConsulSource, EurekaSource, SourceConfig } from '../config/schema.ts';
+import type { Clock } from '../lib/clock.ts';
 import type { Discoverer } from '../model/discovery.ts';
+import type { Registrar } from './registrar.ts';
 import { resolved } from './resolve.ts';
 import { shaped } from './shape.ts';
 import type { SourceDeps } from './source.ts';
@@ -55,5 +57,18 @@ async function createUnshaped(config: SourceConfig, deps: SourceDeps): Promise<D
       return (await import('./dns/index.ts')).createDnsSource(config, deps);
     case 'sidecar':
       return (await import('./sidecar/index.ts')).createSidecarSource(config, deps);
+  }
+}
+
+/** Sources whose registries can be written to. */
+export type WritableSource = ConsulSource | EurekaSource;
+
+/** @param owner the mark on what is written. @throws ISTHMUS_CONSUL_FILE, ISTHMUS_EUREKA_TLS */
+export async function openRegistrar(config: WritableSource, owner: string, clock: Clock): Promise<Registrar> {
+  switch (config.kind) {
+    case 'consul':
+      return (await import('./consul/registrar.ts')).ConsulRegistrar.open({ config, owner, clock });
+    case 'eureka':
+      return new (await import('./eureka/registrar.ts')).EurekaRegistrar({ config, owner, clock });
   }
 }

@@ -1,7 +1,8 @@
 // Tells a registry of the endpoints that registered with sidecars, for callers outside: which of them, by one replica,
 // again and again. What the registry lists by itself, what is drained or quarantined, is not written.
-import { openRegistrar } from '../adapters/registrar.ts';
-import type { Registrar, WritableSource } from '../adapters/registrar.ts';
+import type { Registrar } from '../adapters/registrar.ts';
+import { openRegistrar } from '../adapters/registry.ts';
+import type { WritableSource } from '../adapters/registry.ts';
 import type { Aggregator } from '../aggregator/aggregator.ts';
 import type { Config, SidecarSource } from '../config/schema.ts';
 import { sleep } from '../lib/clock.ts';
@@ -50,9 +51,7 @@ function targetsOf({ sources }: Config): readonly Target[] {
   return sources.flatMap((from) => {
     if (from.kind !== 'sidecar') return [];
     return sources.flatMap((to) =>
-      (to.kind === 'consul' || to.kind === 'eureka') && from.writeTo.includes(to.name)
-        ? [{ from, to }]
-        : [],
+      (to.kind === 'consul' || to.kind === 'eureka') && from.writeTo.includes(to.name) ? [{ from, to }] : [],
     );
   });
 }

@@ -97,7 +97,11 @@ export class ConsulRegistrar implements Registrar {
     const left = Object.keys(own).filter((id) => !entries.has(id));
     for (const id of this.#beats.keys()) if (!entries.has(id)) this.#beats.delete(id);
     const steps = [
-      ...[...entries].map(([id, entry]) => () => this.#keep(id, entry, own[id], signal)),
+      ...[...entries].map(
+        ([id, entry]) =>
+          () =>
+            this.#keep(id, entry, own[id], signal),
+      ),
       ...left.map((id) => () => this.#put(`service/deregister/${encodeURIComponent(id)}`, undefined, signal)),
     ];
     await forAll(steps, 1, (step) => step());
@@ -109,12 +113,7 @@ export class ConsulRegistrar implements Registrar {
   }
 
   /** Registers what is not there just so, and beats for it. */
-  async #keep(
-    id: string,
-    entry: Written,
-    known: Registered | undefined,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #keep(id: string, entry: Written, known: Registered | undefined, signal: AbortSignal): Promise<void> {
     const { clock } = this.#o;
     const body = this.#bodyOf(id, entry);
     const last = this.#beats.get(id);

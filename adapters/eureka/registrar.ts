@@ -157,7 +157,12 @@ export class EurekaRegistrar implements Registrar {
       there && isAsWritten(there, wanted) && (await this.#ask('PUT', pathOf(wanted), signal)) !== undefined;
     if (!isThere) {
       const dirtyAt = Math.max(clock.now(), (there?.dirtyAt ?? 0) + 1);
-      await this.#ask('POST', `/apps/${encodeURIComponent(app)}`, signal, bodyOf(wanted, dirtyAt, leaseSeconds));
+      await this.#ask(
+        'POST',
+        `/apps/${encodeURIComponent(app)}`,
+        signal,
+        bodyOf(wanted, dirtyAt, leaseSeconds),
+      );
     }
     this.#entries.set(id, { app, id, said, at: clock.monotonic() });
     return 0;
@@ -225,7 +230,8 @@ export class EurekaRegistrar implements Registrar {
 }
 
 /** Another server would say the same. */
-const isFinal = (status: number): boolean => status >= 400 && status < 500 && status !== 401 && status !== 403;
+const isFinal = (status: number): boolean =>
+  status >= 400 && status < 500 && status !== 401 && status !== 403;
 
 const refusedBy = (what: string, why: string): Error =>
   EUREKA_WRITE.from(new WrongAnswer(200, why), what, why);

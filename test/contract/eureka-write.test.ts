@@ -100,7 +100,7 @@ describePeers(['eureka'], 'what is written into Eureka', (start) => {
     const all = await listed(eureka, 'CARTS');
     return all.filter(({ metadata }) => metadata['isthmus-owner'] === owner);
   };
-  const portsOf = async (owner: string) => (await own(owner)).map(({ port }) => port.$).sort();
+  const portsOf = async (owner: string) => (await own(owner)).map(({ port }) => port.$).sort((a, b) => a - b);
 
   test('it is ours alone: marked, weighed, changed and removed; what others registered stays', async () => {
     await registerEureka(eureka.url, 'carts', { address: '10.0.0.8', port: 80 });
