@@ -5,6 +5,7 @@ import type { ExporterOptions } from './exporter.ts';
 import { SpanExporter } from './exporter.ts';
 import { GrpcLink } from './grpc-link.ts';
 import type { HostsOf } from './grpc-link.ts';
+import { Kept } from './kept.ts';
 import { postSpans } from './otlp-http.ts';
 import type { TracingRules } from './tracer.ts';
 
@@ -23,8 +24,7 @@ const asIs = (bytes: Buffer): Buffer => bytes;
 
 export class SpanExporters {
   readonly #options: ExportersOptions;
-  readonly #exporters = new Map<string, SpanExporter>();
-  readonly #closing = new Set<Promise<void>>();
+  readonly #exporters = new Kept<SpanExporter>((exporter) => this.#count(exporter));
   #ended = { sent: 0, dropped: 0 };
 
   constructor(options: ExportersOptions) {
@@ -44,34 +44,25 @@ export class SpanExporters {
 
   /** Lets go of the exporters that are not among those of `rules`. */
   keep(rules: readonly TracingRules[]): void {
-    if (this.#exporters.size === 0) return;
-    const named = new Set(rules.map(keyOf));
-    for (const [key, exporter] of this.#exporters) {
-      if (named.has(key)) continue;
-      this.#exporters.delete(key);
-      const closing = this.#end(exporter).finally(() => this.#closing.delete(closing));
-      this.#closing.add(closing);
-    }
+    this.#exporters.keep(new Set(rules.map(keyOf)));
   }
 
   get counts(): SpanCounts {
     let { sent, dropped } = this.#ended;
-    for (const exporter of this.#exporters.values()) {
+    for (const exporter of this.#exporters.all()) {
       sent += exporter.sent;
       dropped += exporter.dropped;
     }
     return { sent, dropped };
   }
 
-  async close(): Promise<void> {
-    this.keep([]);
-    await Promise.all(this.#closing);
+  close(): Promise<void> {
+    return this.#exporters.close();
   }
 
-  async #end(exporter: SpanExporter): Promise<void> {
-    await exporter.close();
-    this.#ended.sent += exporter.sent;
-    this.#ended.dropped += exporter.dropped;
+  #count({ sent, dropped }: SpanExporter): void {
+    this.#ended.sent += sent;
+    this.#ended.dropped += dropped;
   }
 
   #sender(to: TracingRules['to']): Pick<ExporterOptions, 'send' | 'end'> {

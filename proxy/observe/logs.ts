@@ -1,6 +1,7 @@
 // The log files and streams of one data plane, one for each path or service, whoever logs there. One that no
 // listener names any more is written out and closed.
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Kept } from './kept.ts';
 import { LogFile } from './log-file.ts';
 import type { LogFileOptions } from './log-file.ts';
 import { LogStream } from './log-stream.ts';
@@ -19,11 +20,12 @@ type Sink = LogFile | LogStream;
 
 export class AccessLogs {
   readonly #options: LogFileOptions & LogStreamOptions;
-  readonly #sinks = new Map<string, Sink>();
+  readonly #sinks = new Kept<Sink>((sink) =>
+    addTo(sink instanceof LogFile ? this.#ended.file : this.#ended.stream, sink),
+  );
   /** Of streams: made once for each rule. */
   readonly #keys = new WeakMap<StreamLogRule, string>();
   readonly #ended = { file: { written: 0, dropped: 0 }, stream: { written: 0, dropped: 0 } };
-  #closing: Promise<unknown>[] = [];
 
   constructor(options: LogFileOptions & LogStreamOptions) {
     this.#options = options;
@@ -65,34 +67,24 @@ export class AccessLogs {
   keep(rules: Iterable<AccessLogRule>): void {
     const named = new Set<string>();
     for (const rule of rules) named.add('path' in rule ? rule.path : this.#keyOf(rule));
-    for (const [key, sink] of this.#sinks) {
-      if (named.has(key)) continue;
-      this.#sinks.delete(key);
-      this.#closing.push(this.#end(sink));
-    }
+    this.#sinks.keep(named);
   }
 
   reopen(): void {
-    for (const sink of this.#sinks.values()) if (sink instanceof LogFile) sink.reopen();
+    for (const sink of this.#sinks.all()) if (sink instanceof LogFile) sink.reopen();
   }
 
   get counts(): LogCounts {
     const file = { ...this.#ended.file };
     const stream = { ...this.#ended.stream };
-    for (const sink of this.#sinks.values()) addTo(sink instanceof LogFile ? file : stream, sink);
+    for (const sink of this.#sinks.all()) addTo(sink instanceof LogFile ? file : stream, sink);
     return { ...file, streamed: stream };
   }
 
   /** Writes everything out, also what connections say that are just being closed. */
   async close(): Promise<void> {
     await nextTurn();
-    this.keep([]);
-    await Promise.all(this.#closing.splice(0));
-  }
-
-  async #end(sink: Sink): Promise<void> {
-    await sink.close();
-    addTo(sink instanceof LogFile ? this.#ended.file : this.#ended.stream, sink);
+    await this.#sinks.close();
   }
 }
 
