@@ -103,10 +103,11 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   const listeners = new Map<string, AnyListener>();
   /** Listeners that left the tables and still have connections. */
   const leaving = new Set<AnyListener>();
+  const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
   const upstream: UpstreamOptions = {
     clock,
     wheel,
-    readBuffer: Buffer.allocUnsafeSlow(READ_BYTES),
+    readBuffer,
     idleMs: options.upstreamIdleMs ?? 60_000,
     maxIdlePerHost: options.maxIdlePerHost ?? 256,
     ...(options.onMisdirected && { onMisdirected: options.onMisdirected }),
@@ -134,6 +135,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     clock,
     wheel,
     overload,
+    readBuffer,
     cluster: (name) => clusters.get(name),
     clientIdleMs: options.clientIdleMs ?? 3_600_000,
     headMs: options.headMs ?? 60_000,

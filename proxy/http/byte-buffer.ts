@@ -1,5 +1,5 @@
 // Bytes that arrived and were not understood yet: a partial head, or requests sent ahead. Appending is
-// amortised, and bytes once stored are never moved or overwritten in place, so that views of them stay good.
+// amortised, and bytes that are its own are never moved or overwritten in place, so that views of them stay good.
 
 const EMPTY = Buffer.alloc(0);
 
@@ -8,20 +8,31 @@ export class ByteBuffer {
   bytes: Buffer = EMPTY;
   from = 0;
   to = 0;
-  /** True when there may be room behind `to` that is ours to write. */
+  /** Not lent: the bytes stay as they are, and there may be room behind `to` that is ours to write. */
   #owned = false;
 
   get size(): number {
     return this.to - this.from;
   }
 
-  /** Takes [from, to) of a buffer that nobody else will write to; no copy while this buffer is empty. */
-  push(bytes: Buffer, from: number, to: number): void {
+  /** Takes [from, to) of a buffer that will be read into again, before which keep() is due; no copy while this one is empty. */
+  lend(bytes: Buffer, from: number, to: number): void {
     if (this.size > 0) return this.pushCopy(bytes, from, to);
     this.bytes = bytes;
     this.from = from;
     this.to = to;
     this.#owned = false;
+  }
+
+  /** What is left of bytes that were lent is copied. */
+  keep(): void {
+    if (this.to > this.from && !this.#owned) this.#grow(0);
+  }
+
+  /** [from, to) of `bytes`, good for ever. */
+  part(from: number, to: number): Buffer {
+    const view = this.bytes.subarray(from, to);
+    return this.#owned ? view : Buffer.from(view);
   }
 
   /** Takes a copy: for a buffer that will be read into again. */

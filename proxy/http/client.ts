@@ -48,6 +48,8 @@ export interface ExchangeContext {
 }
 
 export interface DownstreamContext extends ExchangeContext {
+  /** Shared by all connections: what is read is copied or passed on before the next read. */
+  readonly readBuffer: Buffer;
   /** A connection without a request is closed after this. */
   readonly clientIdleMs: number;
   /** A head must be complete within this after its first byte. */

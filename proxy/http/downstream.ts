@@ -15,6 +15,7 @@ import { originOf } from './origin.ts';
 import type { Origin } from './origin.ts';
 import { RequestHead, forwardedBy, parseRequestHead, parseRequestLine } from './request-head.ts';
 import type { ForwardedBy } from './request-head.ts';
+import { readShared } from './shared-read.ts';
 
 /** The listener a connection came in by: its routes of the moment and its counters. */
 export interface DownstreamOwner extends ListenerSide {
@@ -64,16 +65,15 @@ export class Downstream implements Client {
   #origin: Origin | undefined;
 
   constructor(socket: Socket, owner: DownstreamOwner, context: DownstreamContext) {
-    this.#socket = socket;
+    this.#socket = readShared(socket, context.readBuffer, (bytes, length) => this.#onBytes(bytes, length));
     this.listener = owner;
     this.#context = context;
     this.#exchange = new Exchange(context, this);
-    socket.on('data', (bytes: Buffer) => this.#onBytes(bytes));
-    socket.on('drain', () => this.#onDrain());
-    socket.on('end', () => this.#onEnd());
+    this.#socket.on('drain', () => this.#onDrain());
+    this.#socket.on('end', () => this.#onEnd());
     // 'close' follows and does the work; without a listener the process would end.
-    socket.on('error', () => undefined);
-    socket.on('close', () => this.#onClose());
+    this.#socket.on('error', () => undefined);
+    this.#socket.on('close', () => this.#onClose());
     const { clientIdleMs = context.clientIdleMs } = owner.http;
     if (clientIdleMs > 0) context.wheel.arm(this.#timer, clientIdleMs);
   }
@@ -166,28 +166,29 @@ export class Downstream implements Client {
     this.#release(Hold.body);
   }
 
-  #onBytes(bytes: Buffer): void {
+  #onBytes(bytes: Buffer, length: number): void {
     if (this.#phase === Phase.closing) return;
     let from = 0;
     if (this.#bodyOpen) {
-      from = this.#takeBody(bytes);
+      from = this.#takeBody(bytes, length);
       if (from < 0 || this.#isClosing()) return;
     }
-    if (from < bytes.length) this.#input.push(bytes, from, bytes.length);
+    if (from < length) this.#input.lend(bytes, from, length);
     if (this.#phase === Phase.head) this.#advance();
+    this.#input.keep();
     if (this.#input.size > MAX_AHEAD_BYTES) this.#hold(Hold.ahead);
   }
 
   /** Where the body ends in `bytes`, or -1 when it is malformed. */
-  #takeBody(bytes: Buffer): number {
-    const end = this.#body.take(bytes, 0, bytes.length);
+  #takeBody(bytes: Buffer, length: number): number {
+    const end = this.#body.take(bytes, 0, length);
     if (this.#body.bad) {
       this.#onBadBody();
       return -1;
     }
     this.#bodyOpen = !this.#body.done;
-    const part = end === bytes.length ? bytes : bytes.subarray(0, end);
-    this.#exchange.requestBody(part, this.#body.done);
+    // The exchange keeps it for another try, and the socket until it has left.
+    this.#exchange.requestBody(Buffer.from(bytes.subarray(0, end)), this.#body.done);
     return end;
   }
 
@@ -273,7 +274,7 @@ export class Downstream implements Client {
         this.#refuse(400, 'malformed chunk');
         return;
       }
-      first = input.bytes.subarray(bodyFrom, end);
+      first = input.part(bodyFrom, end);
     }
     input.consumeTo(end);
     this.#resetHeadState();
