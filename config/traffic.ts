@@ -12,6 +12,7 @@ const time = z.string().transform((text, context) => {
 });
 
 const positiveTime = time.refine((ms) => ms > 0, 'a duration above 0');
+const DAY_MS = 86_400_000;
 const MAX_COUNT = 4_294_967_295;
 const count = z
   .number()
@@ -68,6 +69,28 @@ const pool = z.strictObject({
   tcpKeepalive: positiveTime.optional(),
 });
 
+const share = z.number().refine((value) => value > 0 && value <= 100, 'above 0, up to 100');
+
+const failureRate = z.strictObject({
+  minSuccessPercent: share.optional(),
+  window: z
+    .string()
+    .transform((text) => parseDuration(text) ?? 0)
+    .refine((ms) => ms > 0 && ms <= DAY_MS && ms % 1_000 === 0, 'whole seconds such as 30s, up to 24h')
+    .optional(),
+  minRequestsPerSecond: count.optional(),
+  maxRejectPercent: share.optional(),
+  aggression: z
+    .number()
+    .refine((value) => value >= 1 && value <= 100, '1 to 100')
+    .optional(),
+});
+
+const breaker = z.strictObject({
+  /** On the side of callers: while too few answers are good. */
+  failureRate: failureRate.optional(),
+});
+
 const WHEN = ['auto', 'on', 'off'] as const;
 
 const activeChecks = z.union([
@@ -86,6 +109,7 @@ export const trafficFields = {
   balancer: balancer.optional(),
   outlierDetection: outlierDetection.optional(),
   pool: pool.optional(),
+  breaker: breaker.optional(),
   /** Of endpoints behind sidecars, by the service's name. */
   activeChecks: activeChecks.optional(),
 };
@@ -120,9 +144,17 @@ export function trafficFrom(fields: TrafficFields): TrafficRules | undefined {
       maxRequestsPerConnection: fields.pool.maxRequestsPerConnection,
       keepAliveMs: fields.pool.tcpKeepalive,
     },
+    breaker: breakerFrom(fields.breaker),
     activeChecks: checksFrom(fields.activeChecks),
   };
   return Object.values(rules).some((value) => value !== undefined) ? rules : undefined;
+}
+
+function breakerFrom(fields: TrafficFields['breaker']): TrafficRules['breaker'] {
+  const { failureRate } = fields ?? {};
+  if (!failureRate) return undefined;
+  const { window, ...rest } = failureRate;
+  return { failureRate: { ...rest, windowMs: window } };
 }
 
 function checksFrom(fields: TrafficFields['activeChecks']): TrafficRules['activeChecks'] {

@@ -8,6 +8,7 @@ export interface TrafficRules {
   readonly balancer?: 'roundRobin' | 'leastRequest' | 'random' | HashBalancer | undefined;
   readonly outlier?: OutlierRules | undefined;
   readonly pool?: PoolRules | undefined;
+  readonly breaker?: BreakerRules | undefined;
   readonly activeChecks?: ActiveCheckRules | undefined;
   /** Copies of so many percent of the requests go to what `source` alone offers (`service@source`); answers are dropped. */
   readonly mirror?: { readonly source: string; readonly percent: number } | undefined;
@@ -41,6 +42,25 @@ export interface OutlierRules {
   readonly intervalMs?: number | undefined;
   readonly baseEjectionMs?: number | undefined;
   readonly maxEjectionPercent?: number | undefined;
+}
+
+/** When requests are refused for a service's own good. */
+export interface BreakerRules {
+  readonly failureRate?: FailureRateRules | undefined;
+}
+
+/** Callers refuse a random part of the requests while too few answers are good (below 500). */
+export interface FailureRateRules {
+  /** Percent of good answers below which requests are refused. Default 95. */
+  readonly minSuccessPercent?: number | undefined;
+  /** Whole seconds. Default 30 s. */
+  readonly windowMs?: number | undefined;
+  /** Requests a second below which nothing is refused. Default 0. */
+  readonly minRequestsPerSecond?: number | undefined;
+  /** Default 80. */
+  readonly maxRejectPercent?: number | undefined;
+  /** ≥ 1; above it refusals set in more steeply. Default 1. */
+  readonly aggression?: number | undefined;
 }
 
 export interface PoolRules {

@@ -77,6 +77,8 @@ export interface ClusterStats {
   readonly counts: readonly number[];
   /** By routing priority: default, high. */
   readonly breakers: readonly BreakerStats[];
+  /** Absent: no breaker by failure rate. */
+  readonly admission?: AdmissionStats;
   /** Absent: no outlier detection. */
   readonly outlier?: OutlierStats;
   /** Milliseconds to the response head; absent before the first one. */
@@ -94,6 +96,12 @@ export interface BreakerStats {
   readonly requests: number;
   readonly retries: number;
   readonly maxRetries: number;
+}
+
+export interface AdmissionStats {
+  readonly rejected: number;
+  readonly successes: number;
+  readonly failures: number;
 }
 
 export interface OutlierStats {
@@ -165,6 +173,7 @@ export function clusterStats(cluster: ClusterState): ClusterStats {
     requests: cluster.counters[K.requests] ?? 0,
     counts: [...cluster.counters],
     breakers: cluster.breakers.map(breakerStats),
+    ...admissionStats(cluster),
     ...outlierStats(cluster),
     ...timeStats(cluster),
     byClass: [...cluster.byClass],
@@ -181,6 +190,12 @@ const breakerStats = (breaker: Breaker): BreakerStats => ({
   retries: breaker.retries,
   maxRetries: breaker.maxRetries,
 });
+
+function admissionStats({ admission }: ClusterState): Pick<ClusterStats, 'admission'> {
+  if (!admission) return {};
+  const { rejected, successes, failures } = admission;
+  return { admission: { rejected, successes, failures } };
+}
 
 function outlierStats({ detector }: ClusterState): Pick<ClusterStats, 'outlier'> {
   if (!detector) return {};

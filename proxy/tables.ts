@@ -10,6 +10,7 @@ import type { AccessLogRule } from './observe/rules.ts';
 import type { TracingRules } from './observe/tracer.ts';
 import type { Route } from './route.ts';
 import type { Spoken } from './sniff/protocol.ts';
+import type { AdmissionRules } from './upstream/admission.ts';
 import type { BreakerRules } from './upstream/breaker.ts';
 import type { OutlierRules } from './upstream/outlier.ts';
 import type { PoolRules } from './upstream/pool-rules.ts';
@@ -69,6 +70,8 @@ export interface Cluster extends Assignment {
   readonly balancing?: Balancing;
   /** By routing priority: default, high. Default: DEFAULT_BREAKER for both. */
   readonly breakers?: readonly [BreakerRules, BreakerRules];
+  /** Absent: no request is refused because others failed. */
+  readonly admission?: AdmissionRules;
   /** Absent: hosts are never ejected. */
   readonly outlier?: OutlierRules;
   /** Default: DEFAULT_POOL. */

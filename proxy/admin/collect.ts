@@ -128,6 +128,7 @@ function addCluster(set: StatSet, cluster: ClusterStats): void {
   );
   addChecks(set, of, hosts);
   cluster.breakers.forEach((breaker, i) => addBreaker(set, of, i === 0 ? 'default' : 'high', breaker));
+  addAdmission(set, cluster);
   addOutliers(set, cluster);
   addClasses(set, 'cluster', of, 'upstream_rq', cluster.byClass);
   for (const [status, count] of Object.entries(cluster.byStatus)) add(`upstream_rq_${status}`, count);
@@ -173,6 +174,14 @@ function addBreaker(set: StatSet, of: string, priority: string, breaker: Breaker
   one('rq_pending', 'pending', pending, rules.maxPending);
   one('rq', 'rq', requests, rules.maxRequests);
   one('rq_retry', 'retries', retries, maxRetries);
+}
+
+function addAdmission(set: StatSet, { name: of, admission }: ClusterStats): void {
+  if (!admission) return;
+  const add = (name: string, value: number) => set.add('cluster', of, `admission_control.${name}`, value);
+  add('rq_rejected', admission.rejected);
+  add('rq_success', admission.successes);
+  add('rq_failure', admission.failures);
 }
 
 function addOutliers(set: StatSet, { name: of, outlier }: ClusterStats): void {

@@ -177,6 +177,7 @@ export class Attempt implements Waiter {
   onResponse(head: ResponseHead, bytes: Buffer, from: number, to: number, done: boolean): void {
     this.#status = head.status;
     this.#tally?.took(this.#nowMs() - this.#sentAtMs);
+    this.#cluster?.admission?.record(head.status, done ? head.header('grpc-status') : '');
     if (this.host) {
       this.#cluster?.detector?.onStatus(this.host, head.status);
       if (head.status === 421) this.#cluster?.onMisdirected(this.host, head.header(ANSWERED_HEADER));

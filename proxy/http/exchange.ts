@@ -11,7 +11,6 @@ import type { RetryVerdict } from '../retry/state.ts';
 import { K } from '../upstream/counters.ts';
 import type { AttemptOwner } from './attempt.ts';
 import type { Client, ExchangeContext } from './client.ts';
-import { applyEdits, applyRewrite } from './edits.ts';
 import { Facts } from './facts.ts';
 import { LOCALLY_OVERLOADED, OVERLOADED, notFoundText, replyDirectly } from './local-reply.ts';
 import { mirrorRequest } from './mirror.ts';
@@ -26,7 +25,7 @@ import { DEFAULT_HTTP } from './rules.ts';
 import { Switching } from './switching.ts';
 import { Due, StreamTimers } from './timers.ts';
 import type { TimersOwner } from './timers.ts';
-import { dropTold, headOfTry, toldLocally } from './told-heads.ts';
+import { editRequest, editResponse, headOfTry, toldLocally } from './told-heads.ts';
 import { Tries, isIdempotent } from './tries.ts';
 import { chooseRoute } from './weighted.ts';
 
@@ -143,9 +142,7 @@ export class Exchange implements AttemptOwner, Stream, TimersOwner {
     if (this.#retry.enabled || route.mirrors) {
       if (!this.#body.limitTo(route.bufferBytes ?? this.#http.bufferBytes)) this.#giveUpKeeping();
     }
-    if (route.rewrite && head.path !== '') applyRewrite(head, route.rewrite);
-    if (route.requestEdits) head.newFields += applyEdits(head.fields, route.requestEdits, this.#facts);
-    dropTold(head, route, this.#http);
+    editRequest(head, route, this.#http, this.#facts);
     this.switching.tellUpstream(head);
     this.#head = forwardedRequest(head, this.#client.forwardedBy);
     this.#notes.forwarded(this.#head);
@@ -270,7 +267,9 @@ export class Exchange implements AttemptOwner, Stream, TimersOwner {
   }
 
   #try(): void {
-    if (!this.#tries.next(this.switching.ends)) this.reply(503, 'no healthy upstream', Flag.UH, '');
+    if (this.#tries.next(this.switching.ends)) return;
+    if (this.#tries.refused) this.reply(503, '', 0, '');
+    else this.reply(503, 'no healthy upstream', Flag.UH, '');
   }
 
   #armPerTry(): void {
@@ -287,11 +286,10 @@ export class Exchange implements AttemptOwner, Stream, TimersOwner {
     this.#timers.requestDone();
     if (this.#attempt.started && this.#attempt.active) this.#armPerTry();
     const { mirrors } = this.route;
-    if (mirrors && this.#body.kept) {
-      const [body, bodiless] = [this.#body.all(), this.#method === 'HEAD'];
-      const { timeoutMs } = this.#timers.deadlines;
-      mirrorRequest(this.#context, mirrors, { head: this.#head, body, bodiless, timeoutMs });
-    }
+    if (!mirrors || !this.#body.kept) return;
+    const bodiless = this.#method === 'HEAD';
+    const { timeoutMs } = this.#timers.deadlines;
+    mirrorRequest(this.#context, mirrors, { head: this.#head, body: this.#body.all(), bodiless, timeoutMs });
   }
 
   /** The body is too large to be sent again. True when that ends the request: nobody has the first part of it. */
@@ -347,8 +345,7 @@ export class Exchange implements AttemptOwner, Stream, TimersOwner {
 
   #tellResponse(head: ResponseHead): void {
     this.#tries.tell(head, this.route, this.#http, this.#body.done ? this.#timers.spentMs() : -1);
-    if (this.route.responseEdits)
-      head.newFields += applyEdits(head.fields, this.route.responseEdits, this.#facts);
+    editResponse(head, this.route, this.#facts);
   }
 
   #stir(): void {

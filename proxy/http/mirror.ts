@@ -64,6 +64,7 @@ class Shadow implements AttemptOwner {
     bump(cluster.counters, K.shadow);
     const host = cluster.pick(new PickKey());
     if (!host) return bump(cluster.counters, K.noHost);
+    if (cluster.admission?.refuses()) return;
     if (this.#request.timeoutMs > 0) this.#wheel.arm(this.#timer, this.#request.timeoutMs);
     this.#attempt.start(cluster, host, cluster.breaker(0), false);
   }

@@ -3,7 +3,7 @@
 import type { Route } from '../route.ts';
 import type { HttpRules } from '../tables.ts';
 import type { Deadlines } from './deadlines.ts';
-import { applyEdits } from './edits.ts';
+import { applyEdits, applyRewrite } from './edits.ts';
 import type { EditFacts } from './edit-rules.ts';
 import type { RequestHead } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
@@ -14,11 +14,17 @@ const SERVICE_TIME = 'x-envoy-upstream-service-time';
 
 const tellsDeadline = (http: HttpRules, { toldMs }: Deadlines): boolean => http.envoyHeaders && toldMs > 0;
 
-/** Takes out what each try says anew. */
-export function dropTold(head: RequestHead, route: Route, http: HttpRules): void {
+/** What the route says of the request's head; takes out what each try says anew. */
+export function editRequest(head: RequestHead, route: Route, http: HttpRules, facts: EditFacts): void {
+  if (route.rewrite && head.path !== '') applyRewrite(head, route.rewrite);
+  if (route.requestEdits) head.newFields += applyEdits(head.fields, route.requestEdits, facts);
   // One from an address that is not to be trusted must not reach the next data plane, which may trust ours.
   if (http.envoyHeaders) head.fields.dropName(EXPECTED);
   if (route.attemptCount?.request) head.fields.dropName(COUNT);
+}
+
+export function editResponse(head: ResponseHead, route: Route, facts: EditFacts): void {
+  if (route.responseEdits) head.newFields += applyEdits(head.fields, route.responseEdits, facts);
 }
 
 /** @param head with its final empty line. @param attempt from 1. @param spentMs since the request was complete. */

@@ -29,6 +29,8 @@ export class Tries {
   #tried: Host[] | undefined;
   /** No further connection may stand in for one that had just been closed. */
   #refreshed = false;
+  /** Its cluster's breaker by failure rate let the last try not go. */
+  refused = false;
   /** undefined as long as the request has not got this far. */
   cluster: ClusterState | undefined;
 
@@ -41,6 +43,7 @@ export class Tries {
     this.attempt.host = undefined;
     this.#tried = undefined;
     this.#refreshed = false;
+    this.refused = false;
   }
 
   begin(cluster: ClusterState, route: Route, head: RequestHead, client: string): void {
@@ -54,14 +57,21 @@ export class Tries {
     route.hash?.(head, client, this.#key);
   }
 
-  /** @param fresh on a new connection. @returns false when there is no host. Else the owner hears onReady or onReset, possibly before this returns. */
+  /** @param fresh on a new connection. @returns false when there is no host, or the request is `refused`. Else the owner hears onReady or onReset, possibly before this returns. */
   next(fresh: boolean): boolean {
     const [cluster, breaker] = [this.cluster, this.#breaker];
     if (!cluster || !breaker) return false;
     const host = cluster.pick(this.#key, this.#tried) ?? (this.#tried && cluster.pick(this.#key));
-    if (host) this.attempt.start(cluster, host, breaker, fresh);
-    else bump(cluster.counters, K.noHost);
-    return host !== undefined;
+    if (!host) {
+      bump(cluster.counters, K.noHost);
+      return false;
+    }
+    if (cluster.admission?.refuses()) {
+      this.refused = true;
+      return false;
+    }
+    this.attempt.start(cluster, host, breaker, fresh);
+    return true;
   }
 
   /**
@@ -102,7 +112,8 @@ export class Tries {
 
   /** @param status the client's; 499 when it left. */
   end(status: number): void {
-    if (this.cluster) {
+    // Nobody upstream has answered, as Envoy counts.
+    if (this.cluster && !this.refused) {
       const index = Math.trunc(status / 100);
       this.cluster.byClass[index] = (this.cluster.byClass[index] ?? 0) + 1;
       const { byStatus } = this.cluster;

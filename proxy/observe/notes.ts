@@ -27,6 +27,7 @@ export interface Noted {
 interface Tried {
   /** undefined: it did not get this far. */
   readonly cluster: unknown;
+  readonly refused: boolean;
   readonly attempt: { readonly host: { readonly key: string } | undefined };
   readonly retry: { readonly retries: number };
 }
@@ -131,6 +132,7 @@ export class StreamNotes {
     record.cluster = (flags & Flag.NC) === 0 ? route.cluster : '';
     record.routeName = route.name ?? '';
     record.operation = route.operation ?? '';
+    if (tries.refused) record.details = 'denied_by_admission_control';
     record.upstream = tries.attempt.host?.key ?? '';
     record.attempts = tries.cluster ? tries.retry.retries + 1 : 0;
     record.receivedBytes = this.#noted.receivedBytes;

@@ -10,6 +10,7 @@ import type { BalancerEnv, Member, PickKey } from '../balancers/types.ts';
 import { Histogram } from '../histogram.ts';
 import { ClusterLoad } from '../load/book.ts';
 import type { Cluster, UpstreamHost } from '../tables.ts';
+import { Admission } from './admission.ts';
 import { Breaker, DEFAULT_BREAKER } from './breaker.ts';
 import type { UpstreamOptions } from './connection.ts';
 import { DEFAULT_POOL } from './pool-rules.ts';
@@ -37,6 +38,8 @@ export class ClusterState implements HostPool {
   readonly counters: Counters = newCounters();
   /** By routing priority: default, high. */
   readonly breakers: readonly [Breaker, Breaker];
+  /** The breaker by failure rate. */
+  admission: Admission | undefined;
   #detector: OutlierDetector<Host> | undefined;
   readonly #interval = new WheelTimer(() => this.#onInterval());
   readonly #health: ClusterHealth;
@@ -69,6 +72,7 @@ export class ClusterState implements HostPool {
       changed: (host) => this.#onHealth(host),
       misdirected: (host, name) => options.onMisdirected?.(this.name, host, name),
     });
+    this.#admitBy(spec);
     this.#replaceHosts(spec);
     this.#watchOutliers(spec);
   }
@@ -115,6 +119,7 @@ export class ClusterState implements HostPool {
   update(spec: Cluster): void {
     if (spec === this.#spec) return;
     this.#spec = spec;
+    this.#admitBy(spec);
     this.breakers[0].rules = spec.breakers?.[0] ?? DEFAULT_BREAKER;
     this.breakers[1].rules = spec.breakers?.[1] ?? DEFAULT_BREAKER;
     this.#replaceHosts(spec);
@@ -141,6 +146,12 @@ export class ClusterState implements HostPool {
   /** The next host, none of `tried`; undefined when there is none that may be used. */
   pick(key: PickKey, tried?: readonly Host[]): Host | undefined {
     return (this.#picker ??= this.#buildPicker()).pick(key, tried);
+  }
+
+  /** New rules begin with an empty window, as in Envoy. */
+  #admitBy({ admission: rules }: Cluster): void {
+    if (this.admission?.rules === rules) return;
+    this.admission = rules && new Admission(rules, () => this.#env.now(), Math.random);
   }
 
   #watchOutliers({ outlier }: Cluster): void {

@@ -8,16 +8,19 @@ import type { OutlierDetection__Output } from '../../proto/gen/types/envoy/confi
 import type { HttpProtocolOptions__Output } from '../../proto/gen/types/envoy/extensions/upstreams/http/v3/HttpProtocolOptions.ts';
 import type { UInt32Value__Output } from '../../proto/gen/types/google/protobuf/UInt32Value.ts';
 import { DEFAULT_BREAKER } from '../upstream/breaker.ts';
+import type { AdmissionRules } from '../upstream/admission.ts';
 import type { BreakerRules } from '../upstream/breaker.ts';
 import type { PoolRules } from '../upstream/pool-rules.ts';
 import type { OutlierRules } from '../upstream/outlier.ts';
 import { FieldRefusal, assertOnly, within } from './refusal.ts';
 import { durationMs } from './types.ts';
+import { compileUpstreamFilters } from './upstream-filters.ts';
 
 export interface ClusterLimits {
   readonly breakers: readonly [BreakerRules, BreakerRules];
   readonly outlier?: OutlierRules;
   readonly pool: PoolRules;
+  readonly admission?: AdmissionRules;
 }
 
 /** The system's own, without a time given (Linux). */
@@ -30,10 +33,16 @@ const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 export function compileLimits(message: Cluster__Output): ClusterLimits {
   const breakers = within('circuit_breakers', () => breakersOf(message.circuit_breakers ?? {}));
   const outlier = message.outlier_detection;
+  const options = httpOptionsOf(message);
+  const { http_filters: filters = [] } = options;
+  const admission = within(`typed_extension_protocol_options["${HTTP_OPTIONS}"]`, () =>
+    compileUpstreamFilters(filters),
+  );
   return {
     breakers,
     ...(outlier && { outlier: within('outlier_detection', () => outlierOf(outlier)) }),
-    pool: poolOf(message),
+    pool: poolOf(message, options),
+    ...(admission && { admission }),
   };
 }
 
@@ -146,8 +155,7 @@ function outlierOf(message: OutlierDetection__Output): OutlierRules {
   };
 }
 
-function poolOf(message: Cluster__Output): PoolRules {
-  const options = httpOptionsOf(message);
+function poolOf(message: Cluster__Output, options: HttpProtocolOptions__Output): PoolRules {
   const path = message.common_http_protocol_options
     ? 'common_http_protocol_options'
     : `typed_extension_protocol_options["${HTTP_OPTIONS}"].common_http_protocol_options`;
@@ -191,7 +199,12 @@ function readOptions(value: Buffer): HttpProtocolOptions__Output {
   } catch {
     throw new FieldRefusal('value', 'cannot be decoded');
   }
-  assertOnly(options, ['common_http_protocol_options', 'upstream_protocol_options', 'explicit_http_config']);
+  assertOnly(options, [
+    'common_http_protocol_options',
+    'upstream_protocol_options',
+    'explicit_http_config',
+    'http_filters',
+  ]);
   return options;
 }
 

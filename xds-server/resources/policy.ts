@@ -5,11 +5,15 @@ import type { CircuitBreakers } from '../../proto/gen/types/envoy/config/cluster
 import type { Cluster } from '../../proto/gen/types/envoy/config/cluster/v3/Cluster.ts';
 import type { RetryPolicy } from '../../proto/gen/types/envoy/config/route/v3/RetryPolicy.ts';
 import type { RouteAction } from '../../proto/gen/types/envoy/config/route/v3/RouteAction.ts';
+import type { AdmissionControl } from '../../proto/gen/types/envoy/extensions/filters/http/admission_control/v3/AdmissionControl.ts';
+import type { HttpFilter } from '../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/HttpFilter.ts';
 import type { HttpProtocolOptions } from '../../proto/gen/types/envoy/extensions/upstreams/http/v3/HttpProtocolOptions.ts';
-import type { RetryRules, TrafficRules } from '../../model/traffic.ts';
+import type { FailureRateRules, RetryRules, TrafficRules } from '../../model/traffic.ts';
 
 const PREVIOUS_HOSTS = 'envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate';
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+const ADMISSION = 'envoy.extensions.filters.http.admission_control.v3.AdmissionControl';
+const UPSTREAM_CODEC = 'envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec';
 const CONNECT_TIMEOUT_MS = 5_000;
 const RETRIES = 2;
 /** "Not this service": the address was reused, or its sidecar serves another one. */
@@ -115,7 +119,8 @@ function breakers(traffic: TrafficRules | undefined): CircuitBreakers {
 /** undefined: nothing to say. The message must name a protocol. */
 function httpOptions(traffic: TrafficRules | undefined, http2: boolean): HttpProtocolOptions | undefined {
   const { idleMs, maxRequestsPerConnection: most } = traffic?.pool ?? {};
-  if (!http2 && idleMs === undefined && most === undefined) return undefined;
+  const failureRate = traffic?.breaker?.failureRate;
+  if (!http2 && idleMs === undefined && most === undefined && !failureRate) return undefined;
   const common = {
     ...(idleMs !== undefined && { idle_timeout: duration(idleMs) }),
     ...(most !== undefined && { max_requests_per_connection: wrapped(most) }),
@@ -123,5 +128,32 @@ function httpOptions(traffic: TrafficRules | undefined, http2: boolean): HttpPro
   return {
     explicit_http_config: http2 ? { http2_protocol_options: {} } : { http_protocol_options: {} },
     ...(Object.keys(common).length > 0 && { common_http_protocol_options: common }),
+    ...(failureRate && { http_filters: [admissionControl(failureRate), upstreamCodec()] }),
   };
 }
+
+/** On the cluster, so that each service has one of its own; on a listener all would share one. */
+function admissionControl(rules: FailureRateRules): HttpFilter {
+  const { minSuccessPercent, windowMs, minRequestsPerSecond, maxRejectPercent, aggression } = rules;
+  // Envoy has runtime keys over each; nobody sets these.
+  const set = <T>(name: string, default_value: T) => ({
+    default_value,
+    runtime_key: `isthmus.breaker.${name}`,
+  });
+  const config: AdmissionControl = {
+    success_criteria: {},
+    ...(windowMs !== undefined && { sampling_window: duration(windowMs) }),
+    ...(minSuccessPercent !== undefined && { sr_threshold: set('success', wrapped(minSuccessPercent)) }),
+    ...(minRequestsPerSecond !== undefined && { rps_threshold: set('rate', minRequestsPerSecond) }),
+    ...(maxRejectPercent !== undefined && {
+      max_rejection_probability: set('most', wrapped(maxRejectPercent)),
+    }),
+    ...(aggression !== undefined && { aggression: set('aggression', aggression) }),
+  };
+  return { name: 'envoy.filters.http.admission_control', typed_config: packAny(ADMISSION, config) };
+}
+
+const upstreamCodec = (): HttpFilter => ({
+  name: 'envoy.filters.http.upstream_codec',
+  typed_config: packAny(UPSTREAM_CODEC, {}),
+});

@@ -206,6 +206,7 @@ describe('how callers treat a service', () => {
       balancer: { ringHash: { header: 'x-user' } },
       outlierDetection: {},
       pool: { maxConnections: 10, idleTimeout: '0' },
+      breaker: { failureRate: { minSuccessPercent: 99.5, window: '10s' } },
     });
     expect(data && rulesFrom(data.spec).traffic).toMatchObject({
       timeoutMs: 1_500,
@@ -213,6 +214,7 @@ describe('how callers treat a service', () => {
       balancer: { ringHash: { header: 'x-user' } },
       outlier: {},
       pool: { maxConnections: 10, idleMs: 0 },
+      breaker: { failureRate: { minSuccessPercent: 99.5, windowMs: 10_000 } },
     });
     const nothing = spec({}).data;
     expect(nothing && 'traffic' in rulesFrom(nothing.spec)).toBe(false);
@@ -227,6 +229,9 @@ describe('how callers treat a service', () => {
     { outlierDetection: { maxEjectionPercent: 101 } },
     { pool: { maxConections: 1 } },
     { pool: { connectTimeout: '0' } },
+    { breaker: { failureRate: { minSuccessPercent: 0 } } },
+    { breaker: { failureRate: { window: '1.5s' } } },
+    { breaker: { failureRate: { aggression: 0.5 } } },
   ])('is refused as %o', (more) => {
     expect(spec(more).success).toBe(false);
   });

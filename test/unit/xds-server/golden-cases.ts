@@ -202,6 +202,15 @@ export const GOLDEN_CASES: Readonly<Record<string, GoldenCase>> = {
               maxRequestsPerConnection: 1_000,
               keepAliveMs: 30_000,
             },
+            breaker: {
+              failureRate: {
+                minSuccessPercent: 90,
+                windowMs: 20_000,
+                minRequestsPerSecond: 5,
+                maxRejectPercent: 75,
+                aggression: 1.5,
+              },
+            },
           },
         },
       },
