@@ -46,6 +46,7 @@ export interface ControlPlaneDeps {
 }
 
 export interface ControlPlane {
+  /** Without TLS; 0 when there is no such listener. */
   readonly xdsPort: number;
   readonly adminPort: number;
   ready(): Readiness;
@@ -191,7 +192,9 @@ export async function startControlPlane(
     await xds.settled();
 
     // 4. Addresses: xDS, then the API that tells how xDS is doing.
-    const { port: xdsPort } = await xds.listen(config.xds.plaintext);
+    const { plaintext, tls } = config.xds;
+    const { port: xdsTlsPort = 0 } = tls ? await xds.listenTls(tls) : {};
+    const { port: xdsPort } = plaintext === '' ? { port: 0 } : await xds.listen(plaintext);
     const admin = createAdmin({
       listen: config.admin.listen,
       snapshot: () => aggregator.current,
@@ -263,7 +266,13 @@ export async function startControlPlane(
       await Promise.all(watching);
     });
     log.info(
-      { xds: config.xds.plaintext, xdsPort, admin: config.admin.listen, adminPort },
+      {
+        xds: plaintext,
+        xdsPort,
+        ...(tls && { xdsTls: tls.listen, xdsTlsPort }),
+        admin: config.admin.listen,
+        adminPort,
+      },
       'control plane is up',
     );
     return { xdsPort, adminPort, ready, close };

@@ -16,6 +16,7 @@ import { knownSources } from './known-sources.ts';
 import { configSchema } from './schema.ts';
 import type { Config } from './schema.ts';
 import { didYouMean, nearest } from './suggest.ts';
+import type { XdsTls } from './xds.ts';
 
 export interface LoadOptions {
   readonly flags?: Flags;
@@ -164,6 +165,7 @@ function resolvePaths(config: Config, base: string): Config {
     resources: config.resources.map((path) => resolve(base, path)),
     dataDir: resolveFile(config.dataDir, base),
     admin: { ...config.admin, tokenFile: resolveFile(config.admin.tokenFile, base) },
+    xds: { ...config.xds, tls: resolveXdsTls(config.xds.tls, base) },
   };
 }
 
@@ -179,5 +181,17 @@ function resolveTls<T extends TlsFiles>(tls: T | undefined, base: string): T | u
     ca: resolveFile(ca, base),
     cert: resolveFile(cert, base),
     key: resolveFile(key, base),
+  };
+}
+
+function resolveXdsTls(tls: XdsTls | undefined, base: string): XdsTls | undefined {
+  if (tls === undefined) return undefined;
+  const { cert, key, clientCa, identitiesFile } = tls;
+  return {
+    ...tls,
+    cert: resolve(base, cert),
+    key: resolve(base, key),
+    clientCa: resolve(base, clientCa),
+    identitiesFile: resolveFile(identitiesFile, base),
   };
 }

@@ -1,13 +1,14 @@
 // The static config file (isthmus.yaml): its shape, defaults and types. Unknown fields are errors; where
 // they stand in the file is found by config/load.ts.
 import { z } from 'zod';
-import { isEtcdEndpoint, isHttpUrl, isNatsServer, parseListenAddress } from './addresses.ts';
+import { isEtcdEndpoint, isHttpUrl, isNatsServer } from './addresses.ts';
 import { duration } from './duration.ts';
 import { guardFields, keepingFields } from './keeping.ts';
 import { ruleFields } from './policy.ts';
 import { probe } from './probe.ts';
 import { shapingFields } from './shaping.ts';
 import { areWritable } from './write-to.ts';
+import { listenAddress, xds } from './xds.ts';
 
 const sourceName = z
   .string()
@@ -25,11 +26,6 @@ const locality = z
   .prefault({});
 
 const httpUrl = z.string().refine(isHttpUrl, 'a URL such as http://127.0.0.1:8500');
-
-/** host:port, [v6]:port or :port; port 0 picks a free one. */
-const listenAddress = z
-  .string()
-  .refine((text) => parseListenAddress(text) !== undefined, 'HOST:PORT, such as 127.0.0.1:15010');
 
 /** IP, IP:PORT or [IPV6]:PORT. */
 const nameServers = z
@@ -334,23 +330,7 @@ export const configSchema = z.strictObject({
   merge: z.strictObject(ruleFields).prefault({}),
   /** Files and directories of resources, relative to the config file. */
   resources: z.array(z.string().min(1)).default([]),
-  xds: z
-    .strictObject({
-      plaintext: listenAddress.default('127.0.0.1:15010'),
-      /** How often data planes report what became of their requests. */
-      loadReportInterval: duration('10s'),
-      /** Of so many percent of their outbound requests Envoys tell how long they took; 0: none. */
-      accessLog: z.strictObject({ samplePercent: z.number().min(0).max(100).default(10) }).prefault({}),
-      /** Connections are asked to come again after so long, so that replicas even out; 0: never. */
-      maxConnectionAge: duration('30m'),
-      /** A client that takes nothing for so long is cut off. */
-      slowReaderTimeout: duration('30s').refine((ms) => ms > 0, 'a duration above 0'),
-      /** New streams wait while so many megabytes are under way to those that have just come. */
-      maxStartingMegabytes: z.int().min(1).default(64),
-      /** More streams are sent away; 0: any number. */
-      maxStreams: z.int().min(0).default(0),
-    })
-    .prefault({}),
+  xds,
   admin: z
     .strictObject({
       listen: listenAddress.default('127.0.0.1:15080'),

@@ -60,11 +60,13 @@ export interface SidecarSession {
   readonly peer: string;
   /** What it shows to be let in; '' for nothing. */
   readonly token: string;
+  /** Its certificate is that of the service. Default: it has shown none. */
+  readonly proven?: boolean;
   readonly registration: Registration;
 }
 
 /** One whose name and address were believed where it is connected. */
-export interface AdmittedSidecar extends Omit<SidecarSession, 'token'> {
+export interface AdmittedSidecar extends Omit<SidecarSession, 'token' | 'proven'> {
   /** IP address to register. */
   readonly address: string;
   /** The replica that it is connected to; '' is this one. */

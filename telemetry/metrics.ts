@@ -226,6 +226,28 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
         labelNames: ['code'],
         registers,
       }),
+      tlsHandshakeErrors: new Counter({
+        name: 'isthmus_xds_tls_handshake_errors_total',
+        help: 'Connections that were not taken: no TLS, no certificate, or none that holds',
+        registers,
+      }),
+      tlsReloads: new Counter({
+        name: 'isthmus_xds_tls_reloads_total',
+        help: 'Times that the files of xds.tls changed, by what became of it',
+        labelNames: ['outcome'],
+        registers,
+      }),
+      tlsNotAfter: new Gauge({
+        name: 'isthmus_xds_tls_certificate_not_after_timestamp_seconds',
+        help: 'When the certificate of the xDS server expires',
+        registers,
+      }),
+      tlsRevoked: new Counter({
+        name: 'isthmus_xds_tls_revoked_total',
+        help: 'Connections (UNAUTHENTICATED) and calls (PERMISSION_DENIED) ended because a certificate no longer holds',
+        labelNames: ['code'],
+        registers,
+      }),
       ack: new Histogram({
         name: 'isthmus_xds_ack_seconds',
         help: 'From a response to its ACK',

@@ -10,14 +10,18 @@ export interface CallStatus {
   readonly details: string;
 }
 
-/** Errors about something that is not there. */
-const NOT_FOUND: readonly string[] = ['ISTHMUS_XDS_HEALTH_UNKNOWN'];
+/** Of errors that are not about what the request says. */
+const CODES: Readonly<Record<string, status>> = {
+  ISTHMUS_XDS_CERTIFICATE: status.UNAUTHENTICATED,
+  ISTHMUS_XDS_HEALTH_UNKNOWN: status.NOT_FOUND,
+  ISTHMUS_XDS_NOT_ALLOWED: status.PERMISSION_DENIED,
+};
 
 /** Our own errors are about the client's request; of any other the client is told nothing. */
 export function statusOf(thrown: unknown): CallStatus {
   const error = toError(thrown);
   if (!(error instanceof IsthmusError)) return { code: status.INTERNAL, details: 'internal error' };
-  const code = NOT_FOUND.includes(error.code) ? status.NOT_FOUND : status.INVALID_ARGUMENT;
+  const code = CODES[error.code] ?? status.INVALID_ARGUMENT;
   return callStatus(code, `${error.code}: ${error.message}`);
 }
 

@@ -18,7 +18,8 @@ import { besides } from './node.ts';
 import type { ClientNode } from './node.ts';
 import type { ClientState } from './stream/inspect.ts';
 import type { Interest } from './stream/interest.ts';
-import { addressOf } from './peer.ts';
+import { keyOf } from './security/caller.ts';
+import type { Caller } from './security/caller.ts';
 import type { AnyRequest, Protocol } from './stream/protocol.ts';
 import { XdsStream } from './stream/stream.ts';
 import type { Change } from './stream/subscription.ts';
@@ -48,6 +49,7 @@ export interface ConnectionOptions {
 
 export interface Opened {
   readonly call: Call;
+  readonly caller: Caller;
   readonly only: ResourceType | undefined;
   readonly id: string;
   /** It is not answered before begin(). */
@@ -61,6 +63,7 @@ export interface Opened {
 export class Connection {
   readonly #o: ConnectionOptions;
   readonly #call: Call;
+  readonly #caller: Caller;
   readonly #outlet: Outlet;
   /** Monotonic ms at which it is old enough. */
   readonly #oldAt: number;
@@ -74,6 +77,7 @@ export class Connection {
   #since: number;
   #held: boolean;
   #leave: () => void = () => undefined;
+  readonly #release: () => void;
   #depart: (how: Departure) => void = () => undefined;
   #over = false;
   /** The only type of its messages; undefined on ADS. */
@@ -84,11 +88,12 @@ export class Connection {
   constructor(
     options: ConnectionOptions,
     protocol: Protocol<AnyRequest>,
-    { call, only, id, held, interested, onStarted, onOver }: Opened,
+    { call, caller, only, id, held, interested, onStarted, onOver }: Opened,
   ) {
     this.only = only;
     this.#o = options;
     this.#call = call;
+    this.#caller = caller;
     this.#held = held;
     this.#onOver = onOver;
     this.#onStarted = onStarted;
@@ -126,6 +131,7 @@ export class Connection {
       onOverdue: (node, step) =>
         log.warn({ node: node.id, step }, 'xDS client does not acknowledge; going on without'),
     });
+    this.#release = caller.hold((code, details) => this.end(code, details));
     call.on('data', (bytes: Buffer) => this.#guard(() => this.#stream.receive(bytes)));
     call.on('end', () => {
       // A connection that breaks ends its streams as well, and says a moment later that it broke.
@@ -238,12 +244,14 @@ export class Connection {
   }
 
   #join(node: ClientNode, protocol: string): View {
+    this.#caller.claim(node);
     const view = this.#see(node, this.#o.groups.keyOf(node));
     const [token] = this.#call.metadata.get(TOKEN);
-    const departs = besides(node).map((beside) =>
+    const departs = besides({ ...node, id: keyOf(this.#caller, node) }).map((beside) =>
       this.#o.onSidecar({
         ...beside,
-        peer: addressOf(this.#call.getPeer()),
+        peer: this.#caller.address,
+        proven: this.#caller.isProven,
         token: typeof token === 'string' ? token : '',
       }),
     );
@@ -266,6 +274,7 @@ export class Connection {
     if (this.#over) return;
     this.#over = true;
     this.#onOver();
+    this.#release();
     this.#stream.close();
     this.#leave();
     this.#depart(how);

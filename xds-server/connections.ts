@@ -11,6 +11,7 @@ import { Ring } from './flow/ring.ts';
 import type { ScopeRules } from './groups.ts';
 import type { PreviewedChange } from './preview.ts';
 import { clientsOf, proxiesOf } from './proxies.ts';
+import type { Caller } from './security/caller.ts';
 import type { ClientState } from './stream/inspect.ts';
 import { Interest } from './stream/interest.ts';
 import type { AnyRequest, Protocol } from './stream/protocol.ts';
@@ -37,18 +38,21 @@ export class Connections {
   }
 
   /** @param only the type of all its messages; undefined on ADS. */
-  open<R extends AnyRequest>(protocol: Protocol<R>, call: Call, only: ResourceType | undefined): void {
+  open<R extends AnyRequest>(
+    protocol: Protocol<R>,
+    call: Call,
+    only: ResourceType | undefined,
+    caller: Caller,
+  ): void {
+    const enter = () => this.#enter(protocol, call, only, caller);
     const { maxStreams } = this.#o.limits;
     if (this.#closing) return refuse(call, status.UNAVAILABLE, STOPPING);
     if (maxStreams > 0 && this.#open.size >= maxStreams) return this.#tooMany(call);
     call.on('error', ignore);
     // While nobody is answered nothing is under way, so there is nothing to bound: that comes when the gate opens.
-    if (this.#o.gate() === 'waiting') return this.#enter(protocol, call, only);
+    if (this.#o.gate() === 'waiting') return enter();
     // Not read until it is let in: what the client says waits in its own buffers.
-    const leave = this.#admission.ask(
-      () => this.#enter(protocol, call, only),
-      () => this.#tooMany(call),
-    );
+    const leave = this.#admission.ask(enter, () => this.#tooMany(call));
     const gone = () => {
       leave();
       this.#showWaiting();
@@ -64,7 +68,12 @@ export class Connections {
     refuse(call, status.RESOURCE_EXHAUSTED, 'too many clients begin at once; come back later');
   }
 
-  #enter<R extends AnyRequest>(protocol: Protocol<R>, call: Call, only: ResourceType | undefined): void {
+  #enter<R extends AnyRequest>(
+    protocol: Protocol<R>,
+    call: Call,
+    only: ResourceType | undefined,
+    caller: Caller,
+  ): void {
     const held = this.#o.gate() === 'waiting';
     let share = held ? undefined : this.#admission.reserve();
     const settle = (firstBytes: number) => {
@@ -79,6 +88,7 @@ export class Connections {
     const id = `${this.#run}-${this.#count.toString(36)}`;
     const connection: Connection = new Connection(this.#o, protocol, {
       call,
+      caller,
       only,
       id,
       held,

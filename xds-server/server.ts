@@ -3,8 +3,8 @@
 import { hostname } from 'node:os';
 import { Server, ServerCredentials, status } from '@grpc/grpc-js';
 import { parseListenAddress } from '../config/addresses.ts';
+import type { XdsTls } from '../config/xds.ts';
 import type { Clock } from '../lib/clock.ts';
-import { defineError } from '../lib/errors.ts';
 import type { LoadCounters, LoadExchange, LoadReports } from '../model/load.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
 import type { ServiceRules } from '../model/rules.ts';
@@ -16,6 +16,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { AccessLogService } from './als/service.ts';
 import { CatchUp } from './catch-up.ts';
+import { LISTEN_FAILED } from './listen-failed.ts';
 import { Catalogue } from './resources/catalogue.ts';
 import { Connections, STOPPING } from './connections.ts';
 import { clientStatus } from './csds/service.ts';
@@ -33,6 +34,10 @@ import { LoadService } from './load/service.ts';
 import { LoadStore } from './load/store.ts';
 import { preview, summed } from './preview.ts';
 import type { PreviewedChange } from './preview.ts';
+import { plaintextCaller } from './security/caller.ts';
+import type { CallerOf } from './security/caller.ts';
+import { Peers, listenTls } from './security/listener.ts';
+import type { TlsListener } from './security/listener.ts';
 import { addDiscovery } from './services/discovery.ts';
 import { HealthService } from './services/health.ts';
 import { DISCOVERY_SERVICES } from './services/paths.ts';
@@ -82,6 +87,11 @@ export interface XdsServer {
   setScopes(rules: ScopeRules): void;
   /** @param address HOST:PORT; port 0 picks a free one. Rejects with ISTHMUS_LISTEN_FAILED. */
   listen(address: string): Promise<{ readonly port: number }>;
+  /**
+   * The same with TLS: who connects must show a certificate, which decides what node it may be.
+   * @throws ISTHMUS_LISTEN_FAILED, ISTHMUS_XDS_TLS_FILES, ISTHMUS_XDS_IDENTITIES
+   */
+  listenTls(tls: XdsTls & { readonly pollMs?: number }): Promise<{ readonly port: number }>;
   proxies(): readonly ProxyStatus[];
   /** What a node sees (any node: what all see), in Envoy's JSON. undefined when no such node is connected. */
   configDump(node?: string): Json | undefined;
@@ -100,12 +110,6 @@ export interface XdsServer {
   /** Ends streams with UNAVAILABLE, so that clients come back elsewhere or later. */
   close(options: { readonly drainMs: number }): Promise<void>;
 }
-
-export const LISTEN_FAILED = defineError(
-  'ISTHMUS_LISTEN_FAILED',
-  (what: string, address: string) => `cannot listen for ${what} on ${address}`,
-  { hint: 'Is another process on that port? Choose another address in the config.' },
-);
 
 /** Delta's first message lists every resource a client holds; gRPC's default of 4 MiB refuses big ones. */
 const MAX_REQUEST_BYTES = 32 * 1024 * 1024;
@@ -158,8 +162,6 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
     health.setServing(true);
     connections.pump();
   });
-  const server = grpcServer(limits.maxConnectionAgeMs);
-  addDiscovery(server, connections);
   const checks = new HealthDiscovery({
     ...CHECKS,
     ...options.healthChecks,
@@ -174,7 +176,15 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
   const accessLog = new AccessLogService({ store: load, groups, metrics, clock, weight });
   const beside = [loadService, accessLog, clientStatus(connections), checks];
   const health = new HealthService([...DISCOVERY_SERVICES, ...beside].map(({ service }) => service));
-  for (const service of [...beside, health]) addService(server, calls, service);
+  /** The same services behind each listener; what differs is how it is known who calls. */
+  const serverFor = (callerOf: CallerOf) => {
+    const server = grpcServer(limits.maxConnectionAgeMs);
+    addDiscovery(server, connections, callerOf);
+    for (const service of [...beside, health]) addService(server, calls, service, callerOf);
+    return server;
+  };
+  const plaintext = serverFor(plaintextCaller);
+  const secured: { readonly server: Server; readonly listener: TlsListener }[] = [];
 
   let isReady = false;
   const applyReady = () => {
@@ -211,7 +221,14 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
       groups.scopeRules = rules;
       connections.rescope();
     },
-    listen: (address) => listen(server, address),
+    listen: (address) => listen(plaintext, address),
+    async listenTls(tls) {
+      const peers = new Peers();
+      const server = serverFor(peers.callerOf);
+      const listener = await listenTls(server, peers, { log, clock, metrics, tls });
+      secured.push({ server, listener });
+      return { port: listener.port };
+    },
     proxies: () => connections.proxies(),
     configDump(node) {
       if (node === undefined) return configDump(catalogue);
@@ -238,7 +255,9 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
       health.setServing(false);
       const ended = connections.endAll(status.UNAVAILABLE, STOPPING, drainMs / 2);
       calls.endAll(status.UNAVAILABLE, STOPPING);
-      await Promise.all([ended, shutdown(server, drainMs, clock)]);
+      for (const { listener } of secured) listener.close();
+      const servers = [plaintext, ...secured.map(({ server }) => server)];
+      await Promise.all([ended, ...servers.map((server) => shutdown(server, drainMs, clock))]);
     },
   };
 }

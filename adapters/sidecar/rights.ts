@@ -1,4 +1,5 @@
-// Who may register what, and where. A connection proves an address and a token proves a name; nothing else does.
+// Who may register what, and where. A connection proves an address, a certificate or a token proves a name; nothing
+// else does.
 // Pure, but for the file of tokens.
 import { timingSafeEqual } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -6,6 +7,7 @@ import { z } from 'zod';
 import { parse } from 'yaml';
 import { parseCidr } from '../../lib/cidr.ts';
 import { defineError, describeError } from '../../lib/errors.ts';
+import { matchesService } from '../../model/service-pattern.ts';
 import type { SidecarSession } from '../../model/sidecars.ts';
 import { LOOPBACK, NEVER, isIn, plainBytes, rangesOf } from '../ranges.ts';
 
@@ -57,22 +59,18 @@ export function admit(session: SidecarSession, tokens: readonly JoinToken[]): Ad
   const own = address === peer;
   const isLocal = isIn(LOOPBACK, plainBytes(peer) ?? []);
   if (isLocal && own) return { address };
+  // Whose certificate says that it is this service needs no token for where it stands.
+  if (session.proven === true && own) return { address };
   if (isIn(LOOPBACK, bytes)) return { refused: `${address} is the control plane's own machine, not ${peer}` };
   const granted = tokens.find((known) => isEqual(known.token, token));
   if (!granted && isLocal)
     return { refused: `${address} is not this machine's loopback: a join token is needed` };
   if (!granted) return { refused: token === '' ? 'no join token' : 'a join token that is not known' };
-  if (!granted.services.some((pattern) => matches(pattern, registration.service))) {
+  if (!granted.services.some((pattern) => matchesService(pattern, registration.service))) {
     return { refused: `its join token is not for ${registration.service}` };
   }
   if (own || isIn(rangesOf(granted.cidrs), bytes)) return { address };
   return { refused: `its join token is not for the address ${address}` };
-}
-
-/** `*` stands for any text without a dot. */
-function matches(pattern: string, service: string): boolean {
-  const escaped = pattern.toLowerCase().replace(/[.+?^${}()|[\]\\]/g, '\\$&');
-  return new RegExp(`^${escaped.replaceAll('*', '[^.]*')}$`).test(service);
 }
 
 function isEqual(a: string, b: string): boolean {

@@ -2,7 +2,7 @@
 // It never waits to see that nothing comes: a test sends a marker (a request or a change that must be
 // answered) and expects that answer to be the very next message.
 import { Client, Metadata, credentials, status } from '@grpc/grpc-js';
-import type { ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
+import type { ChannelCredentials, ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
 import type { ResourceType } from '../../xds-server/types.ts';
 import { NODE, decodeResponse, encodeRequest } from './xds-messages.ts';
 import type { Received, RequestFields, Variant } from './xds-messages.ts';
@@ -26,11 +26,17 @@ export class XdsRawClient {
   #wake: () => void = () => undefined;
   #node: object | undefined;
 
-  /** @param method the path of another method than that of ADS. */
-  constructor(port: number, variant: Variant, node: object = NODE, method: string = METHOD[variant]) {
+  /** @param method the path of another method than that of ADS. @param by TLS; default: plaintext. */
+  constructor(
+    port: number,
+    variant: Variant,
+    node: object = NODE,
+    method: string = METHOD[variant],
+    by: ChannelCredentials = credentials.createInsecure(),
+  ) {
     this.#variant = variant;
     this.#node = node;
-    this.#channel = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), {
+    this.#channel = new Client(`127.0.0.1:${port}`, by, {
       'grpc.max_receive_message_length': -1,
       'grpc.max_send_message_length': -1,
       // A channel of its own: what breaks one connection must not be able to break another test's.

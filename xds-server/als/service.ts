@@ -8,6 +8,7 @@ import type { Metrics } from '../../telemetry/metrics.ts';
 import type { Groups } from '../groups.ts';
 import type { LoadStore } from '../load/store.ts';
 import { readNode } from '../node.ts';
+import type { Caller } from '../security/caller.ts';
 import type { SideCall, SideHandler, SideService } from '../services/side-calls.ts';
 import type { View } from '../view.ts';
 import { PlaceBook } from './places.ts';
@@ -57,7 +58,7 @@ export class AccessLogService implements SideService {
           () => this.#mayRead(),
         );
         if (skipped > 0) this.#o.metrics.load.entries.inc({ outcome: 'skipped' }, skipped);
-        client ??= this.#join(node);
+        client ??= this.#join(node, call.caller);
         this.#take(client, entries);
       },
       finish: () => call.send(encode('envoy.service.accesslog.v3.StreamAccessLogsResponse', {})),
@@ -65,9 +66,10 @@ export class AccessLogService implements SideService {
     };
   }
 
-  #join(bytes: Uint8Array | undefined) {
+  #join(bytes: Uint8Array | undefined, caller: Caller) {
     if (!bytes) throw ACCESS_LOG_INVALID('the first message says nothing of its node');
     const node = readNode(bytes);
+    caller.claim(node);
     return { node: node.id, ...this.#o.groups.join(node.group) };
   }
 

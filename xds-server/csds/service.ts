@@ -4,6 +4,7 @@ import { decode } from '../../proto/codec.ts';
 import type { Node__Output } from '../../proto/gen/types/envoy/config/core/v3/Node.ts';
 import type { ClientStatusRequest__Output } from '../../proto/gen/types/envoy/service/status/v3/ClientStatusRequest.ts';
 import { defineError } from '../../lib/errors.ts';
+import type { Caller } from '../security/caller.ts';
 import type { SideService } from '../services/side-calls.ts';
 import type { ClientState, ResourceState, ResourceStatus } from '../stream/inspect.ts';
 import { TYPE_URL } from '../types.ts';
@@ -27,11 +28,15 @@ export const STATUS_TOO_LONG = defineError(
 );
 
 export function clientStatus(clients: { inspect(): Iterable<ClientState> }): SideService {
-  const answer = (request: Buffer) => answerStatus(request, clients.inspect());
+  const answer = (request: Buffer, caller: Caller) => {
+    // It tells of every client, so it is for operators alone.
+    caller.readAll();
+    return answerStatus(request, clients.inspect());
+  };
   return {
     service: 'envoy.service.status.v3.ClientStatusDiscoveryService',
     stream: 'StreamClientStatus',
-    handle: (call) => ({ receive: (request) => call.send(answer(request)) }),
+    handle: (call) => ({ receive: (request) => call.send(answer(request, call.caller)) }),
     unary: 'FetchClientStatus',
     answer,
   };

@@ -8,6 +8,7 @@ import { appCheckOf } from '../../model/sidecars.ts';
 import type { AppReport, Registration } from '../../model/sidecars.ts';
 import { besides, readNode } from '../node.ts';
 import type { Beside } from '../node.ts';
+import { keyOf } from '../security/caller.ts';
 import type { SideCall, SideHandler, SideService } from '../services/side-calls.ts';
 import { assign, targetKey } from './assign.ts';
 import type { HealthTarget } from './assign.ts';
@@ -104,9 +105,11 @@ export class HealthDiscovery implements SideService {
         if (!checker) {
           if (!request) throw HEALTH_REPORT_INVALID('the first message does not say who the client is');
           const node = readNode(encode('envoy.config.core.v3.Node', request.node ?? {}));
-          const claimed = besides(node);
+          call.caller.claim(node);
+          const key = keyOf(call.caller, node);
+          const claimed = besides({ ...node, id: key });
           checker = {
-            node: node.id,
+            node: key,
             call,
             knowsFirst: node.kind === 'isthmus',
             claimed,
@@ -152,7 +155,7 @@ export class HealthDiscovery implements SideService {
     const isSettled = this.#o.clock.monotonic() - since >= intervalMs + 2 * timeoutMs;
     if (health === 'unhealthy' && !isSettled && !knowsFirst) return;
     const validMs = 3 * Math.max(intervalMs, this.#o.intervalMs) + timeoutMs;
-    this.#o.onApp({ node, peer: call.peer, health, validMs });
+    this.#o.onApp({ node, peer: call.caller.address, health, validMs });
   }
 
   #share(): void {

@@ -69,6 +69,7 @@ export class LoadService implements SideService {
         const request = read(bytes);
         if (!client) {
           const node = readNode(encode('envoy.config.core.v3.Node', request.node ?? {}));
+          call.caller.claim(node);
           const joined = this.#o.groups.join(node.group);
           client = { node: node.id, view: joined.view };
           const forget = this.#ask(call, joined.view, request.node?.client_features ?? []);

@@ -13,7 +13,7 @@ import type { Logger } from '../../telemetry/logger.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { callStatus, statusOf } from '../call-status.ts';
 import type { CallStatus } from '../call-status.ts';
-import { addressOf } from '../peer.ts';
+import type { Caller, CallerOf } from '../security/caller.ts';
 import { bidirectional, unary } from './bytes.ts';
 import type { BytesMethod } from './bytes.ts';
 
@@ -33,8 +33,7 @@ export interface SideHandler {
 
 /** What a handler may do with its call. */
 export interface SideCall {
-  /** IP address that it comes from. */
-  readonly peer: string;
+  readonly caller: Caller;
   /** Dropped once the call is over. */
   send(bytes: Buffer): void;
   /** Runs `work` as a message would be handled: what it throws ends the call. */
@@ -52,12 +51,13 @@ export class SideCalls {
   }
 
   /** @param service for the log. */
-  open(service: string, call: BytesCall, handle: (side: SideCall) => SideHandler): void {
+  open(service: string, call: BytesCall, caller: Caller, handle: (side: SideCall) => SideHandler): void {
     let ended = false;
     const forget = () => {
       if (ended) return;
       ended = true;
       this.#open.delete(end);
+      release();
       handler.over?.();
     };
     const end = (code: status, details: string) => {
@@ -75,13 +75,14 @@ export class SideCalls {
       }
     };
     const handler = handle({
-      peer: addressOf(call.getPeer()),
+      caller,
       guard,
       send: (bytes) => {
         if (!ended) call.write(bytes);
       },
     });
     this.#open.add(end);
+    const release = caller.hold(end);
     call.on('data', (bytes: Buffer) => guard(() => handler.receive(bytes)));
     call.on('end', () => {
       if (handler.outlivesRequests) return;
@@ -115,21 +116,21 @@ export interface SideService {
   handle(call: SideCall): SideHandler;
   readonly unary?: string;
   /** Throws what `receive` would. */
-  answer?(request: Buffer): Buffer;
+  answer?(request: Buffer, caller: Caller): Buffer;
 }
 
 /** Puts a service on a server. */
-export function addService(server: Server, calls: SideCalls, side: SideService): void {
+export function addService(server: Server, calls: SideCalls, side: SideService, callerOf: CallerOf): void {
   const { service, stream, unary: name } = side;
   const methods: Record<string, BytesMethod> = { [stream]: bidirectional(service, stream) };
   const handlers: UntypedServiceImplementation = {
-    [stream]: (call: BytesCall) => calls.open(service, call, (own) => side.handle(own)),
+    [stream]: (call: BytesCall) => calls.open(service, call, callerOf(call), (own) => side.handle(own)),
   };
   if (name !== undefined) {
     methods[name] = unary(service, name);
     handlers[name] = (call: BytesUnaryCall, done: sendUnaryData<Buffer>) => {
       try {
-        done(null, side.answer?.(call.request));
+        done(null, side.answer?.(call.request, callerOf(call)));
       } catch (thrown) {
         done(calls.fault(service, thrown));
       }

@@ -324,3 +324,32 @@ describe('loadConfig', () => {
     });
   });
 });
+
+describe('xds.tls', () => {
+  it('has files beside the config, and stands beside the plaintext listener or alone', () => {
+    const tls = '{ listen: ":15012", cert: x.pem, key: /k/x.key, clientCa: ca.pem }';
+    expect(config(`${GOOD}xds: { plaintext: "", tls: ${tls} }\n`).xds).toMatchObject({
+      plaintext: '',
+      tls: {
+        listen: ':15012',
+        cert: '/etc/isthmus/x.pem',
+        key: '/k/x.key',
+        clientCa: '/etc/isthmus/ca.pem',
+        identitiesFile: '',
+        recheck: 30_000,
+      },
+    });
+    expect(config(`${GOOD}xds: { tls: ${tls} }\n`).xds.plaintext).toBe('127.0.0.1:15010');
+  });
+
+  it('every fault has its place', () => {
+    expect(problems(`${GOOD}xds: { plaintext: "" }\n`)).toEqual([
+      expect.stringMatching(/xds\.plaintext: expected an address, or `xds\.tls` beside it/),
+    ]);
+    const text = `${GOOD}xds: { tls: { listen: here, cert: x.pem, clientCA: ca.pem, recheck: 0s } }\n`;
+    expect(problems(text).join('\n')).toMatch(/xds\.tls\.listen: expected HOST:PORT.*got "here"/);
+    expect(problems(text).join('\n')).toMatch(/xds\.tls\.clientCA: unknown field, did you mean "clientCa"/);
+    expect(problems(text).join('\n')).toMatch(/xds\.tls\.key: /);
+    expect(problems(text).join('\n')).toMatch(/xds\.tls\.recheck: expected a duration above 0/);
+  });
+});

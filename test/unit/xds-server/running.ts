@@ -1,7 +1,8 @@
 // A server on a real socket for the tests of its services, ended after each test.
 import { Client, Metadata, credentials } from '@grpc/grpc-js';
-import type { ServiceError, StatusObject } from '@grpc/grpc-js';
+import type { ChannelCredentials, ServiceError, StatusObject } from '@grpc/grpc-js';
 import { afterEach } from 'vitest';
+import type { XdsTls } from '../../../config/xds.ts';
 import { systemClock } from '../../../lib/clock.ts';
 import type { ServiceShards } from '../../../model/snapshot.ts';
 import { decode, encode } from '../../../proto/codec.ts';
@@ -31,6 +32,22 @@ export interface Running {
   /** A call of any other method, both ways. */
   stream(path: string, requestType: string, responseType: string): RawStream;
   unary(path: string, requestType: string, responseType: string, request: object): Promise<Message>;
+  /** Listens with TLS beside. */
+  secured(tls: XdsTls & { readonly pollMs?: number }): Promise<Secured>;
+}
+
+/** Who calls shows the certificate. */
+export interface Secured {
+  readonly port: number;
+  xds(by: ChannelCredentials, variant: Variant, node?: object, method?: string): XdsRawClient;
+  stream(by: ChannelCredentials, path: string, requestType: string, responseType: string): RawStream;
+  unary(
+    by: ChannelCredentials,
+    path: string,
+    requestType: string,
+    responseType: string,
+    request: object,
+  ): Promise<Message>;
 }
 
 export type Message = Readonly<Record<string, unknown>>;
@@ -60,12 +77,22 @@ export async function startServer(
     stream: (path, requestType, responseType) => keep(new RawStream(port, path, requestType, responseType)),
     unary: (path, requestType, responseType, request) =>
       unary(port, path, requestType, responseType, request),
+    async secured(tls) {
+      const { port: at } = await server.listenTls(tls);
+      return {
+        port: at,
+        xds: (by, variant, node = NODE, method) => keep(new XdsRawClient(at, variant, node, method, by)),
+        stream: (by, path, ...types) => keep(new RawStream(at, path, ...types, by)),
+        unary: (by, path, requestType, responseType, request) =>
+          unary(at, path, requestType, responseType, request, by),
+      };
+    },
   };
 }
 
 const same = (bytes: Buffer): Buffer => bytes;
-const channel = (port: number) =>
-  new Client(`127.0.0.1:${port}`, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
+const channel = (port: number, by: ChannelCredentials = credentials.createInsecure()) =>
+  new Client(`127.0.0.1:${port}`, by, { 'grpc.use_local_subchannel_pool': 1 });
 
 /** A call both ways whose messages are plain data. */
 export class RawStream {
@@ -77,9 +104,15 @@ export class RawStream {
   #wake: () => void = () => undefined;
   readonly ended: Promise<StatusObject>;
 
-  constructor(port: number, path: string, requestType: string, responseType: string) {
+  constructor(
+    port: number,
+    path: string,
+    requestType: string,
+    responseType: string,
+    by?: ChannelCredentials,
+  ) {
     this.#requestType = requestType;
-    this.#channel = channel(port);
+    this.#channel = channel(port, by);
     this.#call = this.#channel.makeBidiStreamRequest(path, same, same, new Metadata());
     this.#call.on('data', (bytes: Buffer) => {
       this.#inbox.push(decode<Message>(responseType, bytes));
@@ -145,8 +178,9 @@ async function unary(
   requestType: string,
   responseType: string,
   request: object,
+  by?: ChannelCredentials,
 ): Promise<Message> {
-  const client = channel(port);
+  const client = channel(port, by);
   try {
     return await new Promise((resolve, reject) => {
       const done = (error: ServiceError | null, bytes?: Buffer) =>

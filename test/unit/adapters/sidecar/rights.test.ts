@@ -13,13 +13,14 @@ const tokens = [
 
 function session(
   peer: string,
-  over: { address?: string; token?: string; service?: string } = {},
+  over: { address?: string; token?: string; service?: string; proven?: boolean } = {},
 ): SidecarSession {
-  const { address = '', token = '', service = 'orders.default' } = over;
+  const { address = '', token = '', service = 'orders.default', proven = false } = over;
   return {
     node: 'n',
     peer,
     token,
+    proven,
     registration: {
       service,
       address,
@@ -39,6 +40,7 @@ describe('who may register what', () => {
     ['loopback for itself, without a token', session('127.0.0.1'), '127.0.0.1'],
     ['loopback over IPv6', session('::1'), '::1'],
     ['from afar with its token', session('192.0.2.7', { token: TOKEN }), '192.0.2.7'],
+    ['from afar, proven by its certificate', session('192.0.2.7', { proven: true }), '192.0.2.7'],
     ['an address of the token', session('192.0.2.7', { token: TOKEN, address: '10.1.2.3' }), '10.1.2.3'],
     ['one of IPv6', session('192.0.2.7', { token: TOKEN, address: '2001:db8::5' }), '2001:db8::5'],
     [
@@ -57,6 +59,16 @@ describe('who may register what', () => {
 
   it.each<[string, SidecarSession, string]>([
     ['no token', session('192.0.2.7'), 'no join token'],
+    [
+      'proven, for the address of somebody else',
+      session('192.0.2.7', { proven: true, address: '192.0.2.8' }),
+      'no join token',
+    ],
+    [
+      "proven, for the control plane's loopback",
+      session('192.0.2.7', { proven: true, address: '127.0.0.1' }),
+      "control plane's own machine",
+    ],
     ['a wrong one', session('192.0.2.7', { token: `${TOKEN}x` }), 'not known'],
     [
       'another service',
