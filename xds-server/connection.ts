@@ -24,7 +24,8 @@ import type { AnyRequest, Protocol } from './stream/protocol.ts';
 import { XdsStream } from './stream/stream.ts';
 import type { Change } from './stream/subscription.ts';
 import type { Gate } from './stream/stream.ts';
-import type { ResourceType } from './types.ts';
+import type { NamedSource } from './named/resources.ts';
+import type { AnyType, NamedType, ResourceType } from './types.ts';
 import type { GroupKey, View } from './view.ts';
 import type { ResponseWriter } from './wire/response.ts';
 
@@ -43,6 +44,8 @@ export interface ConnectionOptions {
   readonly writer: ResponseWriter;
   readonly limits: FlowLimits;
   gate(): Gate;
+  /** What there is of types that are asked for by name alone. */
+  readonly named: NamedSource;
   /** Told of data planes that stand beside a service. */
   readonly onSidecar: SidecarDoor;
 }
@@ -50,7 +53,7 @@ export interface ConnectionOptions {
 export interface Opened {
   readonly call: Call;
   readonly caller: Caller;
-  readonly only: ResourceType | undefined;
+  readonly only: AnyType | undefined;
   readonly id: string;
   /** It is not answered before begin(). */
   readonly held: boolean;
@@ -69,7 +72,16 @@ export class Connection {
   readonly #oldAt: number;
   readonly #stream: Pick<
     XdsStream,
-    'receive' | 'pump' | 'mark' | 'look' | 'wants' | 'status' | 'inspect' | 'differences' | 'close'
+    | 'receive'
+    | 'pump'
+    | 'mark'
+    | 'markNamed'
+    | 'look'
+    | 'wants'
+    | 'status'
+    | 'inspect'
+    | 'differences'
+    | 'close'
   >;
   readonly #onOver: () => void;
   readonly #onStarted: (firstBytes: number) => void;
@@ -81,7 +93,7 @@ export class Connection {
   #depart: (how: Departure) => void = () => undefined;
   #over = false;
   /** The only type of its messages; undefined on ADS. */
-  readonly only: ResourceType | undefined;
+  readonly only: AnyType | undefined;
   view: View | undefined;
   #client: { readonly node: ClientNode; readonly scope: Scope } | undefined;
 
@@ -115,6 +127,7 @@ export class Connection {
       protocol,
       only,
       writer: options.writer,
+      named: options.named,
       clock: {
         now: () => clock.now(),
         monotonic: () => clock.monotonic(),
@@ -154,6 +167,11 @@ export class Connection {
     if (!own || own.size === 0) return false;
     this.#guard(() => this.#stream.mark(own));
     return true;
+  }
+
+  /** The same for a type that is asked for by name alone. */
+  markNamed(type: NamedType, names: ReadonlySet<string>): boolean {
+    return !this.#over && this.#stream.markNamed(type, names);
   }
 
   /** node.id; undefined before the first message. */

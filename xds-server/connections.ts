@@ -15,7 +15,7 @@ import type { Caller } from './security/caller.ts';
 import type { ClientState } from './stream/inspect.ts';
 import { Interest } from './stream/interest.ts';
 import type { AnyRequest, Protocol } from './stream/protocol.ts';
-import type { ResourceType } from './types.ts';
+import type { AnyType, NamedType, ResourceType } from './types.ts';
 import type { View } from './view.ts';
 
 export class Connections {
@@ -41,7 +41,7 @@ export class Connections {
   open<R extends AnyRequest>(
     protocol: Protocol<R>,
     call: Call,
-    only: ResourceType | undefined,
+    only: AnyType | undefined,
     caller: Caller,
   ): void {
     const enter = () => this.#enter(protocol, call, only, caller);
@@ -71,7 +71,7 @@ export class Connections {
   #enter<R extends AnyRequest>(
     protocol: Protocol<R>,
     call: Call,
-    only: ResourceType | undefined,
+    only: AnyType | undefined,
     caller: Caller,
   ): void {
     const held = this.#o.gate() === 'waiting';
@@ -124,6 +124,12 @@ export class Connections {
       if (connection.mark(changes)) touched.push(connection);
     }
     this.#ring.run(touched);
+  }
+
+  /** These changed of a type that is asked for by name alone. */
+  touchNamed(type: NamedType, names: ReadonlySet<string>): void {
+    if (names.size === 0) return;
+    this.#ring.run([...this.#open].filter((connection) => connection.markNamed(type, names)));
   }
 
   pump(): void {

@@ -2,12 +2,12 @@
 // together by their node.
 import type { ProxyStatus } from '../model/proxies.ts';
 import type { ClientState } from './stream/inspect.ts';
-import type { ResourceType } from './types.ts';
+import type { AnyType } from './types.ts';
 
 export interface StreamStatus {
   readonly status: ProxyStatus;
   /** The only type of the stream; undefined on ADS. */
-  readonly only: ResourceType | undefined;
+  readonly only: AnyType | undefined;
 }
 
 /** Sorted by node, then by age. */
@@ -19,15 +19,15 @@ export function proxiesOf(streams: readonly StreamStatus[]): ProxyStatus[] {
     const at = rows.findIndex(({ node }) => node === status.node);
     const row = rows[at];
     // The newest stream of a type counts: an older one may be about to break.
-    if (row && only) rows[at] = { ...row, types: { ...row.types, [only]: status.types[only] } };
-    else rows.push(status);
+    if (!row) rows.push(status);
+    else if (only && only in status.types) rows[at] = { ...row, types: mergedTypes(row, status, only) };
   }
   return rows.sort(byNodeThenAge);
 }
 
 /** The same for what clients hold, resource by resource. */
 export function clientsOf(
-  streams: readonly { readonly state: ClientState; readonly only: ResourceType | undefined }[],
+  streams: readonly { readonly state: ClientState; readonly only: AnyType | undefined }[],
 ): ClientState[] {
   const clients = streams.filter(({ only }) => only === undefined).map(({ state }) => state);
   for (const { state } of streams.filter(({ only }) => only !== undefined)) {
@@ -38,6 +38,11 @@ export function clientsOf(
   }
   return clients;
 }
+
+const mergedTypes = (row: ProxyStatus, status: ProxyStatus, only: string): ProxyStatus['types'] => ({
+  ...row.types,
+  ...Object.fromEntries(Object.entries(status.types).filter(([type]) => type === only)),
+});
 
 function byNodeThenAge(a: ProxyStatus, b: ProxyStatus): number {
   if (a.node !== b.node) return a.node < b.node ? -1 : 1;

@@ -1,15 +1,15 @@
 // A resource, encoded once and shared by every stream that sees it.
 import { contentHash } from '../lib/hash.ts';
 import { TYPE_URL } from './types.ts';
-import type { ResourceType } from './types.ts';
+import type { AnyType, ResourceType } from './types.ts';
 import { backwards } from './wire/backward-writer.ts';
 import type { BackwardWriter } from './wire/backward-writer.ts';
 import { bytesOf, fieldOf, pieceOf, rope } from './wire/rope.ts';
 import type { Piece } from './wire/rope.ts';
 import { textField } from './wire/writer.ts';
 
-export interface EncodedResource {
-  readonly type: ResourceType;
+export interface EncodedResource<T extends AnyType = ResourceType> {
+  readonly type: T;
   readonly name: string;
   /** Hash of the bytes or of all their parts: equal content has equal versions on every replica, whenever. */
   readonly version: string;
@@ -25,12 +25,12 @@ export interface EncodedResource {
 }
 
 /** @param content the encoded message, or what writes it. */
-export function encodedResource(
-  type: ResourceType,
+export function encodedResource<T extends AnyType>(
+  type: T,
   name: string,
   content: Buffer | ((to: BackwardWriter) => void),
   options: { readonly dependents?: readonly string[]; readonly empty?: boolean } = {},
-): EncodedResource {
+): EncodedResource<T> {
   const to = backwards();
   // envoy.service.discovery.v3.Resource: version 1, resource 2 (an Any: type_url 1, value 2), name 3.
   to.text(3, name);
@@ -68,8 +68,8 @@ interface Cuts {
 const NO_NAMES: readonly string[] = [];
 
 /** One buffer: the other two are parts of it, since an Any is field 2 in both kinds of response. */
-class Whole implements EncodedResource {
-  readonly type: ResourceType;
+class Whole<T extends AnyType> implements EncodedResource<T> {
+  readonly type: T;
   readonly name: string;
   readonly version: string;
   readonly delta: Buffer;
@@ -80,7 +80,7 @@ class Whole implements EncodedResource {
   readonly #beforeAny: number;
 
   constructor(
-    type: ResourceType,
+    type: T,
     name: string,
     version: string,
     delta: Buffer,

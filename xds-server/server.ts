@@ -8,6 +8,7 @@ import type { Clock } from '../lib/clock.ts';
 import type { LoadCounters, LoadExchange, LoadReports } from '../model/load.ts';
 import type { ProxyStatus } from '../model/proxies.ts';
 import type { ServiceRules } from '../model/rules.ts';
+import type { RuntimeLayer } from '../model/runtime.ts';
 import type { AppReport, Registration, SidecarDoor } from '../model/sidecars.ts';
 import { EMPTY_SNAPSHOT } from '../model/snapshot.ts';
 import type { FederationSnapshot } from '../model/snapshot.ts';
@@ -32,6 +33,7 @@ import { HealthDiscovery } from './hds/service.ts';
 import type { HealthReport, MisdirectionReport } from './hds/service.ts';
 import { LoadService } from './load/service.ts';
 import { LoadStore } from './load/store.ts';
+import { NamedResources } from './named/resources.ts';
 import { preview, summed } from './preview.ts';
 import type { PreviewedChange } from './preview.ts';
 import { plaintextCaller } from './security/caller.ts';
@@ -85,6 +87,8 @@ export interface XdsServer {
   setReady(ready: boolean): void;
   /** Of what nodes are told that do not say themselves what they call. Default: of everything. */
   setScopes(rules: ScopeRules): void;
+  /** Runtime layers, by the name that data planes ask for, in place of those before. */
+  setLayers(layers: ReadonlyMap<string, RuntimeLayer>): void;
   /** @param address HOST:PORT; port 0 picks a free one. Rejects with ISTHMUS_LISTEN_FAILED. */
   listen(address: string): Promise<{ readonly port: number }>;
   /**
@@ -143,7 +147,9 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
   const startupTimeoutMs = options.startupTimeoutMs ?? 60_000;
   const startedAt = clock.monotonic();
   let ready = false;
+  const named = new NamedResources();
   const connections = new Connections({
+    named,
     log,
     clock,
     metrics,
@@ -221,6 +227,7 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
       groups.scopeRules = rules;
       connections.rescope();
     },
+    setLayers: (layers) => connections.touchNamed('rtds', named.setLayers(layers)),
     listen: (address) => listen(plaintext, address),
     async listenTls(tls) {
       const peers = new Peers();

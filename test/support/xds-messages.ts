@@ -1,15 +1,15 @@
 // Discovery requests and responses as plain data, for tests that speak xDS by hand: built and read with the
 // protobuf library, so that nothing of the server's own reading and writing is trusted.
 import { decode, encode } from '../../proto/codec.ts';
-import { MESSAGE_NAME, TYPE_URL, resourceTypeOf } from '../../xds-server/types.ts';
-import type { ResourceType } from '../../xds-server/types.ts';
+import { MESSAGE_NAME, TYPE_URL, namedTypeOf, resourceTypeOf } from '../../xds-server/types.ts';
+import type { AnyType } from '../../xds-server/types.ts';
 
 export type Variant = 'delta' | 'sotw';
 
 export interface RequestFields {
   readonly node?: object;
   /** A short name, or any type URL. */
-  readonly type?: ResourceType | (string & {});
+  readonly type?: AnyType | (string & {});
   readonly nonce?: string;
   /** Text of error_detail. */
   readonly error?: string;
@@ -23,7 +23,7 @@ export interface RequestFields {
 }
 
 export interface Received {
-  readonly type: ResourceType;
+  readonly type: AnyType;
   readonly nonce: string;
   /** version_info, or system_version_info. */
   readonly version: string;
@@ -57,7 +57,7 @@ export function encodeRequest(variant: Variant, fields: RequestFields): Buffer {
   const type = fields.type ?? '';
   const common = {
     ...(fields.node ? { node: fields.node } : {}),
-    type_url: TYPE_URL[type as ResourceType] ?? type,
+    type_url: TYPE_URL[type as AnyType] ?? type,
     response_nonce: fields.nonce ?? '',
     ...(fields.error === undefined ? {} : { error_detail: { code: 3, message: fields.error } }),
   };
@@ -93,6 +93,7 @@ interface ResponseMessage {
 
 interface DeltaEntry {
   readonly name: string;
+  readonly aliases?: readonly string[];
   readonly version: string;
   readonly resource?: AnyMessage;
 }
@@ -103,12 +104,10 @@ export function decodeResponse(variant: Variant, bytes: Buffer): Received {
     `${MESSAGES}${variant === 'sotw' ? 'DiscoveryResponse' : 'DeltaDiscoveryResponse'}`,
     bytes,
   );
-  const type = resourceTypeOf(message.type_url ?? '');
+  const type = resourceTypeOf(message.type_url ?? '') ?? namedTypeOf(message.type_url ?? '');
   if (!type) throw new Error(`response of unknown type ${message.type_url}`);
   const entries = (message.resources ?? []).map((entry) =>
-    variant === 'sotw'
-      ? open(type, entry as AnyMessage)
-      : { ...open(type, (entry as DeltaEntry).resource), ...(entry as DeltaEntry) },
+    variant === 'sotw' ? open(type, entry as AnyMessage) : openEntry(type, entry as DeltaEntry),
   );
   for (const { name, own } of entries) {
     if (name !== own) throw new Error(`resource ${own} was sent under the name ${name}`);
@@ -126,7 +125,15 @@ export function decodeResponse(variant: Variant, bytes: Buffer): Received {
   };
 }
 
-function open(type: ResourceType, any: AnyMessage | undefined) {
+/** A virtual host that does not exist: an entry of its name, which is an alias, too, without a resource. */
+function openEntry(type: AnyType, entry: DeltaEntry) {
+  if (type === 'vhds' && !entry.resource) {
+    return { own: entry.aliases?.[0] ?? '', content: {}, ...entry, version: entry.version ?? '' };
+  }
+  return { ...open(type, entry.resource), ...entry };
+}
+
+function open(type: AnyType, any: AnyMessage | undefined) {
   if (any?.type_url !== TYPE_URL[type]) throw new Error(`a ${any?.type_url} in a response of ${type}`);
   const content = decode<{ name?: string; cluster_name?: string }>(MESSAGE_NAME[type], any.value);
   const own = content.name ?? content.cluster_name ?? '';

@@ -3,7 +3,7 @@
 // answered) and expects that answer to be the very next message.
 import { Client, Metadata, credentials, status } from '@grpc/grpc-js';
 import type { ChannelCredentials, ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
-import type { ResourceType } from '../../xds-server/types.ts';
+import type { AnyType } from '../../xds-server/types.ts';
 import { NODE, decodeResponse, encodeRequest } from './xds-messages.ts';
 import type { Received, RequestFields, Variant } from './xds-messages.ts';
 
@@ -77,7 +77,7 @@ export class XdsRawClient {
   }
 
   /** The next response, which must be of this type. Rejects after 10 s, or when the stream ends before. */
-  async expectResponse(type: ResourceType): Promise<Received> {
+  async expectResponse(type: AnyType): Promise<Received> {
     const response = await this.anyResponse();
     if (!response) throw new Error(`stream ended: ${status[this.#over?.code ?? 0]} ${this.#over?.details}`);
     if (response.type === type) return response;
@@ -104,7 +104,7 @@ export class XdsRawClient {
   }
 
   /** The next response, acknowledged. */
-  async take(type: ResourceType, fields: RequestFields = {}): Promise<Received> {
+  async take(type: AnyType, fields: RequestFields = {}): Promise<Received> {
     const response = await this.expectResponse(type);
     this.ack(response, fields);
     return response;

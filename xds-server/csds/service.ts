@@ -8,7 +8,7 @@ import type { Caller } from '../security/caller.ts';
 import type { SideService } from '../services/side-calls.ts';
 import type { ClientState, ResourceState, ResourceStatus } from '../stream/inspect.ts';
 import { TYPE_URL } from '../types.ts';
-import type { ResourceType } from '../types.ts';
+import type { AnyType } from '../types.ts';
 import { field, messageField, textField } from '../wire/writer.ts';
 import { matchesNode } from './match.ts';
 
@@ -75,13 +75,13 @@ const CODES: Readonly<Record<ResourceState, { readonly config: number; readonly 
 };
 
 /** Its private keys are for the client alone. */
-const isSecret = (type: ResourceType): boolean => (type as string) === 'sds';
+const isSecret = (type: AnyType): boolean => type === 'sds';
 
 /**
  * ClientConfig.GenericXdsConfig: type_url 1, name 2, version_info 3, xds_config 4, config_status 6,
  * client_status 7, error_state 8 {failed_configuration 1, details 3, version_info 4}.
  */
-function genericConfig(type: ResourceType, one: ResourceStatus, contents: boolean): Buffer {
+function genericConfig(type: AnyType, one: ResourceStatus, contents: boolean): Buffer {
   const { name, state, resource, error } = one;
   const any = (number: number) =>
     resource && contents && !isSecret(type)

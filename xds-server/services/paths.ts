@@ -1,6 +1,6 @@
 // The gRPC services that this server offers for discovery, as a table: one of all types (ADS) and one per
 // type. A service says nothing but which type its streams are of; what a stream does is in stream/.
-import type { ResourceType } from '../types.ts';
+import type { AnyType } from '../types.ts';
 
 export interface DiscoveryService {
   /** Full name of the gRPC service. */
@@ -9,7 +9,7 @@ export interface DiscoveryService {
   readonly sotw: string | undefined;
   readonly delta: string | undefined;
   /** The type of all its streams; undefined on ADS, where each message says it. */
-  readonly only: ResourceType | undefined;
+  readonly only: AnyType | undefined;
 }
 
 const ADS: DiscoveryService = {
@@ -26,8 +26,18 @@ export const DISCOVERY_SERVICES: readonly DiscoveryService[] = [
   perType('eds', 'envoy.service.endpoint.v3.EndpointDiscoveryService', 'Endpoints'),
   perType('lds', 'envoy.service.listener.v3.ListenerDiscoveryService', 'Listeners'),
   perType('rds', 'envoy.service.route.v3.RouteDiscoveryService', 'Routes'),
+  perType('rtds', 'envoy.service.runtime.v3.RuntimeDiscoveryService', 'Runtime'),
+  perType('sds', 'envoy.service.secret.v3.SecretDiscoveryService', 'Secrets'),
+  perType('ecds', 'envoy.service.extension.v3.ExtensionConfigDiscoveryService', 'ExtensionConfigs'),
+  perType('srds', 'envoy.service.route.v3.ScopedRoutesDiscoveryService', 'ScopedRoutes'),
+  {
+    service: 'envoy.service.route.v3.VirtualHostDiscoveryService',
+    sotw: undefined,
+    delta: 'DeltaVirtualHosts',
+    only: 'vhds',
+  },
 ];
 
-function perType(only: ResourceType, service: string, what: string): DiscoveryService {
+function perType(only: AnyType, service: string, what: string): DiscoveryService {
   return { service, sotw: `Stream${what}`, delta: `Delta${what}`, only };
 }

@@ -3,7 +3,7 @@
 import type { Scope } from '../../model/scope.ts';
 import type { DialectName } from '../dialect.ts';
 import type { EncodedResource } from '../resource.ts';
-import type { ResourceType } from '../types.ts';
+import type { AnyType } from '../types.ts';
 import type { View } from '../view.ts';
 import { visibleNames } from './subscription.ts';
 import type { Subscription } from './subscription.ts';
@@ -18,7 +18,7 @@ export interface ResourceStatus {
   readonly name: string;
   readonly state: ResourceState;
   /** As the server has it now; undefined: asked for, and there is none of that name. */
-  readonly resource: EncodedResource | undefined;
+  readonly resource: EncodedResource<AnyType> | undefined;
   /** The client's own words for what it refused; '' otherwise. */
   readonly error: string;
 }
@@ -32,7 +32,7 @@ export interface ClientState {
   /** Encoded envoy.config.core.v3.Node, without its list of extensions. */
   readonly node: Buffer;
   readonly types: readonly {
-    readonly type: ResourceType;
+    readonly type: AnyType;
     /** Of the last response that was acknowledged; '' before. */
     readonly version: string;
     readonly resources: readonly ResourceStatus[];

@@ -3,10 +3,18 @@ import type { View } from '../view.ts';
 import { readDeltaRequest, readSotwRequest } from '../wire/request.ts';
 import type { DeltaRequest, SotwRequest } from '../wire/request.ts';
 import type { ResponseWriter } from '../wire/response.ts';
-import type { ResourceType } from '../types.ts';
+import type { EncodedResource } from '../resource.ts';
+import type { AnyType } from '../types.ts';
 import { subscribeDelta, takeDelta } from './delta.ts';
 import { subscribeSotw, takeSotw } from './sotw.ts';
 import type { Allowance, Content, Subscription } from './subscription.ts';
+
+/** A response without its nonce. */
+export interface Outgoing {
+  readonly version: string;
+  readonly resources: readonly EncodedResource<AnyType>[];
+  readonly removed: readonly string[];
+}
 
 export interface Protocol<R> {
   readonly name: 'delta' | 'sotw';
@@ -14,7 +22,7 @@ export interface Protocol<R> {
   read(bytes: Uint8Array): R;
   subscribe(sub: Subscription, request: R, first: boolean, view: View): void;
   take(sub: Subscription, view: View, may: Allowance): Content | undefined;
-  write(writer: ResponseWriter, type: ResourceType, nonce: string, content: Content): Buffer;
+  write(writer: ResponseWriter, type: AnyType, nonce: string, content: Outgoing): Buffer;
 }
 
 export const deltaProtocol: Protocol<DeltaRequest> = {

@@ -3,25 +3,30 @@
 // send time. Knows neither gRPC nor registries; bytes in, bytes out.
 import type { Clock } from '../../lib/clock.ts';
 import { defineError } from '../../lib/errors.ts';
-import type { ProxyStatus, ProxyTypeStatus } from '../../model/proxies.ts';
+import type { ProxyStatus } from '../../model/proxies.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { ChangeSet } from '../dialect.ts';
 import { readNode } from '../node.ts';
 import type { ClientNode } from '../node.ts';
-import { PUSH_ORDER, TYPE_URL, resourceTypeOf } from '../types.ts';
-import type { ResourceType } from '../types.ts';
+import type { NamedSource } from '../named/resources.ts';
+import type { Answered } from '../named/subscription.ts';
+import { NamedSubscriptions } from '../named/subscriptions.ts';
+import { PUSH_ORDER, TYPE_URL, namedTypeOf, resourceTypeOf } from '../types.ts';
+import type { AnyType, NamedType, ResourceType } from '../types.ts';
 import type { View } from '../view.ts';
 import { withoutExtensions } from '../wire/node.ts';
 import type { ResponseWriter } from '../wire/response.ts';
+import { shortened } from './blame.ts';
 import { BlockedSteps } from './blocked.ts';
 import type { Step } from './blocked.ts';
 import { inspect } from './inspect.ts';
 import type { ClientState } from './inspect.ts';
 import type { Interested } from './interest.ts';
 import { STEP_LIMIT_MS, mayRemove, mayUpsert } from './plan.ts';
-import type { AnyRequest, Protocol } from './protocol.ts';
+import type { AnyRequest, Outgoing, Protocol } from './protocol.ts';
 import { Subscription, differences } from './subscription.ts';
 import type { Change, Content, InFlight } from './subscription.ts';
+import { typeStatus } from './type-status.ts';
 
 /** What the server may tell clients while its sources have not all answered yet. */
 export type Gate = 'waiting' | 'only-add' | 'open';
@@ -31,7 +36,7 @@ export interface StreamOptions<R extends AnyRequest> {
   readonly id: string;
   readonly protocol: Protocol<R>;
   /** The type of every message on a service of one type; undefined on ADS. */
-  readonly only?: ResourceType | undefined;
+  readonly only?: AnyType | undefined;
   readonly writer: ResponseWriter;
   readonly clock: Clock;
   readonly metrics: Metrics;
@@ -40,11 +45,13 @@ export interface StreamOptions<R extends AnyRequest> {
   join(node: ClientNode): View;
   /** Where a new subscription is to tell what it wants; left when the stream closes. */
   interested?(type: ResourceType): Interested & { leave(): void };
+  /** What there is of types that are asked for by name alone. Default: nothing. */
+  readonly named?: NamedSource | undefined;
   send(bytes: Buffer): void;
   /** The client took what was sent last. Until then nothing is made; pump() tells when. Default: always. */
   free?(): boolean;
   /** A refused response, for the log. @param resources those at fault; none while that is not known yet. */
-  onRefused(node: ClientNode, type: ResourceType, error: string, resources: readonly string[]): void;
+  onRefused(node: ClientNode, type: AnyType, error: string, resources: readonly string[]): void;
   /** A step went ahead without the ACKs it should have had, for the log. */
   onOverdue(node: ClientNode, step: Step): void;
 }
@@ -54,6 +61,8 @@ const REMOVALS = [
   ['cds', 'cds removals'],
   ['eds', 'eds removals'],
 ] as const;
+
+const NOTHING: NamedSource = { get: () => undefined };
 
 /** Requests kept while the gate is shut; an honest client sends a handful before its first answer. */
 const MAX_EARLY = 1_000;
@@ -67,6 +76,7 @@ export const REQUEST_INVALID = defineError(
 export class XdsStream<R extends AnyRequest = AnyRequest> {
   readonly #o: StreamOptions<R>;
   readonly #subs = new Map<ResourceType, Subscription>();
+  readonly #named: NamedSubscriptions;
   readonly #awaitingEndpoints = new Map<string, number>();
   readonly #blocked = new BlockedSteps(STEP_LIMIT_MS);
   readonly #connectedSince: number;
@@ -81,6 +91,14 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
   constructor(options: StreamOptions<R>) {
     this.#o = options;
     this.#connectedSince = options.clock.now();
+    this.#named = new NamedSubscriptions({
+      variant: options.protocol.name,
+      source: options.named ?? NOTHING,
+      now: () => options.clock.monotonic(),
+      free: () => this.#free(),
+      send: (type, content) => this.#send(type, content),
+      onAnswer: (type, answer, error) => this.#onNamedAnswer(type, answer, error),
+    });
   }
 
   /** Throws an error that ends the stream; its text goes to the client. */
@@ -111,6 +129,11 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
     }
   }
 
+  /** The same for a type that is asked for by name alone. True when something waits for the next pump(). */
+  markNamed(type: NamedType, names: Iterable<string>): boolean {
+    return this.#named.mark(type, names);
+  }
+
   /** The node is told of other services from now on; what differs is sent at the next pump(). */
   look(view: View): void {
     const client = this.#client;
@@ -130,6 +153,7 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
       for (const request of this.#early.splice(0)) this.#apply(request, client.view);
     }
     if (gate === 'open') for (const sub of this.#subs.values()) sub.release();
+    this.#named.pump(gate !== 'open');
     if (!this.#free()) return;
     if (!this.#waiting()) return this.#rest(); // most calls are for an ACK, with nothing new since
     const now = this.#o.clock.monotonic();
@@ -178,7 +202,7 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
       id: client.node.id,
       dialect: client.node.group.dialect,
       node: client.bytes,
-      types,
+      types: [...types, ...this.#named.inspect()],
     };
   }
 
@@ -224,7 +248,9 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
   #apply(request: R, view: View): void {
     const type = resourceTypeOf(request.typeUrl);
     if (!type) {
-      this.#o.metrics.xds.unknownTypes.inc(); // T6: neither answered nor ended
+      const named = namedTypeOf(request.typeUrl);
+      if (named) this.#named.receive(named, request);
+      else this.#o.metrics.xds.unknownTypes.inc(); // T6: neither answered nor ended
       return;
     }
     let sub = this.#subs.get(type);
@@ -310,13 +336,28 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
     const convicted = sub.takeParked();
     if (convicted.length > 0) this.#report(sub, convicted);
     if (!content) return;
+    const sentAt = this.#o.clock.monotonic();
+    sub.sent({ ...content, nonce: this.#send(type, content), sentAt });
+    this.#expectDependents(type, content, sentAt);
+  }
+
+  /** @returns its nonce. */
+  #send(type: AnyType, content: Outgoing): string {
     this.#nonce += 1;
     const nonce = `${this.#o.id}.${this.#nonce}`;
-    const sentAt = this.#o.clock.monotonic();
-    sub.sent({ ...content, nonce, sentAt });
-    this.#expectDependents(type, content, sentAt);
     this.#o.metrics.xds.pushes.inc({ type });
     this.#o.send(this.#o.protocol.write(this.#o.writer, type, nonce, content));
+    return nonce;
+  }
+
+  #onNamedAnswer(type: NamedType, { sentAt, refused }: Answered, error: string): void {
+    const { metrics, clock } = this.#o;
+    metrics.xds.ack.observe((clock.monotonic() - sentAt) / 1000);
+    if (refused === undefined) return;
+    metrics.xds.rejects.inc({ type });
+    metrics.xds.refusedResources.inc({ type });
+    if (!this.#client) return;
+    this.#o.onRefused(this.#client.node, type, shortened(error), refused === '' ? [] : [refused]);
   }
 
   /** O5, O7: what a changed cluster or listener warms with is sent again, changed or not. */
@@ -357,19 +398,4 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
       this.pump();
     });
   }
-}
-
-function typeStatus(sub: Subscription | undefined, view: View): ProxyTypeStatus {
-  const version = sub?.ackedVersion ?? '';
-  const last = sub?.inFlight?.version ?? sub?.refusal?.version ?? version;
-  const sent = last === version ? {} : { sent: last };
-  if (!sub?.everSent) return { state: 'NOT_SENT', version, error: '', resource: '' };
-  const refusal = sub.refusalAgainst(view);
-  if (refusal) {
-    const { error, resource } = refusal;
-    const refused = [...sub.parked].map(([name, parked]) => ({ resource: name, error: parked.error }));
-    return { state: 'NACKED', version, ...sent, error, resource, ...(refused.length > 0 ? { refused } : {}) };
-  }
-  const stale = sub.inFlight !== undefined || sub.hasUpserts(view);
-  return { state: stale ? 'STALE' : 'SYNCED', version, ...sent, error: '', resource: '' };
 }

@@ -1,42 +1,46 @@
 // Puts responses together from encoded pieces; a resource's bytes are never encoded again per client.
-import { PUSH_ORDER, TYPE_URL } from '../types.ts';
-import type { ResourceType } from '../types.ts';
+import { ALL_TYPES, TYPE_URL } from '../types.ts';
+import type { AnyType } from '../types.ts';
 import type { EncodedResource } from '../resource.ts';
 import { messageField, textField } from './writer.ts';
 
 interface DeltaBody {
-  readonly resources: readonly EncodedResource[];
+  readonly resources: readonly EncodedResource<AnyType>[];
   readonly removed: readonly string[];
   readonly bytes: Buffer;
 }
 
 /** One per server; keeps the pieces that are equal in every response. */
 export class ResponseWriter {
-  readonly #typeUrl: ReadonlyMap<ResourceType, Buffer>;
+  readonly #typeUrl: ReadonlyMap<AnyType, Buffer>;
   readonly #deltaIdentifier: Buffer;
   readonly #sotwIdentifier: Buffer;
   /** Per type, what the last incremental response said, without its nonce. */
-  readonly #lastDelta = new Map<ResourceType, DeltaBody>();
+  readonly #lastDelta = new Map<AnyType, DeltaBody>();
 
   /** @param identifier control_plane.identifier, which Envoy shows as a stat. */
   constructor(identifier: string) {
-    this.#typeUrl = new Map(PUSH_ORDER.map((type) => [type, textField(4, TYPE_URL[type])]));
+    this.#typeUrl = new Map(ALL_TYPES.map((type) => [type, textField(4, TYPE_URL[type])]));
     this.#deltaIdentifier = messageField(7, [textField(1, identifier)]);
     this.#sotwIdentifier = messageField(6, [textField(1, identifier)]);
   }
 
   /** DeltaDiscoveryResponse: resources 2, type_url 4, nonce 5, removed_resources 6, control_plane 7. */
   delta(
-    type: ResourceType,
+    type: AnyType,
     nonce: string,
-    resources: readonly EncodedResource[],
+    resources: readonly EncodedResource<AnyType>[],
     removed: readonly string[],
   ): Buffer {
     return withNonce(this.#deltaBody(type, resources, removed), nonce);
   }
 
   /** A change goes to one stream after the other with equal content: only the first one copies it together. */
-  #deltaBody(type: ResourceType, resources: readonly EncodedResource[], removed: readonly string[]): Buffer {
+  #deltaBody(
+    type: AnyType,
+    resources: readonly EncodedResource<AnyType>[],
+    removed: readonly string[],
+  ): Buffer {
     const last = this.#lastDelta.get(type);
     if (last && sameItems(last.resources, resources) && sameItems(last.removed, removed)) return last.bytes;
     const bytes = Buffer.concat([
@@ -50,7 +54,12 @@ export class ResponseWriter {
   }
 
   /** DiscoveryResponse: version_info 1, resources 2, type_url 4, nonce 5, control_plane 6. */
-  sotw(type: ResourceType, nonce: string, version: string, resources: readonly EncodedResource[]): Buffer {
+  sotw(
+    type: AnyType,
+    nonce: string,
+    version: string,
+    resources: readonly EncodedResource<AnyType>[],
+  ): Buffer {
     return Buffer.concat([
       textField(1, version),
       ...resources.map((r) => r.sotw),
@@ -60,7 +69,7 @@ export class ResponseWriter {
     ]);
   }
 
-  #typeUrlOf(type: ResourceType): Buffer[] {
+  #typeUrlOf(type: AnyType): Buffer[] {
     const bytes = this.#typeUrl.get(type);
     return bytes ? [bytes] : [];
   }

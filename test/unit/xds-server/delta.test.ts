@@ -286,7 +286,7 @@ describe('first messages', () => {
   it('T6: an unknown type is counted, neither answered nor an error', async () => {
     const world = new World(orders);
     const client = world.delta();
-    client.send('type.googleapis.com/envoy.config.route.v3.ScopedRouteConfiguration').silent();
+    client.send('type.googleapis.com/envoy.config.listener.v3.ListenerCollection').silent();
     client.send('cds').next('cds');
     const [counted] = (await world.metrics.xds.unknownTypes.get()).values;
     expect(counted?.value).toBe(1);

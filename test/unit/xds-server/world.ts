@@ -8,11 +8,13 @@ import { createMetrics } from '../../../telemetry/metrics.ts';
 import type { Changes } from '../../../xds-server/dialect.ts';
 import { Catalogue } from '../../../xds-server/resources/catalogue.ts';
 import { Groups } from '../../../xds-server/groups.ts';
+import { NamedResources } from '../../../xds-server/named/resources.ts';
+import type { RuntimeLayer } from '../../../model/runtime.ts';
 import { deltaProtocol, sotwProtocol } from '../../../xds-server/stream/protocol.ts';
 import type { AnyRequest, Protocol } from '../../../xds-server/stream/protocol.ts';
 import { XdsStream } from '../../../xds-server/stream/stream.ts';
 import type { Gate } from '../../../xds-server/stream/stream.ts';
-import type { ResourceType } from '../../../xds-server/types.ts';
+import type { AnyType, ResourceType } from '../../../xds-server/types.ts';
 import type { View } from '../../../xds-server/view.ts';
 import { ResponseWriter } from '../../../xds-server/wire/response.ts';
 import { NODE, decodeResponse, encodeRequest } from '../../support/xds-messages.ts';
@@ -26,6 +28,7 @@ export class World {
   readonly catalogue = new Catalogue((name, error) => this.faults.push(`${name}: ${error.message}`));
   readonly groups = new Groups(this.catalogue);
   readonly writer = new ResponseWriter('test');
+  readonly named = new NamedResources();
   readonly drivers: Driver[] = [];
   gate: Gate = 'open';
 
@@ -38,6 +41,12 @@ export class World {
     const changes = this.catalogue.update(snapshot(services));
     this.groups.update(changes);
     for (const driver of this.drivers) driver.touch(changes);
+  }
+
+  /** The runtime layers there are, by name. */
+  layers(layers: Readonly<Record<string, RuntimeLayer>>): void {
+    const changed = this.named.setLayers(new Map(Object.entries(layers)));
+    for (const { stream } of this.drivers) if (stream.markNamed('rtds', changed)) stream.pump();
   }
 
   open(gate: Gate): void {
@@ -58,6 +67,8 @@ export class World {
 export class Driver {
   readonly stream: XdsStream;
   readonly overdue: string[] = [];
+  /** What the log is told of refusals. */
+  readonly refused: string[] = [];
   /** The client has not taken the last message. */
   busy = false;
   readonly #variant: Variant;
@@ -72,13 +83,14 @@ export class Driver {
       id: `s${world.drivers.length}`,
       protocol,
       writer: world.writer,
+      named: world.named,
       clock: world.clock,
       metrics: world.metrics,
       gate: () => world.gate,
       join: (node) => (this.#view = world.groups.join(world.groups.keyOf(node)).view),
       send: (bytes) => void this.#inbox.push(decodeResponse(variant, bytes)),
       free: () => !this.busy,
-      onRefused: () => undefined,
+      onRefused: (_node, type, error, names) => void this.refused.push(`${type} ${names.join()}: ${error}`),
       onOverdue: (_node, step) => void this.overdue.push(step),
     });
     world.drivers.push(this);
@@ -98,7 +110,7 @@ export class Driver {
   }
 
   /** The next response, which must be of this type. */
-  next(type: ResourceType): Received {
+  next(type: AnyType): Received {
     const response = this.#inbox.shift();
     expect(response?.type, 'type of the next response').toBe(type);
     if (!response) throw new Error('unreachable');
@@ -119,7 +131,7 @@ export class Driver {
   }
 
   /** The next response, which is acknowledged. SotW repeats its names with `fields`. */
-  take(type: ResourceType, fields: RequestFields = {}): Received {
+  take(type: AnyType, fields: RequestFields = {}): Received {
     const response = this.next(type);
     this.ack(response, fields);
     return response;

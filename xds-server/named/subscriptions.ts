@@ -1,0 +1,59 @@
+// The subscriptions of one stream to types that are asked for by name alone. They have no part in the order of a
+// change: nothing that we send refers to them.
+import type { AnyRequest } from '../stream/protocol.ts';
+import type { ClientState } from '../stream/inspect.ts';
+import type { NamedType } from '../types.ts';
+import type { Variant } from './absence.ts';
+import type { NamedSource } from './resources.ts';
+import { NamedSubscription } from './subscription.ts';
+import type { Answered, NamedContent } from './subscription.ts';
+
+export interface NamedOptions {
+  readonly variant: Variant;
+  readonly source: NamedSource;
+  /** Monotonic ms. */
+  now(): number;
+  /** The client took what was sent last. */
+  free(): boolean;
+  /** @returns the nonce. */
+  send(type: NamedType, content: NamedContent): string;
+  onAnswer(type: NamedType, answer: Answered, error: string): void;
+}
+
+export class NamedSubscriptions {
+  readonly #o: NamedOptions;
+  readonly #subs = new Map<NamedType, NamedSubscription>();
+
+  constructor(options: NamedOptions) {
+    this.#o = options;
+  }
+
+  receive(type: NamedType, request: AnyRequest): void {
+    const sub = this.#subs.get(type) ?? new NamedSubscription(type, this.#o.variant);
+    this.#subs.set(type, sub);
+    const answer = sub.answered(request);
+    if (answer) this.#o.onAnswer(type, answer, request.error ?? '');
+    sub.subscribe(request);
+  }
+
+  /** True when one of those that changed is subscribed to; it is sent by the next pump(). */
+  mark(type: NamedType, names: Iterable<string>): boolean {
+    return this.#subs.get(type)?.mark(names) ?? false;
+  }
+
+  pump(onlyAdd: boolean): void {
+    for (const sub of this.#subs.values()) {
+      if (!this.#o.free()) return;
+      const content = sub.take(this.#o.source, onlyAdd);
+      if (content) sub.sent(content, this.#o.send(sub.type, content), this.#o.now());
+    }
+  }
+
+  inspect(): ClientState['types'] {
+    return [...this.#subs].map(([type, sub]) => ({
+      type,
+      version: sub.ackedVersion,
+      resources: sub.inspect(this.#o.source),
+    }));
+  }
+}
