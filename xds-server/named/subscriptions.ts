@@ -10,7 +10,8 @@ import type { Answered, NamedContent } from './subscription.ts';
 
 export interface NamedOptions {
   readonly variant: Variant;
-  readonly source: NamedSource;
+  /** Absent: there is nothing. */
+  readonly source: NamedSource | undefined;
   /** Monotonic ms. */
   now(): number;
   /** The client took what was sent last. */
@@ -22,10 +23,12 @@ export interface NamedOptions {
 
 export class NamedSubscriptions {
   readonly #o: NamedOptions;
+  readonly #source: NamedSource;
   readonly #subs = new Map<NamedType, NamedSubscription>();
 
   constructor(options: NamedOptions) {
     this.#o = options;
+    this.#source = options.source ?? { get: () => undefined };
   }
 
   receive(type: NamedType, request: AnyRequest): void {
@@ -44,7 +47,7 @@ export class NamedSubscriptions {
   pump(onlyAdd: boolean): void {
     for (const sub of this.#subs.values()) {
       if (!this.#o.free()) return;
-      const content = sub.take(this.#o.source, onlyAdd);
+      const content = sub.take(this.#source, onlyAdd);
       if (content) sub.sent(content, this.#o.send(sub.type, content), this.#o.now());
     }
   }
@@ -53,7 +56,7 @@ export class NamedSubscriptions {
     return [...this.#subs].map(([type, sub]) => ({
       type,
       version: sub.ackedVersion,
-      resources: sub.inspect(this.#o.source),
+      resources: sub.inspect(this.#source),
     }));
   }
 }

@@ -62,8 +62,6 @@ const REMOVALS = [
   ['eds', 'eds removals'],
 ] as const;
 
-const NOTHING: NamedSource = { get: () => undefined };
-
 /** Requests kept while the gate is shut; an honest client sends a handful before its first answer. */
 const MAX_EARLY = 1_000;
 
@@ -93,7 +91,7 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
     this.#connectedSince = options.clock.now();
     this.#named = new NamedSubscriptions({
       variant: options.protocol.name,
-      source: options.named ?? NOTHING,
+      source: options.named,
       now: () => options.clock.monotonic(),
       free: () => this.#free(),
       send: (type, content) => this.#send(type, content),
