@@ -44,7 +44,7 @@ const retries = z.strictObject({
 });
 
 const balancer = z.union([
-  z.enum(['roundRobin', 'leastRequest', 'random']),
+  z.enum(['roundRobin', 'leastRequest', 'peakEwma', 'random']),
   z.strictObject({
     ringHash: z.strictObject({ header: z.string().regex(/^[A-Za-z0-9-]+$/, 'a header name') }),
   }),

@@ -5,7 +5,7 @@ export interface TrafficRules {
   /** Of a whole request, retries included; 0 is none. */
   readonly timeoutMs?: number | undefined;
   readonly retries?: RetryRules | undefined;
-  readonly balancer?: 'roundRobin' | 'leastRequest' | 'random' | HashBalancer | undefined;
+  readonly balancer?: 'roundRobin' | 'leastRequest' | 'peakEwma' | 'random' | HashBalancer | undefined;
   readonly outlier?: OutlierRules | undefined;
   readonly pool?: PoolRules | undefined;
   readonly breaker?: BreakerRules | undefined;

@@ -61,7 +61,27 @@ const WELL_KNOWN: Readonly<Record<string, Special>> = {
   'google.protobuf.FloatValue': scalar,
   'google.protobuf.BoolValue': (m) => m.value === true,
   'google.protobuf.StringValue': (m) => text(m.value, ''),
+  'google.protobuf.Struct': openStruct,
+  'google.protobuf.Value': openValue,
+  'google.protobuf.ListValue': openList,
 };
+
+type Parts = Readonly<Record<string, unknown>>;
+
+function openStruct(message: Parts): Json {
+  const fields = Object.entries((message.fields ?? {}) as Readonly<Record<string, Parts>>);
+  return Object.fromEntries(fields.map(([name, value]) => [name, openValue(value)]));
+}
+
+function openValue(message: Parts): Json {
+  if (message.structValue) return openStruct(message.structValue as Parts);
+  if (message.listValue) return openList(message.listValue as Parts);
+  return (message.stringValue ?? message.numberValue ?? message.boolValue ?? null) as Json;
+}
+
+function openList(message: Parts): Json {
+  return ((message.values ?? []) as readonly Parts[]).map(openValue);
+}
 
 function openAny(message: Record<string, unknown>): Json {
   const url = text(message.type_url, '');

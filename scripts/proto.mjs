@@ -1,6 +1,7 @@
 // Generates proto/gen (descriptors and TypeScript types) from the .proto files that the development
-// dependency @grpc/grpc-js-xds carries. Nothing generated is kept in the tree. Does nothing when the
-// output is newer than its inputs (this script, the package's version).
+// dependency @grpc/grpc-js-xds carries, and from those few in proto/extra that it does not. Nothing
+// generated is kept in the tree. Does nothing when the output was made of the same inputs (this script,
+// the package's version, proto/extra).
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,7 +13,11 @@ const require = createRequire(import.meta.url);
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const out = join(root, 'proto', 'gen');
 const xds = dirname(require.resolve('@grpc/grpc-js-xds/package.json'));
-const includes = ['envoy-api', 'xds', 'googleapis', 'protoc-gen-validate'].map((d) => join(xds, 'deps', d));
+const extra = join(root, 'proto', 'extra');
+const includes = [
+  ...['envoy-api', 'xds', 'googleapis', 'protoc-gen-validate'].map((d) => join(xds, 'deps', d)),
+  extra,
+];
 
 /** The roots we speak; their imports follow by themselves. */
 const files = [
@@ -57,23 +62,27 @@ const files = [
   'envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto',
   'envoy/extensions/filters/http/router/v3/router.proto',
   'envoy/extensions/upstreams/http/v3/http_protocol_options.proto',
+  'xds/type/v3/typed_struct.proto',
   'xds/type/matcher/v3/matcher.proto',
   'xds/type/matcher/v3/http_inputs.proto',
   'envoy/type/matcher/v3/http_inputs.proto',
   'envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.proto',
   'envoy/extensions/load_balancing_policies/least_request/v3/least_request.proto',
   'envoy/extensions/load_balancing_policies/maglev/v3/maglev.proto',
+  'envoy/extensions/load_balancing_policies/peak_ewma/v3alpha/peak_ewma.proto',
   'envoy/extensions/load_balancing_policies/random/v3/random.proto',
   'envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash.proto',
   'envoy/extensions/load_balancing_policies/round_robin/v3/round_robin.proto',
   'envoy/extensions/load_balancing_policies/client_side_weighted_round_robin/v3/client_side_weighted_round_robin.proto',
   'envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality.proto',
+  'isthmus/load_balancing/v1alpha1/peak_ewma.proto',
   'google/rpc/status.proto',
 ];
 
-const stamp = createHash('sha256')
-  .update(readFileSync(fileURLToPath(import.meta.url)))
-  .update(readFileSync(join(xds, 'package.json')))
+const ours = files.map((file) => join(extra, file)).filter((file) => existsSync(file));
+const inputs = [fileURLToPath(import.meta.url), join(xds, 'package.json'), ...ours];
+const stamp = inputs
+  .reduce((hash, file) => hash.update(readFileSync(file)), createHash('sha256'))
   .digest('hex');
 const stampFile = join(out, 'stamp');
 

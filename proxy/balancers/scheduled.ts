@@ -1,6 +1,7 @@
 // The balancer that a policy without a hash asks for, over one set of hosts. The set never changes; another
 // set is another balancer, which goes on where the earlier one stood.
 import { LeastRequest } from './least-request.ts';
+import { PeakEwma } from './peak-ewma.ts';
 import { Random } from './random.ts';
 import { RoundRobin } from './round-robin.ts';
 import type { Balancer, BalancerEnv, PickHost, Policy } from './types.ts';
@@ -24,6 +25,8 @@ export function buildScheduled<H extends PickHost>(
       return new RoundRobin(set, env, policy.slowStart, before instanceof RoundRobin ? before : undefined);
     case 'least-request':
       return new LeastRequest(set, env, policy);
+    case 'peak-ewma':
+      return new PeakEwma(set, env, policy);
     case 'random':
       return new Random(set, env);
   }

@@ -21,6 +21,7 @@ export type Policy =
       readonly slowStart?: SlowStart;
     }
   | { readonly kind: 'random' }
+  | PeakEwmaPolicy
   | {
       readonly kind: 'ring-hash';
       readonly minSize: number;
@@ -28,6 +29,16 @@ export type Policy =
       readonly byHostname: boolean;
     }
   | { readonly kind: 'maglev'; readonly tableSize: number; readonly byHostname: boolean };
+
+export interface PeakEwmaPolicy {
+  readonly kind: 'peak-ewma';
+  /** In which a measurement falls to 1/e of it, > 0. */
+  readonly decayMs: number;
+  /** What a host counts as that has not answered yet and has nothing to do. */
+  readonly defaultRttMs: number;
+  /** Cost of one that has not answered yet and has something to do, beside its requests in flight. */
+  readonly penalty: number;
+}
 
 /** LbSubsetConfig: which hosts a route's metadata_match may mean. */
 export interface SubsetRules {
@@ -59,8 +70,16 @@ export const DEFAULT_BALANCING: Balancing = {
 /** Envoy's default, in percent: a priority that is at least 72 % healthy counts as whole. */
 export const OVERPROVISIONING = 140;
 
+/** How fast a host answered (proxy/balancers/rtt.ts). */
+export interface Measured {
+  /** As of rttAtMs; below 0: it has not answered yet. */
+  rttMs: number;
+  /** Monotonic. */
+  rttAtMs: number;
+}
+
 /** What balancers read of a host at each pick. */
-export interface PickHost {
+export interface PickHost extends Readonly<Measured> {
   /** `ADDRESS:PORT`, which hashes are made of. */
   readonly key: string;
   /** Requests in flight. */

@@ -176,9 +176,11 @@ export class Attempt implements Waiter {
 
   onResponse(head: ResponseHead, bytes: Buffer, from: number, to: number, done: boolean): void {
     this.#status = head.status;
-    this.#tally?.took(this.#nowMs() - this.#sentAtMs);
+    const tookMs = this.#nowMs() - this.#sentAtMs;
+    this.#tally?.took(tookMs);
     this.#cluster?.admission?.record(head.status, done ? head.header('grpc-status') : '');
     if (this.host) {
+      this.#cluster?.onAnswered(this.host, tookMs);
       this.#cluster?.detector?.onStatus(this.host, head.status);
       if (head.status === 421) this.#cluster?.onMisdirected(this.host, head.header(ANSWERED_HEADER));
       if (this.host.checker && head.header(NOT_WELL) !== '') this.host.checker.failNow();
@@ -246,9 +248,12 @@ export class Attempt implements Waiter {
   }
 
   #countConnectFailure(reason: string): void {
-    if (this.host) this.host.connectFailures += 1;
-    if (this.#cluster) bump(this.#cluster.counters, K.connectFailures);
-    if (reason === 'connect timeout' && this.#cluster) bump(this.#cluster.counters, K.connectTimeout);
+    const [cluster, host] = [this.#cluster, this.host];
+    if (host) host.connectFailures += 1;
+    // Refused at once or after the whole timeout: to the next request it is as good as the latter.
+    if (host) cluster?.onNotAnswered(host, cluster.connectTimeoutMs);
+    if (cluster) bump(cluster.counters, K.connectFailures);
+    if (reason === 'connect timeout' && cluster) bump(cluster.counters, K.connectTimeout);
   }
 
   /** It no longer waits for a connection. */
@@ -277,11 +282,17 @@ export class Attempt implements Waiter {
     const tally = this.#tally;
     if (!tally) return;
     tally.active -= 1;
-    // No answer within the time that somebody had: at least so long it took.
-    if (this.#status === 0 && this.started && !this.#broken) tally.took(this.#nowMs() - this.#sentAtMs);
+    if (this.#status === 0 && this.started) this.#tellNoAnswer(tally);
     if (this.#broken || this.#status >= 500) tally.errors += 1;
     else if (this.#status > 0) tally.successes += 1;
     else if (!this.#abandoned) tally.errors += 1;
+  }
+
+  /** No answer within the time that somebody had: at least so long it took. */
+  #tellNoAnswer(tally: LoadTally): void {
+    const tookMs = this.#nowMs() - this.#sentAtMs;
+    if (!this.#broken) tally.took(tookMs);
+    if (this.host) this.#cluster?.onNotAnswered(this.host, tookMs);
   }
 
   #nowMs(): number {

@@ -49,6 +49,8 @@ export class TcpSession {
   #cluster: ClusterState | undefined;
   #upstream: net.Socket | undefined;
   #connected = false;
+  /** Monotonic ms; when the present try began. */
+  #triedAtMs = 0;
   readonly #observer: Observer | undefined;
   /** Only with an observer. */
   #record: StreamRecord | undefined;
@@ -122,6 +124,7 @@ export class TcpSession {
     tally.issued += 1;
     tally.active += 1;
     const { address, port } = host.spec;
+    this.#triedAtMs = cluster.options.clock.monotonic();
     const { buffer } = READING;
     const upstream = net.connect({
       host: address,
@@ -143,6 +146,8 @@ export class TcpSession {
     // All that can be said of bytes.
     tally.successes += 1;
     this.#cluster?.detector?.onBareConnection(host);
+    // Bytes have no answers: how fast it accepts is all there is to measure.
+    this.#cluster?.onAnswered(host, this.#cluster.options.clock.monotonic() - this.#triedAtMs);
     this.#touch();
     pass(this.#client, upstream, (bytes) => {
       this.#touch();
@@ -183,6 +188,7 @@ export class TcpSession {
     }
     host.connectFailures += 1;
     if (this.#cluster) bump(this.#cluster.counters, K.connectFailures);
+    this.#cluster?.onNotAnswered(host, this.#cluster.connectTimeoutMs);
     this.#flag(Flag.UF);
     this.#cluster?.detector?.onLocal(host, 'failed');
     if (this.#tried.length >= this.#table.connectAttempts) {

@@ -4,6 +4,7 @@
 import { WheelTimer } from '../../lib/timer-wheel.ts';
 import { Picker } from '../balancers/picker.ts';
 import type { PickerRules } from '../balancers/picker.ts';
+import { answered, notAnswered } from '../balancers/rtt.ts';
 import { SubsetPicker } from '../balancers/subset.ts';
 import { DEFAULT_BALANCING, OVERPROVISIONING } from '../balancers/types.ts';
 import type { BalancerEnv, Member, PickKey } from '../balancers/types.ts';
@@ -139,6 +140,18 @@ export class ClusterState implements HostPool {
     this.#options.onMisdirected?.(this.name, host, name);
   }
 
+  /** The head of an answer came so long after the request was sent. */
+  onAnswered(host: Host, tookMs: number): void {
+    const decayMs = this.#decayMs();
+    if (decayMs > 0) answered(host, tookMs, this.#env.now(), decayMs);
+  }
+
+  /** So long was waited for an answer or a connection, and there will be none. */
+  onNotAnswered(host: Host, tookMs: number): void {
+    const decayMs = this.#decayMs();
+    if (decayMs > 0) notAnswered(host, tookMs, this.#env.now(), decayMs);
+  }
+
   closeIdle(): void {
     for (const host of this.#hosts.values()) host.closeIdle();
   }
@@ -152,6 +165,12 @@ export class ClusterState implements HostPool {
   #admitBy({ admission: rules }: Cluster): void {
     if (this.admission?.rules === rules) return;
     this.admission = rules && new Admission(rules, () => this.#env.now(), Math.random);
+  }
+
+  /** 0: nobody wants to know how fast hosts are. */
+  #decayMs(): number {
+    const policy = this.#spec.balancing?.policy;
+    return policy?.kind === 'peak-ewma' ? policy.decayMs : 0;
   }
 
   #watchOutliers({ outlier }: Cluster): void {

@@ -1,6 +1,7 @@
 // One host of a cluster: its connections (idle ones last in, first out), the requests that wait for one, and
 // its counters. It outlives changes of weight and status; once removed, what is in flight finishes and
 // nothing is kept.
+import { UNMEASURED } from '../balancers/rtt.ts';
 import type { HostChecker } from '../health/checker.ts';
 import type { LoadTally } from '../load/tally.ts';
 import type { UpstreamHost } from '../tables.ts';
@@ -28,6 +29,9 @@ export class Host implements ConnectionOwner {
   readonly key: string;
   /** Monotonic time at which it was first seen healthy; its slow start begins there. */
   healthySinceMs = Number.POSITIVE_INFINITY;
+  /** How fast it answers; kept for a balancer that asks for it only. */
+  rttMs = UNMEASURED;
+  rttAtMs = 0;
   readonly #idle: UpstreamConnection[] = [];
   readonly #waiting: Waiter[] = [];
   readonly #owner: HostPool;

@@ -3,6 +3,7 @@
 import type { DoubleValue__Output } from '../../proto/gen/types/google/protobuf/DoubleValue.ts';
 import type { LeastRequest__Output } from '../../proto/gen/types/envoy/extensions/load_balancing_policies/least_request/v3/LeastRequest.ts';
 import type { Maglev__Output } from '../../proto/gen/types/envoy/extensions/load_balancing_policies/maglev/v3/Maglev.ts';
+import type { PeakEwma__Output } from '../../proto/gen/types/envoy/extensions/load_balancing_policies/peak_ewma/v3alpha/PeakEwma.ts';
 import type { RingHash__Output } from '../../proto/gen/types/envoy/extensions/load_balancing_policies/ring_hash/v3/RingHash.ts';
 import type { SlowStartConfig__Output } from '../../proto/gen/types/envoy/extensions/load_balancing_policies/common/v3/SlowStartConfig.ts';
 import type { Policy, SlowStart } from '../balancers/types.ts';
@@ -13,6 +14,15 @@ type RuntimeDouble = { readonly default_value?: DoubleValue__Output['value'] | s
 
 const MAX_RING = 8_388_608;
 const MIN_RING = 1_024;
+const DECAY_MS = 10_000;
+const PENALTY = 1_000_000;
+const PEAK_EWMA = [
+  'decay_time',
+  'default_rtt',
+  'penalty_value',
+  'aggregation_interval',
+  'max_samples_per_host',
+];
 const TABLE_SIZE = 65_537;
 const MAX_TABLE = 5_000_011;
 /** Percent (SlowStartConfig.min_weight_percent). */
@@ -40,6 +50,16 @@ export function leastRequest(
   const bias = runtimeDouble(config.active_request_bias, 1);
   if (!(bias >= 0)) throw new FieldRefusal('active_request_bias', 'must be 0 or more');
   return { kind: 'least-request', choices, bias, ...slowStart(config.slow_start_config) };
+}
+
+/** Envoy's threads hand their samples over at intervals (aggregation_interval, max_samples_per_host); here is one. */
+export function peakEwma(config: PeakEwma__Output, absentRttMs: number): Policy {
+  assertOnly(config, PEAK_EWMA);
+  const decayMs = durationMs(config.decay_time, DECAY_MS);
+  if (decayMs === 0) throw new FieldRefusal('decay_time', 'must be greater than 0');
+  const penalty = config.penalty_value ? Number(config.penalty_value.value ?? 0) : PENALTY;
+  if (!(penalty >= 0)) throw new FieldRefusal('penalty_value', 'must be 0 or more');
+  return { kind: 'peak-ewma', decayMs, defaultRttMs: durationMs(config.default_rtt, absentRttMs), penalty };
 }
 
 export function ringHash(

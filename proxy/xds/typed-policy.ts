@@ -5,13 +5,16 @@ import type { ConsistentHashingLbConfig__Output } from '../../proto/gen/types/en
 import type { LeastRequest__Output } from '../../proto/gen/types/envoy/extensions/load_balancing_policies/least_request/v3/LeastRequest.ts';
 import type { LoadBalancingPolicy__Output } from '../../proto/gen/types/envoy/config/cluster/v3/LoadBalancingPolicy.ts';
 import type { LocalityLbConfig__Output } from '../../proto/gen/types/envoy/extensions/load_balancing_policies/common/v3/LocalityLbConfig.ts';
+import type { PeakEwma__Output as OurPeakEwma__Output } from '../../proto/gen/types/isthmus/load_balancing/v1alpha1/PeakEwma.ts';
+import type { PeakEwma__Output } from '../../proto/gen/types/envoy/extensions/load_balancing_policies/peak_ewma/v3alpha/PeakEwma.ts';
 import type { Maglev__Output } from '../../proto/gen/types/envoy/extensions/load_balancing_policies/maglev/v3/Maglev.ts';
 import type { Random__Output } from '../../proto/gen/types/envoy/extensions/load_balancing_policies/random/v3/Random.ts';
 import type { RingHash__Output } from '../../proto/gen/types/envoy/extensions/load_balancing_policies/ring_hash/v3/RingHash.ts';
 import type { RoundRobin__Output } from '../../proto/gen/types/envoy/extensions/load_balancing_policies/round_robin/v3/RoundRobin.ts';
 import type { Policy } from '../balancers/types.ts';
-import { leastRequest, maglev, ringHash, roundRobin } from './policy.ts';
+import { leastRequest, maglev, peakEwma, ringHash, roundRobin } from './policy.ts';
 import { FieldRefusal, assertOnly, within } from './refusal.ts';
+import { openAny } from './typed-struct.ts';
 
 export interface TypedPolicy {
   readonly policy: Policy;
@@ -21,6 +24,9 @@ export interface TypedPolicy {
 type Compile = (bytes: Uint8Array) => TypedPolicy;
 
 const EXTENSIONS = 'envoy.extensions.load_balancing_policies';
+/** What our control plane sends; fields as in Envoy's. */
+const OUR_PEAK_EWMA = 'isthmus.load_balancing.v1alpha1.PeakEwma';
+const ENVOY_DEFAULT_RTT_MS = 10;
 
 const COMPILERS: ReadonlyMap<string, Compile> = new Map([
   known('round_robin.v3.RoundRobin', ({ locality_lb_config, ...own }: RoundRobin__Output) => ({
@@ -33,6 +39,14 @@ const COMPILERS: ReadonlyMap<string, Compile> = new Map([
   })),
   known('random.v3.Random', ({ locality_lb_config }: Random__Output) => ({
     policy: { kind: 'random' },
+    localityWeighted: localityOf(locality_lb_config),
+  })),
+  known('peak_ewma.v3alpha.PeakEwma', (message: PeakEwma__Output) => ({
+    policy: peakEwma(message, ENVOY_DEFAULT_RTT_MS),
+    localityWeighted: false,
+  })),
+  knownAs(OUR_PEAK_EWMA, ({ locality_lb_config, ...own }: OurPeakEwma__Output) => ({
+    policy: peakEwma(own, 0),
     localityWeighted: localityOf(locality_lb_config),
   })),
   known('ring_hash.v3.RingHash', (message: RingHash__Output) => {
@@ -56,7 +70,10 @@ const COMPILERS: ReadonlyMap<string, Compile> = new Map([
 ]);
 
 function known<T>(name: string, compile: (message: T) => TypedPolicy): [string, Compile] {
-  const message = `${EXTENSIONS}.${name}`;
+  return knownAs(`${EXTENSIONS}.${name}`, compile);
+}
+
+function knownAs<T>(message: string, compile: (message: T) => TypedPolicy): [string, Compile] {
   return [
     typeUrl(message),
     (bytes) => {
@@ -72,17 +89,14 @@ function known<T>(name: string, compile: (message: T) => TypedPolicy): [string, 
 
 /** @throws FieldRefusal */
 export function compileTypedPolicy(message: LoadBalancingPolicy__Output): TypedPolicy {
-  const policies = message.policies ?? [];
-  for (const [i, { typed_extension_config: config }] of policies.entries()) {
-    const compile = COMPILERS.get(config?.typed_config?.type_url ?? '');
-    const value = config?.typed_config?.value ?? Buffer.alloc(0);
-    if (compile) {
-      return within(`policies[${i}].typed_extension_config.typed_config`, () => compile(value));
-    }
+  const names: string[] = [];
+  for (const [i, { typed_extension_config: config }] of (message.policies ?? []).entries()) {
+    const path = `policies[${i}].typed_extension_config.typed_config`;
+    const typed = within(path, () => openAny(config?.typed_config));
+    const compile = COMPILERS.get(typed.url);
+    if (compile) return within(path, () => compile(typed.value()));
+    names.push(typed.url || 'missing');
   }
-  const names = policies.map(
-    ({ typed_extension_config: config }) => config?.typed_config?.type_url ?? 'missing',
-  );
   throw new FieldRefusal('policies', `none is supported: ${names.join(', ') || 'empty'}`);
 }
 

@@ -12,6 +12,7 @@ import type { BackwardWriter } from '../wire/backward-writer.ts';
 import { healthChecks } from './active-checks.ts';
 import type { NamedCheck } from './active-checks.ts';
 import { socketAddress } from './endpoints.ts';
+import { peakEwmaPolicy } from './peak-ewma.ts';
 import { clusterTraffic } from './policy.ts';
 
 const CONNECT_TIMEOUT_S = 5;
@@ -79,12 +80,16 @@ export const panicThresholdOf = ({ policy, identity, panicThreshold }: ServiceRu
 
 function loadBalancing(rules: ServiceRules): Partial<Cluster> {
   const threshold = panicThresholdOf(rules);
-  if (threshold === undefined) return {};
+  const byLocality = hasSides(rules.policy);
+  const listed = rules.traffic?.balancer === 'peakEwma';
   return {
-    common_lb_config: {
-      healthy_panic_threshold: { value: threshold },
-      ...(hasSides(rules.policy) ? { locality_weighted_lb_config: {} } : {}),
-    },
+    ...(listed && { load_balancing_policy: peakEwmaPolicy(byLocality) }),
+    ...(threshold !== undefined && {
+      common_lb_config: {
+        healthy_panic_threshold: { value: threshold },
+        ...(byLocality && !listed && { locality_weighted_lb_config: {} }),
+      },
+    }),
   };
 }
 

@@ -71,7 +71,8 @@ export function clusterTraffic(traffic: TrafficRules | undefined, http2: boolean
   const options = httpOptions(traffic, http2);
   return {
     connect_timeout: duration(pool.connectTimeoutMs ?? CONNECT_TIMEOUT_MS),
-    lb_policy: lbPolicy(traffic?.balancer),
+    // Peak EWMA is one of a list: clusters.ts.
+    ...(traffic?.balancer !== 'peakEwma' && { lb_policy: lbPolicy(traffic?.balancer) }),
     circuit_breakers: breakers(traffic),
     ...(outlier && {
       outlier_detection: {

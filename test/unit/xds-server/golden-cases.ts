@@ -171,6 +171,19 @@ export const GOLDEN_CASES: Readonly<Record<string, GoldenCase>> = {
       },
     ],
   },
+  'policy-peak-ewma': {
+    services: [
+      { ...TWO_SOURCES, rules: { ...DEFAULT_RULES, traffic: { balancer: 'peakEwma' } } },
+      {
+        ...service('carts.default', '10.0.0.9:80'),
+        rules: {
+          ...DEFAULT_RULES,
+          policy: { kind: 'weighted', shares: { consul: 90, k8s: 10 } },
+          traffic: { balancer: 'peakEwma' },
+        },
+      },
+    ],
+  },
   'policy-isolate': {
     services: [{ ...TWO_SOURCES, rules: { ...DEFAULT_RULES, policy: { kind: 'isolate' } } }],
   },

@@ -1,5 +1,6 @@
 // Hosts and counts for the tests of this folder.
 import { OVERPROVISIONING } from '../../../../proxy/balancers/types.ts';
+import { UNMEASURED } from '../../../../proxy/balancers/rtt.ts';
 import type { BalancerEnv, Member, PickKey } from '../../../../proxy/balancers/types.ts';
 import type { PickerRules } from '../../../../proxy/balancers/picker.ts';
 
@@ -7,9 +8,17 @@ export interface TestHost {
   readonly key: string;
   active: number;
   healthySinceMs: number;
+  rttMs: number;
+  rttAtMs: number;
 }
 
-export const host = (key: string): TestHost => ({ key, active: 0, healthySinceMs: 0 });
+export const host = (key: string): TestHost => ({
+  key,
+  active: 0,
+  healthySinceMs: 0,
+  rttMs: UNMEASURED,
+  rttAtMs: 0,
+});
 
 export const member = (key: string, more: Partial<Member<TestHost>> = {}): Member<TestHost> => ({
   host: host(key),

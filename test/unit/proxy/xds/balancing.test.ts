@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { decode, encode, packAny } from '../../../../proto/codec.ts';
+import { decode, encode, packAny, typeUrl } from '../../../../proto/codec.ts';
 import type { Cluster } from '../../../../proto/gen/types/envoy/config/cluster/v3/Cluster.ts';
 import { DEFAULT_BALANCING } from '../../../../proxy/balancers/types.ts';
 import type { Balancing } from '../../../../proxy/balancers/types.ts';
 import { compileBalancing } from '../../../../proxy/xds/balancing.ts';
+import { peakEwmaPolicy } from '../../../../xds-server/resources/peak-ewma.ts';
 import { MESSAGE, edsCluster } from './fixture.ts';
 
 const compile = (more: Partial<Cluster>): Balancing =>
@@ -23,6 +24,32 @@ const typed = (name: string, config: object): Partial<Cluster> => ({
     ],
   },
 });
+
+const PEAK = 'envoy.extensions.load_balancing_policies.peak_ewma.v3alpha.PeakEwma';
+const OURS = 'isthmus.load_balancing.v1alpha1.PeakEwma';
+type Value = Readonly<Record<string, unknown>>;
+
+/** A policy written as JSON, before one that is known too. */
+const struct = (
+  type: string,
+  fields: Readonly<Record<string, Value>>,
+  kind = 'xds.type.v3.TypedStruct',
+): Partial<Cluster> => {
+  const { value } = packAny('xds.type.v3.TypedStruct', { type_url: typeUrl(type), value: { fields } });
+  const random = packAny(`${EXTENSIONS}.random.v3.Random`, {});
+  return {
+    load_balancing_policy: {
+      policies: [
+        { typed_extension_config: { name: 'a', typed_config: { type_url: typeUrl(kind), value } } },
+        { typed_extension_config: { name: 'b', typed_config: random } },
+      ],
+    },
+  };
+};
+
+const peak = { kind: 'peak-ewma', decayMs: 10_000, defaultRttMs: 10, penalty: 1e6 } as const;
+const inStruct = 'load_balancing_policy.policies[0].typed_extension_config.typed_config.value';
+const weighed = { structValue: { fields: { locality_weighted_lb_config: { structValue: {} } } } };
 
 const window = { slow_start_window: { seconds: 10 } };
 const slowStart = { windowMs: 10_000, aggression: 1, minPercent: 10 };
@@ -135,6 +162,50 @@ describe('is compiled from', () => {
       },
       { policy: { kind: 'maglev', tableSize: 11, byHostname: false }, panicPercent: 0 },
     ],
+    ['peak EWMA', typed('peak_ewma.v3alpha.PeakEwma', {}), { policy: peak }],
+    [
+      'peak EWMA in full',
+      typed('peak_ewma.v3alpha.PeakEwma', {
+        decay_time: { seconds: 5 },
+        default_rtt: {},
+        penalty_value: { value: 7 },
+        aggregation_interval: { seconds: 1 },
+        max_samples_per_host: { value: 10 },
+      }),
+      { policy: { ...peak, decayMs: 5_000, defaultRttMs: 0, penalty: 7 } },
+    ],
+    [
+      'peak EWMA as JSON, in either spelling',
+      struct(PEAK, {
+        decayTime: { stringValue: '1.5s' },
+        default_rtt: { stringValue: '20s' },
+        penalty_value: { numberValue: 2.5 },
+        maxSamplesPerHost: { stringValue: '100' },
+        aggregation_interval: { nullValue: 'NULL_VALUE' },
+      }),
+      { policy: { ...peak, decayMs: 1_500, defaultRttMs: 20_000, penalty: 2.5 } },
+    ],
+    [
+      'least request as JSON of the older kind',
+      struct(
+        `${EXTENSIONS}.least_request.v3.LeastRequest`,
+        { choice_count: { numberValue: 4 }, selection_method: { stringValue: 'N_CHOICES' } },
+        'udpa.type.v1.TypedStruct',
+      ),
+      { policy: { kind: 'least-request', choices: 4, bias: 1 } },
+    ],
+    ['JSON of a type that is not known', struct('a.B', {}), { policy: { kind: 'random' } }],
+    ['our peak EWMA', struct(OURS, {}), { policy: { ...peak, defaultRttMs: 0 } }],
+    [
+      'our peak EWMA with locality weights',
+      struct(OURS, { locality_lb_config: weighed }),
+      { policy: { ...peak, defaultRttMs: 0 }, localityWeighted: true },
+    ],
+    [
+      'what our control plane makes of peakEwma',
+      { load_balancing_policy: peakEwmaPolicy(true) },
+      { policy: { ...peak, defaultRttMs: 0 }, localityWeighted: true },
+    ],
   ])('%s', (_, more, result) => {
     expect(compile(more)).toEqual({ ...DEFAULT_BALANCING, ...result });
   });
@@ -214,6 +285,25 @@ describe('is refused by the name of the field with', () => {
       `${policyPath}.locality_lb_config.zone_aware_lb_config`,
       typed('random.v3.Random', { locality_lb_config: { zone_aware_lb_config: {} } }),
     ],
+    [`${policyPath}.decay_time: must be`, typed('peak_ewma.v3alpha.PeakEwma', { decay_time: {} })],
+    [
+      `${policyPath}.penalty_value`,
+      typed('peak_ewma.v3alpha.PeakEwma', { penalty_value: { value: Number.NaN } }),
+    ],
+    [`${inStruct}.decay: not supported`, struct(PEAK, { decay: { stringValue: '1s' } })],
+    [`${inStruct}.locality_lb_config: not supported`, struct(PEAK, { locality_lb_config: weighed })],
+    [
+      `${inStruct}.locality_lb_config.zone: not supported`,
+      struct(OURS, { locality_lb_config: { structValue: { fields: { zone: { boolValue: true } } } } }),
+    ],
+    [`${inStruct}.locality_lb_config: must be an object`, struct(OURS, { locality_lb_config: {} })],
+    [`${inStruct}.decay_time: must be a duration`, struct(PEAK, { decay_time: { numberValue: 10 } })],
+    [`${inStruct}.decay_time: must be a duration`, struct(PEAK, { decay_time: { stringValue: '-1s' } })],
+    [
+      `${inStruct}.max_samples_per_host: must be a number without fraction`,
+      struct(PEAK, { max_samples_per_host: { numberValue: 1.5 } }),
+    ],
+    [`${inStruct}.penalty_value: must be a number`, struct(PEAK, { penalty_value: { stringValue: 'x' } })],
     [`${policyPath}.table_size`, typed('maglev.v3.Maglev', { table_size: { value: 10 } })],
     ['lb_subset_config: excludes', { ...typed('random.v3.Random', {}), lb_subset_config: {} }],
     [
