@@ -6,7 +6,7 @@ import type { LeastRequest } from '../../proto/gen/types/envoy/extensions/load_b
 import type { TypedStruct } from '../../proto/gen/types/xds/type/v3/TypedStruct.ts';
 import type { Value } from '../../proto/gen/types/google/protobuf/Value.ts';
 
-/** Ours, as Envoy's contrib extension knows the first priority only: docs/adr/0020-peak-ewma.md. */
+/** Ours, as Envoy's contrib extension knows the first priority only: docs/adr/0021-peak-ewma.md. */
 const PEAK_EWMA = 'isthmus.load_balancing.v1alpha1.PeakEwma';
 const TYPED_STRUCT = 'xds.type.v3.TypedStruct';
 const LEAST_REQUEST = 'envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest';
