@@ -27,6 +27,7 @@ export class Children implements ChildrenLike {
     // taskset executes the command in its own place: the pid stays.
     const [program, all] =
       core === undefined ? [command, args] : ['taskset', ['-c', String(core), command, ...args]];
+    const startedAt = performance.now();
     const child = spawn(program, all, { stdio: ['ignore', 'pipe', 'pipe'] });
     const { pid } = child;
     child.on('error', () => undefined); // told by `pid` here, or by `exit`
@@ -47,6 +48,7 @@ export class Children implements ChildrenLike {
     return {
       name,
       pid,
+      startedAt,
       ended,
       get hasEnded() {
         return over;

@@ -11,6 +11,7 @@ import { machine, pin } from './machine.ts';
 import { machineText, profileText, rowText } from './print.ts';
 import { catalogueRows } from './rows/catalogue.ts';
 import { proxyIdleRow } from './rows/proxy-idle.ts';
+import { proxyStartRow } from './rows/proxy-start.ts';
 import { proxyTableRow } from './rows/proxy-table.ts';
 import { proxyTcpRow } from './rows/proxy-tcp.ts';
 import { proxyBodyRow, proxyRow } from './rows/proxy.ts';
@@ -25,6 +26,7 @@ const ROWS: readonly Row[] = [
   proxyBodyRow,
   proxyTableRow,
   proxyIdleRow,
+  proxyStartRow,
   proxyTcpRow,
   ...xdsRows,
   xdsPathRow,

@@ -77,6 +77,8 @@ export interface StartOptions {
 export interface Child {
   readonly name: string;
   readonly pid: number;
+  /** Monotonic milliseconds. */
+  readonly startedAt: number;
   /** Exit code once it has ended; a signal counts as 128. */
   readonly ended: Promise<number>;
   readonly hasEnded: boolean;

@@ -3,18 +3,19 @@ import { get } from 'node:http';
 import { sleep } from '../../lib/clock.ts';
 import type { Child } from './types.ts';
 
-/** Asks every 50 ms until the answer is not undefined. Rejects when `signal` aborts or `child` ends. */
+/** Asks again and again, `everyMs` in between, until the answer is not undefined. Rejects when `signal` aborts or `child` ends. */
 export async function until<T>(
   what: string,
   child: Child,
   signal: AbortSignal,
   ask: () => Promise<T | undefined>,
+  everyMs = 50,
 ): Promise<T> {
   for (;;) {
     if (child.hasEnded) throw new Error(`${child.name} ended while waiting for ${what}: ${child.stderr()}`);
     const answer = await ask().catch(() => undefined);
     if (answer !== undefined) return answer;
-    await sleep(50, signal).catch((cause: unknown) => {
+    await sleep(everyMs, signal).catch((cause: unknown) => {
       throw new Error(`${child.name}: no ${what} in time: ${child.stderr()}`, { cause });
     });
   }

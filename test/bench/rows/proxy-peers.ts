@@ -177,8 +177,11 @@ const connects = (port: number): Promise<true | undefined> =>
     socket.once('close', () => resolve(undefined));
   });
 
+/** Between two looks: what `proxy-start` may be wrong by. */
+const LOOK_MS = 4;
+
 async function untilRouted(child: Child, port: number, signal: AbortSignal): Promise<void> {
-  await until('a routed answer', child, signal, async () =>
-    (await httpGet(port, '/', signal, { host: SERVICE })).status === 200 ? true : undefined,
-  );
+  const ask = async () =>
+    (await httpGet(port, '/', signal, { host: SERVICE })).status === 200 ? true : undefined;
+  await until('a routed answer', child, signal, ask, LOOK_MS);
 }
