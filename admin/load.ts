@@ -1,6 +1,6 @@
 // `/api/v1/load`: what data planes report of their requests.
 import type { Context, Hono } from 'hono';
-import { parseDuration } from '../config/duration.ts';
+import { parseDuration } from '../lib/duration.ts';
 import type { Clock } from '../lib/clock.ts';
 import { percentileMs } from '../model/latency.ts';
 import type { Latency } from '../model/latency.ts';

@@ -3,7 +3,7 @@
 import type { Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { z } from 'zod';
-import { parseDuration } from '../config/duration.ts';
+import { parseDuration } from '../lib/duration.ts';
 import { IsthmusError } from '../lib/errors.ts';
 import { clusterOf } from '../model/names.ts';
 import type { FederationSnapshot } from '../model/snapshot.ts';

@@ -1,5 +1,5 @@
 // Flags that say how a sidecar checks the app beside it.
-import { parseDuration } from '../config/duration.ts';
+import { parseDuration } from '../lib/duration.ts';
 import { APP_CHECKS } from '../model/sidecars.ts';
 import type { AppCheck } from '../model/sidecars.ts';
 import { usage } from './usage.ts';

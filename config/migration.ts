@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import type { FreezeWindow, MigrationSpec } from '../model/migration.ts';
 import { splitSide } from '../model/rules.ts';
-import { parseDuration } from './duration.ts';
+import { parseDuration } from '../lib/duration.ts';
 import { freezeWindow } from './freeze.ts';
 import { API_VERSION, metadata, nameIn } from './metadata.ts';
 

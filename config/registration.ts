@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { APP_CHECKS } from '../model/sidecars.ts';
 import type { AppCheck } from '../model/sidecars.ts';
-import { parseDuration } from './duration.ts';
+import { parseDuration } from '../lib/duration.ts';
 
 const MAX_LABELS = 64;
 const text = z.string().min(1).max(512);

@@ -2,7 +2,7 @@
 // connections. What is not given stays as data planes do it by default. Times are milliseconds once read.
 import { z } from 'zod';
 import type { TrafficRules } from '../model/traffic.ts';
-import { parseDuration } from './duration.ts';
+import { parseDuration } from '../lib/duration.ts';
 
 const time = z.string().transform((text, context) => {
   const ms = parseDuration(text);

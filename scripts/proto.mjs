@@ -106,7 +106,26 @@ async function writeDescriptor() {
   await rootNs.load(files, { keepCase: true });
   rootNs.resolveAll();
   keepRules(rootNs);
-  writeFileSync(join(out, 'descriptor.json'), JSON.stringify(rootNs.toJSON()));
+  const descriptor = { ...rootNs.toJSON(), uses: usesOf(rootNs) };
+  writeFileSync(join(out, 'descriptor.json'), JSON.stringify(descriptor));
+}
+
+/** Each message and enum that is not inside another one → those that its fields are of. For proto/codec.ts. */
+function usesOf(rootNs) {
+  const outermost = (type) => (type.parent.fieldsArray ? outermost(type.parent) : type);
+  const nameOf = (type) => outermost(type).fullName.slice(1);
+  const uses = {};
+  const walk = (object) => {
+    if (object.fieldsArray || object.values) {
+      const own = (uses[nameOf(object)] ??= new Set());
+      for (const { resolvedType } of object.fieldsArray ?? [])
+        if (resolvedType) own.add(nameOf(resolvedType));
+    }
+    for (const part of object.nestedArray ?? []) walk(part);
+  };
+  walk(rootNs);
+  for (const [name, own] of Object.entries(uses)) uses[name] = [...own].filter((other) => other !== name);
+  return uses;
 }
 
 /**

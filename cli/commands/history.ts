@@ -1,6 +1,6 @@
 // `isthmus history SERVICE [--since 10m] [--at TIME]`: what happened to a service and why, or what it was like.
 import type { ChangeJson, PastEndpointJson } from '../../admin/types.ts';
-import { parseDuration } from '../../config/duration.ts';
+import { parseDuration } from '../../lib/duration.ts';
 import { adminClient } from '../client.ts';
 import { changesView, pastView } from '../history-view.ts';
 import { printItems } from '../output.ts';

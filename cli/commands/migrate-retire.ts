@@ -1,7 +1,7 @@
 // `isthmus migrate retire SERVICE`: may the old side be switched off, and who is still there? Changes nothing without
 // --confirm.
 import type { RetirementJson } from '../../admin/retirement.ts';
-import { parseDuration } from '../../config/duration.ts';
+import { parseDuration } from '../../lib/duration.ts';
 import { adminClient } from '../client.ts';
 import { EXIT } from '../exit.ts';
 import { tokenFrom, whoami } from '../operator.ts';

@@ -2,7 +2,7 @@
 // could be applied with `isthmus apply`.
 import type { MigrationJson } from '../../admin/types-migration.ts';
 import type { ResourceAppliedJson, ServiceJson } from '../../admin/types.ts';
-import { parseDuration } from '../../config/duration.ts';
+import { parseDuration } from '../../lib/duration.ts';
 import { API_VERSION } from '../../config/metadata.ts';
 import { clusterOf, splitServiceName } from '../../model/names.ts';
 import { adminClient } from '../client.ts';
