@@ -3,9 +3,12 @@
 import { readFileSync } from 'node:fs';
 import protobuf from 'protobufjs';
 
+interface Definition {
+  readonly nested?: Readonly<Record<string, Definition>>;
+}
+
 /** As scripts/proto.mjs writes it. */
-interface Descriptor {
-  readonly nested: Readonly<Record<string, protobuf.INamespace>>;
+interface Descriptor extends Definition {
   /** Full name of a message or enum that is not inside another one → those that its fields are of. */
   readonly uses: Readonly<Record<string, readonly string[]>>;
 }
@@ -31,7 +34,7 @@ export function messageType(name: string): protobuf.Type {
 }
 
 /** With all that it needs: to make everything that is described takes a fifth of a proxy's start. */
-function define(name: string, { nested, uses }: Descriptor, root: protobuf.Root): void {
+function define(name: string, { uses, ...all }: Descriptor, root: protobuf.Root): void {
   const parts = name.split('.');
   const prefixes = parts.map((_, count) => parts.slice(0, count + 1).join('.'));
   const wanted = prefixes.filter((prefix) => Object.hasOwn(uses, prefix));
@@ -41,10 +44,7 @@ function define(name: string, { nested, uses }: Descriptor, root: protobuf.Root)
     wanted.push(...(uses[at] ?? []));
     const path = at.split('.');
     const own = path.pop() ?? '';
-    const scope = path.reduce<protobuf.INamespace | undefined>(
-      (outer, part) => (outer?.nested as Descriptor['nested'] | undefined)?.[part],
-      { nested },
-    );
+    const scope = path.reduce<Definition | undefined>((outer, part) => outer?.nested?.[part], all);
     const definition = scope?.nested?.[own];
     if (definition) root.define(path).addJSON({ [own]: definition });
   }
