@@ -84,7 +84,7 @@ function answer(request: Request, services: readonly string[], sent: Set<ProtoFi
       if (!numbers) return missing(`type ${type}`);
       return { all_extension_numbers_response: { base_type_name: type, extension_number: [...numbers] } };
     }
-    default:
+    case undefined:
       return failed(status.INVALID_ARGUMENT, 'it asks for nothing that is known here');
   }
 }
