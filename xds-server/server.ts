@@ -182,9 +182,9 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
   const weight = samplePercent > 0 ? 100 / samplePercent : 1;
   const accessLog = new AccessLogService({ store: load, groups, metrics, clock, weight });
   const beside = [loadService, accessLog, clientStatus(connections), checks];
-  const named = [...DISCOVERY_SERVICES, ...beside].map(({ service }) => service);
-  const reflections = reflection([...named, HEALTH_SERVICE]);
-  const health = new HealthService([...named, ...reflections.map(({ service }) => service)]);
+  const others = [...DISCOVERY_SERVICES, ...beside].map(({ service }) => service);
+  const reflections = reflection([...others, HEALTH_SERVICE]);
+  const health = new HealthService([...others, ...reflections.map(({ service }) => service)]);
   /** The same services behind each listener; what differs is how it is known who calls. */
   const serverFor = (callerOf: CallerOf) => {
     const server = grpcServer(limits.maxConnectionAgeMs);

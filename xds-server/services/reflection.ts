@@ -85,8 +85,9 @@ function answer(request: Request, services: readonly string[], sent: Set<ProtoFi
       return { all_extension_numbers_response: { base_type_name: type, extension_number: [...numbers] } };
     }
     case undefined:
-      return failed(status.INVALID_ARGUMENT, 'it asks for nothing that is known here');
+      break;
   }
+  return failed(status.INVALID_ARGUMENT, 'it asks for nothing that is known here');
 }
 
 /** The file first, then what it needs and the client has not had. */
