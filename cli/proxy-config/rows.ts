@@ -93,7 +93,7 @@ const LINES: Readonly<Record<Section, Lines>> = {
     [
       name,
       text(cluster['type']),
-      text(cluster['lb_policy']),
+      text(cluster['lb_policy']) || listed(cluster),
       percent(at(cluster, 'common_lb_config', 'healthy_panic_threshold')),
     ],
   ],
@@ -119,6 +119,16 @@ const LINES: Readonly<Record<Section, Lines>> = {
       [...new Set(list(host['routes']).map((route) => text(at(route, 'route', 'cluster'))))].join(','),
     ]),
 };
+
+/** The policies of a list, of which the client takes the first that it knows: `PeakEwma,LeastRequest`. */
+function listed(cluster: Fields): string {
+  const types = list(at(cluster, 'load_balancing_policy', 'policies')).map((policy) => {
+    const config = at(policy, 'typed_extension_config', 'typed_config');
+    // In a TypedStruct the type is inside.
+    return text(at(config, 'type_url')) || text(at(config, '@type'));
+  });
+  return types.map((type) => type.slice(type.lastIndexOf('.') + 1)).join(',');
+}
 
 /** Names of route configurations, wherever in a listener they stand. */
 function routeNames(value: unknown): readonly string[] {

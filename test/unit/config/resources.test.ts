@@ -216,6 +216,8 @@ describe('how callers treat a service', () => {
       pool: { maxConnections: 10, idleMs: 0 },
       breaker: { failureRate: { minSuccessPercent: 99.5, windowMs: 10_000 } },
     });
+    const fast = spec({ balancer: 'peakEwma' }).data;
+    expect(fast && rulesFrom(fast.spec).traffic?.balancer).toBe('peakEwma');
     const nothing = spec({}).data;
     expect(nothing && 'traffic' in rulesFrom(nothing.spec)).toBe(false);
   });
