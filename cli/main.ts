@@ -57,7 +57,7 @@ program
     await serve(config, { 'xds.plaintext': xds, 'admin.listen': admin, dataDir, logLevel });
   });
 
-checkingApp(withNode(program.command('proxy')))
+checkingApp(withTls(withNode(program.command('proxy'))))
   .description('run the bundled proxy beside an application')
   .requiredOption('--service <name>', 'the service the application offers, such as orders or orders.shop')
   .option('--port <port>', "the application's port on loopback; without it, outbound traffic only")
@@ -95,7 +95,7 @@ checkingApp(withNode(program.command('proxy')))
     await (await import('./commands/proxy.ts')).proxy(flags);
   });
 
-checkingApp(withNode(program.command('bootstrap')))
+checkingApp(withTls(withNode(program.command('bootstrap'))))
   .description('print the bootstrap that joins a data plane to the control plane')
   .argument('<kind>', 'envoy or grpc')
   .requiredOption('--service <name>', 'the service the application offers, such as orders or orders.shop')
@@ -112,6 +112,7 @@ checkingApp(withNode(program.command('bootstrap')))
   .option('--calls <services>', 'be told of these only, such as orders,shop/* (default: of every service)')
   .option('--scope <scope>', 'all, or on-demand: a service comes with the first request to it')
   .option('--admin-port <port>', "Envoy's admin port on 127.0.0.1", '15000')
+  .option('--xds-secrets <folder>', 'files are written there by which Envoy follows certificates that change')
   .option('--no-register', 'do not offer the application to others')
   .option('--address <ip>', 'where others reach this machine (default: where the connection comes from)')
   .option('--weight <number>', 'share of traffic beside other endpoints of the service (default: 1)')
@@ -311,6 +312,15 @@ function withNode(command: Command): Command {
     .option('--region <name>', 'where it runs', '')
     .option('--zone <name>', 'where it runs', '')
     .option('--sub-zone <name>', 'where it runs', '');
+}
+
+/** TLS on the way to the control plane. */
+function withTls(command: Command): Command {
+  return command
+    .option('--xds-cert <file>', 'TLS to the control plane: the certificate to show, with its chain')
+    .option('--xds-key <file>', 'its key')
+    .option('--xds-ca <file>', "who signs the control plane's certificate")
+    .option('--xds-name <name>', 'name or SPIFFE id in it (default: the host of --xds)');
 }
 
 /** Flags that say how a sidecar checks the app beside it. */

@@ -20,6 +20,7 @@ import { createAdsClient } from './xds/client.ts';
 import type { AdsClientOptions } from './xds/client.ts';
 import { buildNode } from './xds/node.ts';
 import type { NodeIdentity } from './xds/node.ts';
+import type { XdsTlsFiles } from './xds/way.ts';
 
 export interface ProxyOptions extends Omit<NodeIdentity, 'id'> {
   readonly nodeId: string;
@@ -27,6 +28,8 @@ export interface ProxyOptions extends Omit<NodeIdentity, 'id'> {
   readonly xdsAddress: string;
   /** Join token for registering from afar. Default: none. */
   readonly token?: () => string;
+  /** The control plane is reached with TLS. Default: without. */
+  readonly xdsTls?: XdsTlsFiles;
   /** HOST:PORT, port 0 lets the system choose. Default 127.0.0.1:15000. */
   readonly adminListen?: string;
   readonly log: Logger;
@@ -96,6 +99,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     node,
     address: xdsAddress,
     ...(options.token !== undefined && { token: options.token }),
+    ...(options.xdsTls && { tls: options.xdsTls }),
     log,
     clock,
     beside: async (client, signal) => {

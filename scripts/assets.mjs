@@ -1,7 +1,6 @@
-// Copies what tsc does not: what is generated of .proto files and loaded at run time.
+// Copies what tsc does not: the generated descriptor that proto/codec.ts loads at run time.
 import { chmodSync, copyFileSync, mkdirSync } from 'node:fs';
 
 mkdirSync('dist/proto/gen', { recursive: true });
-for (const file of ['descriptor.json', 'reflection.json'])
-  copyFileSync(`proto/gen/${file}`, `dist/proto/gen/${file}`);
+copyFileSync('proto/gen/descriptor.json', 'dist/proto/gen/descriptor.json');
 chmodSync('dist/cli/main.js', 0o755);

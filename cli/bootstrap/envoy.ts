@@ -1,8 +1,10 @@
 // The bootstrap that joins an Envoy to the control plane: delta ADS, our node metadata, keepalive on the
 // xDS connection, and tags that keep the statistics of clusters with dots in their names usable. Pure.
 import type { AlsoService } from '../also-flag.ts';
+import type { XdsTls } from '../xds-tls-flags.ts';
 import { localityOf, xdsAddresses } from './node.ts';
 import type { NodeLocality } from './node.ts';
+import { upstreamTls } from './envoy-tls.ts';
 
 export interface BootstrapOptions {
   /** Canonical service name. */
@@ -28,6 +30,10 @@ export interface BootstrapOptions {
   /** Join token; undefined: none. */
   readonly token?: string | undefined;
   readonly locality: NodeLocality;
+  /** undefined: without TLS. */
+  readonly tls?: XdsTls | undefined;
+  /** Folder of secretFiles(), by which the Envoy follows files that change; undefined: it reads them once. */
+  readonly secrets?: string | undefined;
 }
 
 export const XDS_CLUSTER = 'isthmus_xds';
@@ -76,7 +82,7 @@ export function envoyBootstrap(options: BootstrapOptions): Readonly<Record<strin
       transport_api_version: 'V3',
       grpc_services: [{ envoy_grpc: { cluster_name: XDS_CLUSTER } }],
     },
-    static_resources: { clusters: [xdsCluster(options.xds)] },
+    static_resources: { clusters: [xdsCluster(options)] },
     stats_config: { use_all_default_tags: false, stats_tags: STATS_TAGS },
   };
 }
@@ -116,7 +122,7 @@ function nodeOf(options: BootstrapOptions) {
   };
 }
 
-function xdsCluster(xds: string) {
+function xdsCluster({ xds, tls, secrets }: BootstrapOptions) {
   const replicas = xdsAddresses(xds);
   const areAddresses = replicas.every(({ host }) => /^[\d.]+$/.test(host) || host.includes(':'));
   return {
@@ -143,6 +149,7 @@ function xdsCluster(xds: string) {
       ],
     },
     ...(replicas.length > 1 && amongReplicas(replicas.length)),
+    ...(tls && { transport_socket: upstreamTls(tls, replicas, secrets) }),
   };
 }
 

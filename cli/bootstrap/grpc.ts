@@ -1,5 +1,6 @@
 // The bootstrap that joins a proxyless gRPC client to the control plane: the JSON file that the environment
 // variable GRPC_XDS_BOOTSTRAP names (gRFC A27). Pure.
+import type { XdsTls } from '../xds-tls-flags.ts';
 import { localityOf, xdsAddresses } from './node.ts';
 import type { NodeLocality } from './node.ts';
 
@@ -12,6 +13,8 @@ export interface GrpcBootstrapOptions {
   readonly locality: NodeLocality;
   /** Names of services; nothing else exists for the client then. */
   readonly calls?: readonly string[];
+  /** undefined: without TLS. */
+  readonly tls?: XdsTls | undefined;
 }
 
 /** Plain data, to be printed as JSON. */
@@ -19,7 +22,7 @@ export function grpcBootstrap(options: GrpcBootstrapOptions): Readonly<Record<st
   return {
     xds_servers: xdsAddresses(options.xds).map(({ host, port }) => ({
       server_uri: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
-      channel_creds: [{ type: 'insecure' }],
+      channel_creds: [credentialsOf(options.tls)],
       server_features: ['xds_v3'],
     })),
     node: {
@@ -31,3 +34,18 @@ export function grpcBootstrap(options: GrpcBootstrapOptions): Readonly<Record<st
     },
   };
 }
+
+/** gRFC A65. Nothing beside it: a client that does not know it must not go on without TLS. */
+const credentialsOf = (tls: XdsTls | undefined) =>
+  tls
+    ? {
+        type: 'tls',
+        config: {
+          ca_certificate_file: tls.ca,
+          certificate_file: tls.cert,
+          private_key_file: tls.key,
+          // The files are read again so often.
+          refresh_interval: '60s',
+        },
+      }
+    : { type: 'insecure' };

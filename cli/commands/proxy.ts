@@ -25,6 +25,8 @@ import {
 } from '../usage.ts';
 import type { RegisterFlags, ScopeFlags } from '../usage.ts';
 import { version } from '../version.ts';
+import { readable, xdsTlsFlags } from '../xds-tls-flags.ts';
+import type { XdsTlsFlags } from '../xds-tls-flags.ts';
 import type { startProxy } from '../wire-proxy.ts';
 import { isWorker, leaveParent, onStop, tellParent, toldToEnd } from '../worker-link.ts';
 
@@ -36,7 +38,7 @@ const RETIRE = { drainMs: 30_000, idleMs: 10_000 };
 /** The parent asks here. */
 const OWN_ADMIN = '127.0.0.1:0';
 
-export interface ProxyFlags extends RegisterFlags, AppCheckFlags, ScopeFlags {
+export interface ProxyFlags extends RegisterFlags, AppCheckFlags, ScopeFlags, XdsTlsFlags {
   readonly service: string;
   readonly xds: string;
   readonly outbound?: string;
@@ -68,6 +70,7 @@ export async function proxy(flags: ProxyFlags): Promise<void> {
   const workers = flags.workers === undefined ? undefined : workersFlag(flags.workers);
   const register = registerFlags(flags, appCheckFlags(flags));
   const token = flags.tokenFile === undefined ? undefined : freshToken(flags.tokenFile);
+  const xdsTls = readable(xdsTlsFlags(flags));
   const log = createLogger(levelFlag(flags.logLevel), logDestination(process.stderr, process.env));
   const options = {
     service,
@@ -81,6 +84,7 @@ export async function proxy(flags: ProxyFlags): Promise<void> {
     ...scopeFlags(flags),
     ...(register && { register }),
     ...(token !== undefined && { token }),
+    ...(xdsTls && { xdsTls }),
     adminListen: addressFlag('--admin', flags.admin),
     locality: { region: flags.region, zone: flags.zone, subZone: flags.subZone },
   };

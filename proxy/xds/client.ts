@@ -20,6 +20,8 @@ import type { Session } from './stream.ts';
 import { Subscription } from './subscription.ts';
 import { TYPE_URL, XDS_TYPES, xdsTypeOf } from './types.ts';
 import type { XdsType } from './types.ts';
+import { waysTo } from './way.ts';
+import type { XdsTlsFiles } from './way.ts';
 
 export interface AdsClientOptions {
   readonly node: Node;
@@ -41,6 +43,8 @@ export interface AdsClientOptions {
   readonly maxBackoffMs?: number;
   /** Shown to the control plane, which then lets the node register from afar; asked for each stream. Default: ''. */
   readonly token?: () => string;
+  /** Files of a certificate to show, read for each stream. Default: no TLS. */
+  readonly tls?: XdsTlsFiles;
   /** Further calls over the connection of the moment, see Session. Default: none. */
   readonly beside?: NonNullable<Session['beside']>;
 }
@@ -137,12 +141,13 @@ class Ads implements AdsClient {
     const wait = backoff({ baseMs: this.#o.backoffMs, maxMs: this.#o.maxBackoffMs });
     const publisher = coalesce(() => this.#publish(), { ...PUBLISH, clock });
     const replicas = this.#o.address.split(',');
+    const wayTo = waysTo(this.#o.tls);
     for (let turn = 0; !signal.aborted; turn += 1) {
       const address = replicas[turn % replicas.length] ?? '';
       const started = clock.monotonic();
       try {
         await runStream(
-          { ...this.#o, address, token: this.#o.token() },
+          { ...this.#o, address, token: this.#o.token(), way: await wayTo(address) },
           this.#session(() => publisher.trigger()),
           signal,
         );

@@ -1,15 +1,18 @@
 // One delta-ADS stream over its own connection, from connect to end. Bytes in, bytes out: it knows nothing
 // of resources. It never reconnects; the client decides when the next one starts.
-import { Client, Metadata, credentials, status } from '@grpc/grpc-js';
+import { Client, Metadata, status } from '@grpc/grpc-js';
 import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
 import { childController } from '../../lib/abort.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { defineError } from '../../lib/errors.ts';
+import type { Way } from './way.ts';
 
 export const XDS_UNREACHABLE = defineError(
   'ISTHMUS_PROXY_XDS_UNREACHABLE',
   (address: string) => `no connection to the control plane at ${address}`,
-  { hint: 'Is `isthmus serve` running, and is --xds its xds.plaintext address?' },
+  {
+    hint: 'Is `isthmus serve` running, and is --xds its xds.plaintext address, or with --xds-cert its xds.tls?',
+  },
 );
 export const XDS_STREAM_ENDED = defineError(
   'ISTHMUS_PROXY_XDS_STREAM_ENDED',
@@ -27,6 +30,7 @@ export interface StreamOptions {
   readonly keepaliveTimeoutMs: number;
   /** Shown to the control plane with each stream; '' for nothing. */
   readonly token: string;
+  readonly way: Way;
   readonly clock: Clock;
 }
 
@@ -60,7 +64,8 @@ export async function runStream(
   session: Session,
   signal: AbortSignal,
 ): Promise<void> {
-  const client = new Client(options.address, credentials.createInsecure(), {
+  const client = new Client(options.address, options.way.credentials, {
+    ...options.way.channel,
     'grpc.keepalive_time_ms': options.keepaliveMs,
     'grpc.keepalive_timeout_ms': options.keepaliveTimeoutMs,
     'grpc.max_receive_message_length': -1,
@@ -102,7 +107,7 @@ function connect(client: Client, options: StreamOptions, signal: AbortSignal): P
     signal.addEventListener('abort', onAbort, { once: true });
     client.waitForReady(Date.now() + options.connectTimeoutMs, (error) => {
       signal.removeEventListener('abort', onAbort);
-      if (error) reject(XDS_UNREACHABLE.from(error, options.address));
+      if (error) reject(XDS_UNREACHABLE.from(options.way.fault() ?? error, options.address));
       else resolve();
     });
   });

@@ -1,6 +1,7 @@
 // What a client's certificate says, and whether it still holds. At the handshake OpenSSL has verified it; here it is
 // looked at again, long after, with the authorities of that moment. Pure.
 import type { X509Certificate } from 'node:crypto';
+import { alternativeNames } from '../../lib/alternative-names.ts';
 
 /** More links than that no chain has. */
 const MAX_CHAIN = 10;
@@ -14,13 +15,6 @@ export function namesOf(certificate: X509Certificate): readonly string[] {
   const ids = all.flatMap(([kind, name]) => (kind === 'URI' && name.startsWith('spiffe://') ? [name] : []));
   if (ids.length > 0) return ids.length === 1 ? ids : [];
   return all.flatMap(([kind, name]) => (kind === 'DNS' ? [name.toLowerCase()] : []));
-}
-
-/** `URI:spiffe://a/b, DNS:"with, comma"`, as Node writes it: what could be misread stands in quotes. */
-function alternativeNames(text: string): readonly (readonly [string, string])[] {
-  return [...text.matchAll(/(?:^|, )([A-Za-z ]+):("(?:[^"\\]|\\.)*"|[^,"]*)(?=, |$)/g)].map(
-    ([, kind = '', value = '']) => [kind, value.startsWith('"') ? (JSON.parse(value) as string) : value],
-  );
 }
 
 export type Standing =

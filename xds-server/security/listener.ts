@@ -100,7 +100,10 @@ export async function listenTls(
     const { reason } = error as Error & { reason?: string };
     failed(reason ?? describeError(error), socket.remoteAddress);
   });
-  const { port } = await bind(listening, tls.listen);
+  const { port } = await bind(listening, tls.listen).catch((thrown: unknown) => {
+    judge.close();
+    throw thrown;
+  });
   const controller = new AbortController();
   const refused = (cause: string) => {
     metrics.xds.tlsReloads.inc({ outcome: 'refused' });

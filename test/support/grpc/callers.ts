@@ -22,6 +22,10 @@ export interface GrpcCallerOptions {
   readonly xdsPort: number;
   /** Calls per second. Default 50. */
   readonly rate?: number;
+  /** Default: shop. */
+  readonly service?: string;
+  /** Further flags of `isthmus bootstrap grpc`. */
+  readonly flags?: readonly string[];
 }
 
 export interface GrpcCaller extends Load {
@@ -36,9 +40,10 @@ export async function startGrpcCaller(
   start: StartPeer,
   options: GrpcCallerOptions,
 ): Promise<GrpcCaller> {
-  const { target, nodeId, xdsPort, rate = 50 } = options;
+  const { target, nodeId, xdsPort, rate = 50, service = 'shop', flags = [] } = options;
   const xds = `127.0.0.1:${xdsPort}`;
-  const bootstrap = isthmusSync('bootstrap', 'grpc', '--service', 'shop', '--node-id', nodeId, '--xds', xds);
+  const who = ['--service', service, '--node-id', nodeId, '--xds', xds];
+  const bootstrap = isthmusSync('bootstrap', 'grpc', ...who, ...flags);
   const args = [target, String(rate)];
   if (kind === 'grpc-js') return startNode(bootstrap, args);
   const peer = await start('grpcio', { files: { 'bootstrap.json': bootstrap }, args });

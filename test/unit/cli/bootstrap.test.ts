@@ -1,3 +1,6 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parse } from 'yaml';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { CLUSTER_NAME_REGEX, envoyBootstrap } from '../../../cli/bootstrap/envoy.ts';
@@ -235,5 +238,103 @@ describe('the gRPC bootstrap', () => {
     [{ xds: 'nowhere' }, '--xds'],
   ])('%j is wrong usage', (flags, message) => {
     expect(() => bootstrap('grpc', { ...FLAGS, ...flags })).toThrow(message);
+  });
+});
+
+describe('TLS to the control plane', () => {
+  const tls = { ca: '/k/ca.pem', cert: '/k/x.pem', key: '/k/x.key', serverName: '' };
+  interface Socket {
+    readonly typed_config: {
+      readonly sni?: string;
+      readonly common_tls_context: Readonly<Record<string, unknown>>;
+    };
+  }
+  const socketOf = (options: Partial<BootstrapOptions>): Socket => {
+    const data = envoyBootstrap({ ...OPTIONS, tls, ...options }) as {
+      static_resources: { clusters: { transport_socket: Socket }[] };
+    };
+    const [cluster] = data.static_resources.clusters;
+    if (!cluster) throw new Error('no cluster');
+    return cluster.transport_socket;
+  };
+  const names = (...all: readonly (readonly [string, string])[]) =>
+    all.map(([san_type, exact]) => ({ san_type, matcher: { exact } }));
+
+  it('is a certificate, an authority and the host of --xds in what comes back', () => {
+    expect(socketOf({ xds: 'cp.internal:15012,10.0.0.7:15012' }).typed_config).toMatchObject({
+      sni: 'cp.internal',
+      common_tls_context: {
+        alpn_protocols: ['h2'],
+        tls_certificates: [
+          { certificate_chain: { filename: '/k/x.pem' }, private_key: { filename: '/k/x.key' } },
+        ],
+        validation_context: {
+          trusted_ca: { filename: '/k/ca.pem' },
+          match_typed_subject_alt_names: names(['DNS', 'cp.internal'], ['IP_ADDRESS', '10.0.0.7']),
+        },
+      },
+    });
+    expect(socketOf({}).typed_config.sni).toBeUndefined();
+  });
+
+  it('may be told the name', () => {
+    const socket = socketOf({ tls: { ...tls, serverName: 'spiffe://x/control-plane' } });
+    expect(socket.typed_config.sni).toBeUndefined();
+    expect(socket.typed_config.common_tls_context['validation_context']).toMatchObject({
+      match_typed_subject_alt_names: names(['URI', 'spiffe://x/control-plane']),
+    });
+  });
+
+  it('follows files that change by secrets on disk, in which no key is', async () => {
+    const socket = socketOf({ secrets: '/etc/envoy' });
+    expect(socket.typed_config.common_tls_context).toMatchObject({
+      tls_certificate_sds_secret_configs: [
+        { sds_config: { path_config_source: { path: '/etc/envoy/isthmus_xds_certificate.yaml' } } },
+      ],
+      combined_validation_context: {
+        validation_context_sds_secret_config: { name: 'isthmus_xds_authority' },
+      },
+    });
+    const folder = await mkdtemp(join(tmpdir(), 'isthmus-secrets-'));
+    try {
+      const files = { xdsCa: '/k/ca.pem', xdsCert: '/k/x.pem', xdsKey: '/k/x.key', xdsSecrets: folder };
+      const written = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+      bootstrap('envoy', { ...FLAGS, ...files });
+      written.mockRestore();
+      const text = await readFile(join(folder, 'isthmus_xds_certificate.yaml'), 'utf8');
+      expect(parse(text)).toMatchObject({
+        resources: [{ tls_certificate: { watched_directory: { path: '/k' } } }],
+      });
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+
+  it('is all that a gRPC client is offered', () => {
+    const { adminPort: _, ...options } = OPTIONS;
+    expect(grpcBootstrap({ ...options, tls })['xds_servers']).toMatchObject([
+      {
+        channel_creds: [
+          {
+            type: 'tls',
+            config: {
+              ca_certificate_file: '/k/ca.pem',
+              certificate_file: '/k/x.pem',
+              private_key_file: '/k/x.key',
+            },
+          },
+        ],
+      },
+    ]);
+  });
+
+  it.each<[string, 'envoy' | 'grpc', Partial<BootstrapFlags>, RegExp]>([
+    ['a certificate alone', 'envoy', { xdsCert: 'x' }, /--xds-cert, --xds-key and --xds-ca belong together/],
+    ['a name alone', 'envoy', { xdsName: 'x' }, /belong together/],
+    ['secrets without certificates', 'envoy', { xdsSecrets: 'x' }, /--xds-secrets needs/],
+    ['a name for gRPC', 'grpc', { xdsName: 'x' }, /--xds-name/],
+    ['secrets for gRPC', 'grpc', { xdsSecrets: 'x' }, /--xds-secrets/],
+  ])('%s is refused', (_what, kind, flags, text) => {
+    expect(() => bootstrap(kind, { ...FLAGS, ...flags })).toThrow(text);
   });
 });
