@@ -1,13 +1,14 @@
 // Generates proto/gen (descriptors and TypeScript types) from the .proto files that the development
 // dependency @grpc/grpc-js-xds carries, and from those few in proto/extra that it does not. Nothing
-// generated is kept in the tree. Does nothing when the output was made of the same inputs (this script,
+// generated is kept in the tree. Does nothing when the output was made of the same inputs (scripts,
 // the package's version, proto/extra).
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { fileDescriptors } from './descriptors.mjs';
 
 const require = createRequire(import.meta.url);
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -76,11 +77,15 @@ const files = [
   'envoy/extensions/load_balancing_policies/client_side_weighted_round_robin/v3/client_side_weighted_round_robin.proto',
   'envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality.proto',
   'isthmus/load_balancing/v1alpha1/peak_ewma.proto',
+  'grpc/health/v1/health.proto',
+  'grpc/reflection/v1/reflection.proto',
+  'grpc/reflection/v1alpha/reflection.proto',
   'google/rpc/status.proto',
 ];
 
 const ours = files.map((file) => join(extra, file)).filter((file) => existsSync(file));
-const inputs = [fileURLToPath(import.meta.url), join(xds, 'package.json'), ...ours];
+const scripts = ['proto.mjs', 'descriptors.mjs'].map((file) => join(root, 'scripts', file));
+const inputs = [...scripts, join(xds, 'package.json'), ...ours];
 const stamp = inputs
   .reduce((hash, file) => hash.update(readFileSync(file)), createHash('sha256'))
   .digest('hex');
@@ -105,6 +110,11 @@ async function writeDescriptor() {
     [...includes, bundled].map((dir) => join(dir, target)).find((file) => existsSync(file)) ?? null;
   await rootNs.load(files, { keepCase: true });
   rootNs.resolveAll();
+  const nameOf = (path) => {
+    const dir = [...includes, bundled].find((each) => path.startsWith(each + sep));
+    return dir === undefined ? path : path.slice(dir.length + 1).replaceAll(sep, '/');
+  };
+  writeFileSync(join(out, 'reflection.json'), JSON.stringify(fileDescriptors(rootNs, nameOf)));
   keepRules(rootNs);
   const descriptor = { ...rootNs.toJSON(), uses: usesOf(rootNs) };
   writeFileSync(join(out, 'descriptor.json'), JSON.stringify(descriptor));

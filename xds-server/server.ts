@@ -41,8 +41,9 @@ import type { CallerOf } from './security/caller.ts';
 import { Peers, listenTls } from './security/listener.ts';
 import type { TlsListener } from './security/listener.ts';
 import { addDiscovery } from './services/discovery.ts';
-import { HealthService } from './services/health.ts';
+import { HEALTH_SERVICE, HealthService } from './services/health.ts';
 import { DISCOVERY_SERVICES } from './services/paths.ts';
+import { reflection } from './services/reflection.ts';
 import { SideCalls, addService } from './services/side-calls.ts';
 import { ResponseWriter } from './wire/response.ts';
 
@@ -181,12 +182,14 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
   const weight = samplePercent > 0 ? 100 / samplePercent : 1;
   const accessLog = new AccessLogService({ store: load, groups, metrics, clock, weight });
   const beside = [loadService, accessLog, clientStatus(connections), checks];
-  const health = new HealthService([...DISCOVERY_SERVICES, ...beside].map(({ service }) => service));
+  const others = [...DISCOVERY_SERVICES, ...beside].map(({ service }) => service);
+  const reflections = reflection([...others, HEALTH_SERVICE]);
+  const health = new HealthService([...others, ...reflections.map(({ service }) => service)]);
   /** The same services behind each listener; what differs is how it is known who calls. */
   const serverFor = (callerOf: CallerOf) => {
     const server = grpcServer(limits.maxConnectionAgeMs);
     addDiscovery(server, connections, callerOf);
-    for (const service of [...beside, health]) addService(server, calls, service, callerOf);
+    for (const service of [...beside, health, ...reflections]) addService(server, calls, service, callerOf);
     return server;
   };
   const plaintext = serverFor(plaintextCaller);

@@ -83,7 +83,13 @@ export class SideCalls {
     });
     this.#open.add(end);
     const release = caller.hold(end);
-    call.on('data', (bytes: Buffer) => guard(() => handler.receive(bytes)));
+    call.on('data', (bytes: Buffer) => {
+      guard(() => handler.receive(bytes));
+      // Who does not take its answers is not listened to meanwhile, so that they do not pile up here.
+      if (ended || !call.writableNeedDrain) return;
+      call.pause();
+      call.once('drain', () => call.resume());
+    });
     call.on('end', () => {
       if (handler.outlivesRequests) return;
       guard(() => handler.finish?.());
