@@ -3,7 +3,7 @@
 import * as net from 'node:net';
 import type { AddressInfo } from 'node:net';
 import type { Clock } from '../lib/clock.ts';
-import { describeError } from '../lib/errors.ts';
+import { defineError, describeError } from '../lib/errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
 export interface ListeningOptions {
@@ -18,6 +18,14 @@ export interface ListeningOptions {
   readonly paused?: boolean;
   readonly onConnection: (socket: net.Socket) => void;
 }
+
+export const PROXY_LISTEN = defineError(
+  'ISTHMUS_PROXY_LISTEN',
+  (address: string, port: number) => `the proxy cannot listen on ${address}:${port}`,
+  {
+    hint: 'Two sidecars on one machine want addresses of their own: --outbound, --inbound and --admin. It is tried again every second.',
+  },
+);
 
 /** A port in use now may be free later, after a predecessor has gone. */
 const LISTEN_RETRY_MS = 1_000;
@@ -39,6 +47,7 @@ export class Listening implements Bound {
   #cancelRetry: (() => void) | undefined;
   #onFirstTry: () => void = () => undefined;
   #open = false;
+  #lastFault = '';
   /** Resolves when the first try to listen went well or failed. */
   readonly tried: Promise<void>;
 
@@ -77,6 +86,7 @@ export class Listening implements Bound {
     server.listen({ host: address, port, backlog: BACKLOG }, () => {
       if (this.#server !== server) return;
       this.#open = true;
+      this.#lastFault = '';
       log.info({ address: this.address, direction }, 'listening');
       this.#onFirstTry();
     });
@@ -85,9 +95,15 @@ export class Listening implements Bound {
   #onError(server: net.Server, error: Error): void {
     if (this.#server !== server) return;
     const { address, port, log, clock } = this.#options;
-    log.warn({ address, port, cause: describeError(error) }, 'listener error');
+    const cause = describeError(error);
     // While it listens, an error is one connection that could not be accepted (file descriptors).
-    if (this.#open) return;
+    if (this.#open) return log.warn({ address, port, cause }, 'listener error');
+    // The same at every try is no news.
+    if (cause !== this.#lastFault) {
+      const { code, hint, message } = PROXY_LISTEN.from(error, address, port);
+      log.warn({ address, port, cause, code, hint }, message);
+    }
+    this.#lastFault = cause;
     this.#server = undefined;
     this.#onFirstTry();
     this.#cancelRetry = clock.after(LISTEN_RETRY_MS, () => this.#listen());

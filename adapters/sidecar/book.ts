@@ -18,7 +18,8 @@ const REMEMBER_MS = 600_000;
 
 export class SidecarBook {
   readonly #clock: Clock;
-  readonly #open = new Set<AdmittedSidecar>();
+  /** By node: a sidecar may have several streams. */
+  readonly #open = new Map<string, Set<AdmittedSidecar>>();
   /** By node. */
   readonly #lost = new Map<string, { readonly session: AdmittedSidecar; readonly at: number }>();
   readonly #listeners = new Set<SidecarListener>();
@@ -33,23 +34,25 @@ export class SidecarBook {
   open(session: AdmittedSidecar): (how: Departure) => void {
     // Two streams of one sidecar may say the same: each is an object of its own.
     const own = { ...session };
-    this.#open.add(own);
+    const streams = this.#open.get(own.node) ?? new Set();
+    this.#open.set(own.node, streams.add(own));
     this.#lost.delete(own.node);
     for (const listener of this.#listeners) listener.joined(own);
     return (how) => {
-      if (!this.#open.delete(own)) return;
+      if (!streams.delete(own)) return;
+      if (streams.size === 0) this.#open.delete(own.node);
       this.#apps.get(own)?.close();
       this.#apps.delete(own);
       this.#found.delete(own);
-      if (how === 'broken' && !this.#isOpen(own.node)) this.#lose(own);
+      if (how === 'broken' && streams.size === 0) this.#lose(own);
       for (const listener of this.#listeners) listener.left(own, how);
     };
   }
 
   /** What a sidecar that is connected here found; believed from where it is connected from. */
   report({ node, peer, ...report }: AppReport): void {
-    for (const session of this.#open) {
-      if (session.via !== '' || session.node !== node || session.peer !== peer) continue;
+    for (const session of this.#open.get(node) ?? []) {
+      if (session.via !== '' || session.peer !== peer) continue;
       const app =
         this.#apps.get(session) ?? new AppHealth(this.#clock, (health) => this.#tell(session, health));
       this.#apps.set(session, app);
@@ -59,15 +62,15 @@ export class SidecarBook {
 
   /** What another replica knows of one that is connected to it. */
   found(via: string, node: string, health: Health): void {
-    for (const session of this.#open) {
-      if (session.via === via && session.node === node) this.#tell(session, health);
+    for (const session of this.#open.get(node) ?? []) {
+      if (session.via === via) this.#tell(session, health);
     }
   }
 
   /** Hears of everybody who is there at once; the returned function ends it. */
   follow(listener: SidecarListener): () => void {
     this.#listeners.add(listener);
-    for (const session of this.#open) {
+    for (const session of [...this.#open.values()].flatMap((streams) => [...streams])) {
       listener.joined(session);
       const health = this.#found.get(session);
       if (health) listener.found(session, health);
@@ -84,11 +87,6 @@ export class SidecarBook {
     if (this.#found.get(session) === health) return;
     this.#found.set(session, health);
     for (const listener of this.#listeners) listener.found(session, health);
-  }
-
-  #isOpen(node: string): boolean {
-    for (const session of this.#open) if (session.node === node) return true;
-    return false;
   }
 
   #lose(session: AdmittedSidecar): void {

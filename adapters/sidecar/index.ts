@@ -3,6 +3,7 @@
 // known before is held until sidecars had that long to come back.
 import type { SidecarSource } from '../../config/schema.ts';
 import { childController } from '../../lib/abort.ts';
+import { AtMost } from '../../lib/at-most.ts';
 import { compareEndpoints, endpointKey } from '../../model/endpoint.ts';
 import type { Endpoint, EndpointGroup, Health } from '../../model/endpoint.ts';
 import type { Discoverer, DiscoveryUpdate } from '../../model/discovery.ts';
@@ -17,6 +18,8 @@ import type { Challenge, Challenged, Listed } from './instance.ts';
 
 const OWN: Challenged = { who: 'own', why: '', name: '' };
 const CHALLENGE_TIMEOUT_MS = 3_000;
+/** Pings under way at once: of those that come, and of those that went, which may be all of a replica's. */
+const CHALLENGES = 128;
 /** A sign of life; sidecars themselves are heard by their streams. */
 const ALIVE_EVERY_MS = 5_000;
 
@@ -85,6 +88,8 @@ class SidecarList {
   readonly #signal: AbortSignal;
   /** By node. */
   readonly #instances = new Map<string, Instance>();
+  /** Those that come do not wait for those that are silent. */
+  readonly #lanes = { prove: new AtMost(CHALLENGES), watch: new AtMost(CHALLENGES) };
   onChange: (service: string, intended: boolean) => void = () => undefined;
 
   constructor(config: SidecarSource, deps: SourceDeps, signal: AbortSignal) {
@@ -169,10 +174,12 @@ class SidecarList {
     return withTemplate(said, this.#deps.templates?.of(said.service));
   }
 
-  readonly #challenge: Challenge = async (address, said, signal) => {
+  readonly #challenge: Challenge = async (address, said, lane, signal) => {
     const { service, port, healthPath } = this.#whole(said);
     const target = { address, port, how: 'http' as const, path: healthPath, service, aliases: [] };
-    const answer = await ping(target, CHALLENGE_TIMEOUT_MS, this.#deps.clock, signal);
+    const answer = await this.#lanes[lane].run(async () =>
+      signal.aborted ? undefined : ping(target, CHALLENGE_TIMEOUT_MS, this.#deps.clock, signal),
+    );
     const where = endpointKey(addressOf({ address, registration: { port } }));
     switch (answer?.verdict.kind) {
       case undefined:

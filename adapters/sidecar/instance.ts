@@ -14,6 +14,8 @@ import type { AdmittedSidecar, Departure, Registration } from '../../model/sidec
 export type Challenge = (
   address: string,
   registration: Registration,
+  /** `watch`: nobody waits for it to be listed. */
+  why: 'prove' | 'watch',
   signal: AbortSignal,
 ) => Promise<Challenged>;
 
@@ -122,7 +124,7 @@ export class Instance {
     while (!signal.aborted) {
       // It may break off before it was proven.
       was = this.listed ?? was;
-      const found = was ? await challenge(was.address, was.registration, signal) : undefined;
+      const found = was ? await challenge(was.address, was.registration, 'watch', signal) : undefined;
       if (signal.aborted) return;
       if (found?.who === 'own') aliveAt = clock.monotonic();
       if (was && found?.who === 'own' && !this.listed) this.#list(was);
@@ -175,7 +177,7 @@ export class Instance {
 
   async #tryOnce(session: AdmittedSidecar, signal: AbortSignal): Promise<string> {
     const { address, registration } = session;
-    const { why } = await this.#options.challenge(address, registration, signal);
+    const { why } = await this.#options.challenge(address, registration, 'prove', signal);
     if (why !== '' || signal.aborted) return why;
     const before = this.listed?.registration.service;
     this.listed = { address, registration };

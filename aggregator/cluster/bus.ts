@@ -20,6 +20,11 @@ export interface Bucket {
   /** Removes under the same condition; false when somebody else has written. */
   remove(key: string, expected: number): Promise<boolean>;
   /**
+   * Frees the place of an entry that says that its key was removed, if it is there still; only of a key that is never
+   * written again. Rejects when the broker does not answer.
+   */
+  erase(revision: number): Promise<void>;
+  /**
    * The last entry of each key that matches (`*` one part, `>` all that follow, parts are separated by dots),
    * in the order of their revisions; then `current`; then each change. Ends by throwing when the connection
    * is lost, so that a new watch starts from the whole again; returns when `signal` aborts.

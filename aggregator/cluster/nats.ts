@@ -29,6 +29,8 @@ export const CLUSTER_DISCONNECTED = defineError(
 
 /** The server's error code for "the key is not at that revision". */
 const WRONG_LAST_SEQUENCE = 10_071;
+/** And for "there is no such message", in its two forms. */
+const GONE: readonly number[] = [10_037, 10_043, 10_057];
 /** Room for what NATS adds to a value. */
 const OVERHEAD_BYTES = 16_384;
 const SMALLEST_MAX_PAYLOAD = 64 * 1024;
@@ -77,6 +79,11 @@ class NatsBus implements Bus {
       const kv = await opening;
       return new NatsBucket(kv, {
         demand: () => this.#demand(),
+        erase: async (revision) => {
+          const { prefix, timeoutMs = DEFAULT_TIMEOUT_MS } = this.#options;
+          const manager = await this.#demand().jetstreamManager({ timeout: timeoutMs, checkAPI: false });
+          await manager.streams.deleteMessage(`KV_${prefix}-${name}`, revision, false);
+        },
         link: () => this.#link.signal,
         // It may be gone from the broker, which then makes it anew.
         onFault: () => {
@@ -169,6 +176,7 @@ class NatsBus implements Bus {
 interface Link {
   /** @throws while there is no connection. */
   demand(): unknown;
+  erase(revision: number): Promise<void>;
   /** Aborts when the connection of the moment is lost. */
   link(): AbortSignal;
   /** Called when the broker did not do what it was asked for. */
@@ -193,6 +201,14 @@ class NatsBucket implements Bucket {
     this.#link.demand();
     const done = this.#kv.delete(key, { previousSeq: expected }).then(() => true);
     return (await this.#orBeaten(done)) ?? false;
+  }
+
+  async erase(revision: number): Promise<void> {
+    try {
+      await this.#link.erase(revision);
+    } catch (thrown) {
+      if (!isGone(thrown)) throw thrown;
+    }
   }
 
   /** undefined when another writer was faster. */
@@ -278,9 +294,11 @@ function entryOf({ key, revision, created, value, operation }: KvEntry): BusEntr
   return { key, revision, at: created.getTime(), value: operation === 'PUT' ? value : undefined };
 }
 
-function isWrongRevision(thrown: unknown): boolean {
-  const api = (thrown as { readonly api_error?: { readonly err_code?: number } }).api_error;
-  return api?.err_code === WRONG_LAST_SEQUENCE;
+const isWrongRevision = (thrown: unknown): boolean => codeOf(thrown) === WRONG_LAST_SEQUENCE;
+const isGone = (thrown: unknown): boolean => GONE.includes(codeOf(thrown));
+
+function codeOf(thrown: unknown): number {
+  return (thrown as { readonly api_error?: { readonly err_code?: number } }).api_error?.err_code ?? 0;
 }
 
 /** Servers appear in messages; what stands before the `@` does not. */

@@ -20,6 +20,9 @@ export interface SidecarBeat {
   readonly forgetMs: number;
 }
 
+/** In one round: others do the same. */
+const ERASED_AT_ONCE = 100;
+
 const BEAT: SidecarBeat = { beatMs: 1_000, silentMs: 5_000, forgetMs: 60_000 };
 
 export interface ShareSidecarsOptions {
@@ -46,7 +49,6 @@ interface SidecarRecord {
 
 interface Own {
   readonly text: string;
-  readonly session: AdmittedSidecar;
   /** Monotonic ms of the loss. */
   readonly lostAt?: number;
 }
@@ -62,7 +64,11 @@ export class SharedSidecars {
   readonly #beat: SidecarBeat;
   /** Of this replica, by the last part of their keys. */
   readonly #own = new Map<string, Own>();
+  /** Of those that are open: their keys in #own. */
+  readonly #ids = new Map<AdmittedSidecar, string>();
   #count = 0;
+  /** Removals, by revision: monotonic ms at which each was heard. They take place in the bucket for ever. */
+  readonly #removals = new Map<number, number>();
   /** All keys but beats, as the bucket told them last. */
   readonly #seen = new Map<string, Seen>();
   /** By replica: revision of its beat, and monotonic ms at which it was heard. */
@@ -82,23 +88,25 @@ export class SharedSidecars {
   joined(session: AdmittedSidecar): void {
     if (session.via !== '') return;
     this.#count += 1;
-    this.#own.set(String(this.#count), { text: textOf(session, false), session });
+    const id = String(this.#count);
+    this.#ids.set(session, id);
+    this.#own.set(id, { text: textOf(session, false) });
     this.#wake();
   }
 
   found(session: AdmittedSidecar, health: Health): void {
-    for (const [id, own] of this.#own) {
-      if (own.session === session) this.#own.set(id, { ...own, text: textOf(session, false, health) });
-    }
+    const id = this.#ids.get(session);
+    if (id === undefined) return;
+    this.#own.set(id, { text: textOf(session, false, health) });
     this.#wake();
   }
 
   left(session: AdmittedSidecar, how: Departure): void {
-    for (const [id, own] of this.#own) {
-      if (own.session !== session) continue;
-      if (how === 'ended') this.#own.delete(id);
-      else this.#own.set(id, { text: textOf(session, true), session, lostAt: this.#o.clock.monotonic() });
-    }
+    const id = this.#ids.get(session);
+    if (id === undefined) return;
+    this.#ids.delete(session);
+    if (how === 'ended') this.#own.delete(id);
+    else this.#own.set(id, { text: textOf(session, true), lostAt: this.#o.clock.monotonic() });
     this.#wake();
   }
 
@@ -120,6 +128,7 @@ export class SharedSidecars {
   async #shareOnce(signal: AbortSignal): Promise<void> {
     const { clock } = this.#o;
     const bucket = await this.#o.bucket();
+    this.#removals.clear();
     const before = new Set(this.#seen.keys());
     const revisions = new Map(this.#beats);
     await besideTheWatch(bucket, '>', signal, {
@@ -144,6 +153,7 @@ export class SharedSidecars {
   }
 
   #heard({ key, revision, value }: BusEntry): void {
+    if (value === undefined) this.#removals.set(revision, this.#o.clock.monotonic());
     if (key.includes('.')) {
       if (revision <= (this.#seen.get(key)?.revision ?? 0)) return;
       this.#put(key, { revision, text: value && Buffer.from(value).toString() });
@@ -234,6 +244,7 @@ export class SharedSidecars {
         if (await bucket.remove(key, revision)) this.#seen.set(key, { revision, text: undefined });
       }
       await this.#removeLeftovers(bucket);
+      await this.#eraseRemovals(bucket);
       await this.#pause(signal);
     }
   }
@@ -275,6 +286,17 @@ export class SharedSidecars {
       }
       if (!isOver) await bucket.remove(escapeKey(replica), revision);
       this.#beats.delete(replica);
+    }
+  }
+
+  /** What was removed long ago is known to all: whoever comes later reads the whole. No key is ever written again. */
+  async #eraseRemovals(bucket: Bucket): Promise<void> {
+    const since = this.#o.clock.monotonic() - this.#beat.forgetMs;
+    for (const [revision, at] of [...this.#removals].slice(0, ERASED_AT_ONCE)) {
+      if (at > since) break;
+      await this.#beatIfDue(bucket);
+      await bucket.erase(revision);
+      this.#removals.delete(revision);
     }
   }
 

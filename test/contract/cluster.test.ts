@@ -237,6 +237,33 @@ for (const { name, peers, copies } of setups) {
       });
     }
 
+    test('a removed key can be forgotten, once and twice, and nothing else is', async () => {
+      count += 1;
+      const bus = await openBus();
+      const bucket = await eventually(() => bus.bucket('removed'), WITHIN);
+      const bytes = Buffer.from('x');
+      const revision = await eventually(() => bucket.write('a.1', bytes, 0), WITHIN);
+      await bucket.write('a.2', bytes, 0);
+      expect(await bucket.remove('a.1', revision)).toBe(true);
+      const listed = async () => {
+        const entries: string[] = [];
+        const end = new AbortController();
+        let removal = 0;
+        for await (const entry of bucket.watch('>', end.signal)) {
+          if (entry === 'current') break;
+          entries.push(`${entry.key} ${entry.value === undefined ? 'removed' : 'there'}`);
+          if (entry.value === undefined) removal = entry.revision;
+        }
+        end.abort(new Error('seen'));
+        return { entries: entries.sort(), removal };
+      };
+      const { entries, removal } = await listed();
+      expect(entries).toEqual(['a.1 removed', 'a.2 there']);
+      await bucket.erase(removal);
+      await bucket.erase(removal);
+      expect((await listed()).entries).toEqual(['a.2 there']);
+    });
+
     test('close leaves no timer or socket', async () => {
       const noLeaks = watchLeaks();
       await installation(2);

@@ -111,6 +111,36 @@ describe('sidecars as a source', () => {
     ]);
   });
 
+  it('of very many that come, or went, only so many are asked at once', async () => {
+    let under = 0;
+    let most = 0;
+    let asked = 0;
+    const server = createServer((_request, response) => {
+      under += 1;
+      asked += 1;
+      most = Math.max(most, under);
+      setTimeout(() => {
+        under -= 1;
+        response.setHeader('x-envoy-upstream-healthchecked-cluster', 'orders.default').end();
+      }, 150);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    closers.push(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    const { port } = server.address() as AddressInfo;
+    const { book } = start('60s');
+    const leave = Array.from({ length: 400 }, (_, n) => book.open(session(`n${n}`, port)));
+    await eventually(() => asked >= 400 && under === 0, { withinMs: 60_000 });
+    expect(most).toBeGreaterThan(1);
+    expect(most).toBeLessThanOrEqual(128);
+    most = 0;
+    for (const broken of leave) broken('broken');
+    await eventually(() => asked >= 800, { withinMs: 60_000 });
+    expect(most).toBeLessThanOrEqual(128);
+  });
+
   it('does not list an address that belongs to another service, that is silent about it, or that is not there', async () => {
     const other = await startSidecar('carts.default');
     const plain = createServer((_request, response) => response.end('hello'));

@@ -33,7 +33,7 @@ const session = (node: string, weight = 1): AdmittedSidecar => ({
   },
 });
 
-function replicaOn(broker: MemoryBroker, replica: string) {
+function replicaOn(broker: MemoryBroker, replica: string, forgetMs = 2_000) {
   const way = broker.way();
   const open = new Map<AdmittedSidecar, string>();
   const left: (readonly [string, Departure])[] = [];
@@ -51,7 +51,7 @@ function replicaOn(broker: MemoryBroker, replica: string) {
     found: (via, node, health) => void found.push(`${node}@${via} ${health}`),
     clock: systemClock,
     log: createLogger('silent'),
-    beat: { beatMs: 20, silentMs: 1_500, forgetMs: 2_000 },
+    beat: { beatMs: 20, silentMs: 1_500, forgetMs },
   });
   const controller = new AbortController();
   const running = shared.run(controller.signal);
@@ -93,6 +93,26 @@ describe('sidecars that replicas share', () => {
       ['one', 'ended'],
       ['two', 'broken'],
     ]);
+  });
+
+  it('leave nothing behind in the bucket when they have gone long ago', async () => {
+    const broker = new MemoryBroker(Date.now);
+    const [a, b] = [replicaOn(broker, 'a', 50), replicaOn(broker, 'b', 50)];
+    const sessions = Array.from({ length: 150 }, (_, n) => session(`n${n}`));
+    for (const one of sessions) a.shared.joined(one);
+    await until(() => b.nodes().length === 150);
+    for (const one of sessions) a.shared.left(one, 'ended');
+    await until(() => b.nodes().length === 0);
+    await until(
+      () =>
+        broker
+          .entries()
+          .map(({ key }) => key)
+          .sort()
+          .join() === 'a,b',
+    );
+    a.shared.joined(session('later'));
+    await until(() => b.nodes().join() === 'later');
   });
 
   it('those of others are not told on', async () => {

@@ -23,6 +23,10 @@ export class MemoryBroker {
     return [...this.#last.values()].sort((a, b) => a.revision - b.revision);
   }
 
+  erase(revision: number): void {
+    for (const [key, entry] of this.#last) if (entry.revision === revision) this.#last.delete(key);
+  }
+
   /** Its disks are new. */
   wipe(): void {
     this.#last.clear();
@@ -62,6 +66,11 @@ export class Way implements Bucket {
   async remove(key: string, expected: number): Promise<boolean> {
     await this.#demand();
     return this.#broker.write(key, undefined, expected) !== undefined;
+  }
+
+  async erase(revision: number): Promise<void> {
+    await this.#demand();
+    this.#broker.erase(revision);
   }
 
   hear(entry: BusEntry): void {
