@@ -32,16 +32,23 @@ const CONDITIONS = [
   'refused-stream',
 ] as const;
 
-const retries = z.strictObject({
-  /** Beyond the first try. */
-  attempts: count.refine((value) => value <= 100, 'at most 100').optional(),
-  perTryTimeout: positiveTime.optional(),
-  on: z.array(z.enum(CONDITIONS)).optional(),
-  /** Beside 421, which is always tried elsewhere. */
-  statusCodes: z
-    .array(z.number().refine((code) => Number.isInteger(code) && code >= 400 && code <= 599, '400 to 599'))
-    .optional(),
-});
+const retries = z
+  .strictObject({
+    /** Beyond the first try. */
+    attempts: count.refine((value) => value <= 100, 'at most 100').optional(),
+    perTryTimeout: positiveTime.optional(),
+    on: z.array(z.enum(CONDITIONS)).optional(),
+    /** A try that takes longer goes on beside the next one; the first good answer wins. */
+    hedge: z.boolean().optional(),
+    /** Beside 421, which is always tried elsewhere. */
+    statusCodes: z
+      .array(z.number().refine((code) => Number.isInteger(code) && code >= 400 && code <= 599, '400 to 599'))
+      .optional(),
+  })
+  .refine(({ hedge, perTryTimeout }) => hedge !== true || perTryTimeout !== undefined, {
+    path: ['hedge'],
+    message: 'needs perTryTimeout',
+  });
 
 const balancer = z.union([
   z.enum(['roundRobin', 'leastRequest', 'peakEwma', 'random']),
@@ -123,6 +130,7 @@ export function trafficFrom(fields: TrafficFields): TrafficRules | undefined {
     retries: fields.retries && {
       attempts: fields.retries.attempts,
       perTryMs: fields.retries.perTryTimeout,
+      hedge: fields.retries.hedge,
       on: fields.retries.on,
       statusCodes: fields.retries.statusCodes,
     },

@@ -26,6 +26,8 @@ export interface RetryRules {
   /** Beyond the first try. */
   readonly attempts?: number | undefined;
   readonly perTryMs?: number | undefined;
+  /** A try that takes longer than perTryMs goes on beside the next one; the first good answer wins. */
+  readonly hedge?: boolean | undefined;
   /** Envoy's words for retry_on. */
   readonly on?: readonly string[] | undefined;
   readonly statusCodes?: readonly number[] | undefined;

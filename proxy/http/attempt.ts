@@ -34,7 +34,7 @@ const REASONS: Readonly<Record<UpstreamFailure, ResetReason>> = {
 };
 
 export class Attempt implements Waiter {
-  readonly #owner: AttemptOwner;
+  #owner: AttemptOwner;
   #cluster: ClusterState | undefined;
   #breaker: Breaker | undefined;
   #connection: UpstreamConnection | undefined;
@@ -46,6 +46,8 @@ export class Attempt implements Waiter {
   #status = 0;
   /** The response cannot be completed, or there is none. */
   #broken = false;
+  /** Outlier detection knows that it took too long. */
+  #slow = false;
   /** The client has left: nobody's fault. */
   #abandoned = false;
   #tally: LoadTally | undefined;
@@ -64,6 +66,11 @@ export class Attempt implements Waiter {
     this.#owner = owner;
   }
 
+  /** From now on somebody else hears what becomes of it. */
+  handTo(owner: AttemptOwner): void {
+    this.#owner = owner;
+  }
+
   get connection(): UpstreamConnection | undefined {
     return this.#connection;
   }
@@ -78,6 +85,7 @@ export class Attempt implements Waiter {
     this.#status = 0;
     this.#broken = false;
     this.#abandoned = false;
+    this.#slow = false;
     this.#fresh = fresh;
     host.requests += 1;
     host.active += 1;
@@ -131,6 +139,8 @@ export class Attempt implements Waiter {
 
   /** Outlier detection hears of something of our own. */
   blame(event: 'failed' | 'timeout'): void {
+    if (event === 'timeout' && this.#slow) return;
+    this.#slow = event === 'timeout';
     if (this.host) this.#cluster?.detector?.onLocal(this.host, event);
   }
 

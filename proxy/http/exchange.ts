@@ -9,13 +9,14 @@ import type { Route } from '../route.ts';
 import type { HttpRules } from '../tables.ts';
 import type { RetryVerdict } from '../retry/state.ts';
 import { K } from '../upstream/counters.ts';
-import type { AttemptOwner } from './attempt.ts';
+import type { Attempt } from './attempt.ts';
 import type { Client, ExchangeContext } from './client.ts';
 import { Facts } from './facts.ts';
 import { LOCALLY_OVERLOADED, OVERLOADED, notFoundText, replyDirectly } from './local-reply.ts';
-import { mirrorRequest } from './mirror.ts';
+import { mirrorKept } from './mirror.ts';
 import { RequestBody } from './request-body.ts';
 import { HeldRequest } from './held.ts';
+import type { HedgeOwner } from './hedges.ts';
 import { forwardedRequest } from './request-head.ts';
 import type { RequestHead } from './request-head.ts';
 import { StreamNotes } from '../observe/notes.ts';
@@ -25,18 +26,18 @@ import { DEFAULT_HTTP } from './rules.ts';
 import { Switching } from './switching.ts';
 import { Due, StreamTimers } from './timers.ts';
 import type { TimersOwner } from './timers.ts';
-import { editRequest, editResponse, headOfTry, toldLocally } from './told-heads.ts';
+import { editRequest, headOfTry, toldLocally } from './told-heads.ts';
 import { Tries, isIdempotent } from './tries.ts';
 import { chooseRoute } from './weighted.ts';
 
 const NO_BYTES = Buffer.alloc(0);
 
-export class Exchange implements AttemptOwner, Stream, TimersOwner {
+export class Exchange implements HedgeOwner, Stream, TimersOwner {
   readonly #context: ExchangeContext;
   readonly #client: Client;
   readonly #timers: StreamTimers;
   readonly #tries = new Tries(this);
-  readonly #attempt = this.#tries.attempt;
+  #attempt = this.#tries.attempt;
   readonly #retry = this.#tries.retry;
   readonly #body = new RequestBody();
   readonly #notes: StreamNotes;
@@ -62,7 +63,7 @@ export class Exchange implements AttemptOwner, Stream, TimersOwner {
     this.#context = context;
     this.#client = client;
     this.#notes = new StreamNotes(client);
-    this.#facts = new Facts(this, client, this.#attempt);
+    this.#facts = new Facts(this, client, this.#tries);
     this.#timers = new StreamTimers(context.wheel, this);
   }
 
@@ -95,7 +96,6 @@ export class Exchange implements AttemptOwner, Stream, TimersOwner {
     this.#client.listener.handler(this, head);
   }
 
-  /** More of the request body. */
   requestBody(bytes: Buffer | undefined, done: boolean): void {
     if (!this.#active) return;
     if (this.switching.type !== '') {
@@ -139,9 +139,8 @@ export class Exchange implements AttemptOwner, Stream, TimersOwner {
       return this.reply(route.unknownStatus ?? 503, `${route.cluster}: unknown cluster`, Flag.NC, '');
     }
     this.#tries.begin(cluster, route, head, this.#facts.client);
-    if (this.#retry.enabled || route.mirrors) {
-      if (!this.#body.limitTo(route.bufferBytes ?? this.#http.bufferBytes)) this.#giveUpKeeping();
-    }
+    const keeps = this.#retry.enabled || route.mirrors;
+    if (keeps && !this.#body.limitTo(route.bufferBytes ?? this.#http.bufferBytes)) this.#giveUpKeeping();
     editRequest(head, route, this.#http, this.#facts);
     this.switching.tellUpstream(head);
     this.#head = forwardedRequest(head, this.#client.forwardedBy);
@@ -167,17 +166,12 @@ export class Exchange implements AttemptOwner, Stream, TimersOwner {
   }
 
   onReady(): void {
-    const done = this.#body.done;
-    const bodiless = this.#method === 'HEAD';
-    // HTTP/1.0 has no persistence by default: one request, then a new connection.
-    const again = done && this.#retry.retries > 0;
-    const spentMs = again ? this.#timers.spentMs(this.#context.wheel.read()) : 0;
-    const { route } = this;
-    const { deadlines } = this.#timers;
-    const head = headOfTry(this.#head, route, this.#http, deadlines, this.#retry.retries + 1, spentMs);
+    const { done } = this.#body;
+    const head = headOfTry(this.#head, this.route, this.#http, this.#timers, this.#retry.retries, done);
     if (this.switching.type !== '') return this.switching.ready(this.#attempt, head);
-    const body = this.#body.take();
-    const ready = this.#attempt.send(head, body, bodiless, done, this.#http10);
+    // HTTP/1.0 has no persistence by default: one request, then a new connection.
+    const bodiless = this.#method === 'HEAD';
+    const ready = this.#attempt.send(head, this.#body.take(), bodiless, done, this.#http10);
     this.#notes.sending(this.#attempt.connection);
     if (done) this.#armPerTry();
     if (ready || done) this.#client.releaseBody();
@@ -196,9 +190,13 @@ export class Exchange implements AttemptOwner, Stream, TimersOwner {
     if (done) this.#attempt.detach();
     this.#timers.disarm(Due.perTry);
     if (connection?.tunnel === true) return this.#onSwitched(head, bytes, from, to);
-    if (this.#retry.enabled && this.#retriesAfter(this.#retry.onResponse(head))) {
-      this.#attempt.end();
-      return this.#scheduleRetry();
+    if (this.#retry.enabled) {
+      const verdict = this.#retry.onResponse(head);
+      const again = this.#retriesAfter(verdict);
+      if (again || this.#tries.standsBack(verdict === 'no')) {
+        this.#attempt.end();
+        return again ? this.#scheduleRetry() : undefined;
+      }
     }
     if (this.#http10 && head.chunked) {
       return this.reply(502, 'the upstream answered a request of HTTP/1.0 in chunks', Flag.UPE, '');
@@ -246,6 +244,8 @@ export class Exchange implements AttemptOwner, Stream, TimersOwner {
 
   #onFailedTry(reason: ResetReason, detail: string): void {
     if (this.#retriesAfter(this.#retry.onReset(reason, this.#attempt.started))) return this.#scheduleRetry();
+    this.#timers.disarm(Due.perTry);
+    if (this.#tries.standsBack(false)) return;
     this.#notes.failed(reason, detail);
     const { status, flag, text } = resetAnswer(reason, detail, this.#retry.retries > 0);
     this.reply(status, text, flag, reason === 'overflow' ? OVERLOADED : '');
@@ -277,7 +277,6 @@ export class Exchange implements AttemptOwner, Stream, TimersOwner {
     this.#timers.arm(Due.perTryIdle, this.route.retry?.perTryIdleMs ?? 0);
   }
 
-  /** The whole request is here. */
   #onRequestDone(): void {
     this.#timers.disarm(Due.request);
     this.#notes.requestDone();
@@ -287,34 +286,30 @@ export class Exchange implements AttemptOwner, Stream, TimersOwner {
     if (this.#attempt.started && this.#attempt.active) this.#armPerTry();
     const { mirrors } = this.route;
     if (!mirrors || !this.#body.kept) return;
-    const bodiless = this.#method === 'HEAD';
     const { timeoutMs } = this.#timers.deadlines;
-    mirrorRequest(this.#context, mirrors, { head: this.#head, body: this.#body.all(), bodiless, timeoutMs });
+    mirrorKept(this.#context, mirrors, this.#body, this.#head, timeoutMs, this.#method);
   }
 
   /** The body is too large to be sent again. True when that ends the request: nobody has the first part of it. */
   #giveUpKeeping(): boolean {
-    if (!this.#tries.cluster || !(this.#retry.enabled || this.route.mirrors)) return false;
-    this.#tries.count(K.abandoned);
-    const waits = this.#retry.retries > 0 && !this.#attempt.active;
-    this.#retry.giveUp();
+    const waits = this.#tries.giveUpKeeping(this.route);
     if (waits) this.reply(507, 'exceeded request buffer limit while retrying upstream', 0, '');
     return waits;
   }
 
   onDue(kind: Due): void {
     if (!this.#active) return;
-    const late = this.#body.done ? 504 : 408;
     switch (kind) {
       case Due.timeout:
-        return this.#onTimeout();
+        this.#tries.timedOut(this.#status === 0);
+        return this.#tooLate(TIMEOUT_TEXT, Flag.UT);
       case Due.perTry:
       case Due.perTryIdle:
         return this.#onPerTry(kind === Due.perTryIdle);
       case Due.idle:
-        return this.#tooLate(late, 'stream timeout', Flag.SI);
+        return this.#tooLate('stream timeout', Flag.SI);
       case Due.duration:
-        return this.#tooLate(late, 'downstream duration timeout', Flag.DT);
+        return this.#tooLate('downstream duration timeout', Flag.DT);
       case Due.request:
         return this.reply(408, 'request timeout', 0, '');
       case Due.wait:
@@ -323,19 +318,14 @@ export class Exchange implements AttemptOwner, Stream, TimersOwner {
     }
   }
 
-  #onTimeout(): void {
-    this.#tries.count(K.timeout);
-    if (this.#status === 0 && this.#attempt.active) this.#attempt.blame('timeout');
-    this.#tooLate(504, TIMEOUT_TEXT, Flag.UT);
-  }
-
-  #tooLate(status: number, text: string, flag: number): void {
-    if (this.#status === 0) this.reply(status, text, flag, '');
+  #tooLate(text: string, flag: number): void {
+    if (this.#status === 0) this.reply(this.#body.done ? 504 : 408, text, flag, '');
     else this.#breakOff(flag);
   }
 
   #onPerTry(idle: boolean): void {
     if (this.#status !== 0) return this.#breakOff(idle ? Flag.SI : Flag.UT);
+    if (this.route.retry?.hedges && !idle && this.switching.type === '') return this.#hedge();
     this.#tries.count(K.perTryTimeout);
     this.#attempt.end();
     this.#attempt.blame('timeout');
@@ -343,9 +333,23 @@ export class Exchange implements AttemptOwner, Stream, TimersOwner {
     this.#onFailedTry('timeout', '');
   }
 
+  /** The try goes on, and another one beside it, as long as one is left. */
+  #hedge(): void {
+    this.#attempt.blame('timeout');
+    if (!this.#retriesAfter(this.#retry.onSlow())) return;
+    this.#attempt = this.#tries.setAside(this);
+    this.#scheduleRetry();
+  }
+
+  onWinner(attempt: Attempt): void {
+    this.#attempt = attempt;
+    this.#timers.disarm(Due.wait);
+    this.#timers.disarm(Due.perTry);
+  }
+
   #tellResponse(head: ResponseHead): void {
-    this.#tries.tell(head, this.route, this.#http, this.#body.done ? this.#timers.spentMs() : -1);
-    editResponse(head, this.route, this.#facts);
+    const ms = this.#body.done ? this.#timers.spentMs() : -1;
+    this.#tries.tell(head, this.route, this.#http, ms, this.#facts);
   }
 
   #stir(): void {

@@ -5,16 +5,16 @@ import type { EditFacts } from './edit-rules.ts';
 export class Facts implements EditFacts {
   readonly #exchange: { readonly flags: number; readonly route: Route };
   readonly #from: { readonly forwardedBy: { readonly clientAddress: string } };
-  readonly #attempt: { readonly host: { readonly key: string } | undefined };
+  readonly #tries: { readonly attempt: { readonly host: { readonly key: string } | undefined } };
 
   constructor(
     exchange: { readonly flags: number; readonly route: Route },
     from: { readonly forwardedBy: { readonly clientAddress: string } },
-    attempt: { readonly host: { readonly key: string } | undefined },
+    tries: { readonly attempt: { readonly host: { readonly key: string } | undefined } },
   ) {
     this.#exchange = exchange;
     this.#from = from;
-    this.#attempt = attempt;
+    this.#tries = tries;
   }
 
   get flags(): number {
@@ -30,6 +30,6 @@ export class Facts implements EditFacts {
   }
 
   get upstream(): string {
-    return this.#attempt.host?.key ?? '';
+    return this.#tries.attempt.host?.key ?? '';
   }
 }

@@ -8,6 +8,7 @@ import type { ClusterState } from '../upstream/cluster.ts';
 import { K, bump } from '../upstream/counters.ts';
 import { Attempt } from './attempt.ts';
 import type { AttemptOwner } from './attempt.ts';
+import type { RequestBody } from './request-body.ts';
 import type { ResponseHead } from './response-head.ts';
 
 export interface MirrorContext {
@@ -15,7 +16,7 @@ export interface MirrorContext {
   cluster(name: string): ClusterState | undefined;
 }
 
-export interface MirroredRequest {
+interface MirroredRequest {
   /** As sent upstream. */
   readonly head: string;
   readonly body: Buffer | undefined;
@@ -24,15 +25,18 @@ export interface MirroredRequest {
   readonly timeoutMs: number;
 }
 
-/** @param random 0 ≤ n < 1, for each mirror in turn. */
-export function mirrorRequest(
+/** Copies of a request whose whole body was kept. @param head as sent upstream. @param timeoutMs 0: no limit. */
+export function mirrorKept(
   context: MirrorContext,
   mirrors: readonly Mirror[],
-  request: MirroredRequest,
-  random: () => number = Math.random,
+  body: RequestBody,
+  head: string,
+  timeoutMs: number,
+  method: string,
 ): void {
+  const request: MirroredRequest = { head, body: body.all(), bodiless: method === 'HEAD', timeoutMs };
   for (const mirror of mirrors) {
-    if (random() >= mirror.part) continue;
+    if (Math.random() >= mirror.part) continue;
     const cluster = context.cluster(mirror.cluster);
     if (cluster) new Shadow(context.wheel, request, mirror.suffix).start(cluster);
   }

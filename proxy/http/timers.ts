@@ -63,6 +63,11 @@ export class StreamTimers {
     return Math.max(0, Math.floor(nowMs - this.#doneAtMs));
   }
 
+  /** The same by the clock, not by its last reading. */
+  spentNowMs(): number {
+    return this.spentMs(this.#wheel.read());
+  }
+
   /** @param ms 0: not at all. @param nowMs a reading of the wheel's clock. Default: now. */
   arm(kind: Due, ms: number, nowMs?: number): void {
     if (ms === 0) return;

@@ -3,6 +3,7 @@
 import type { Route } from '../route.ts';
 import type { HttpRules } from '../tables.ts';
 import type { Deadlines } from './deadlines.ts';
+import type { StreamTimers } from './timers.ts';
 import { applyEdits, applyRewrite } from './edits.ts';
 import type { EditFacts } from './edit-rules.ts';
 import type { RequestHead } from './request-head.ts';
@@ -27,24 +28,26 @@ export function editResponse(head: ResponseHead, route: Route, facts: EditFacts)
   if (route.responseEdits) head.newFields += applyEdits(head.fields, route.responseEdits, facts);
 }
 
-/** @param head with its final empty line. @param attempt from 1. @param spentMs since the request was complete. */
+/** @param head with its final empty line. @param retries made so far. @param done the whole request is here. */
 export function headOfTry(
   head: string,
   route: Route,
   http: HttpRules,
-  deadlines: Deadlines,
-  attempt: number,
-  spentMs: number,
+  timers: StreamTimers,
+  retries: number,
+  done: boolean,
 ): string {
   const counts = route.attemptCount?.request === true;
+  const { deadlines } = timers;
   const tells = tellsDeadline(http, deadlines);
   if (!counts && !tells) return head;
   let more = '';
   if (tells) {
+    const spentMs = done && retries > 0 ? timers.spentNowMs() : 0;
     const leftMs = deadlines.perTryMs > 0 ? deadlines.toldMs : Math.round(deadlines.toldMs - spentMs);
     more += `${EXPECTED}: ${Math.max(1, leftMs)}\r\n`;
   }
-  if (counts) more += `${COUNT}: ${attempt}\r\n`;
+  if (counts) more += `${COUNT}: ${retries + 1}\r\n`;
   return `${head.slice(0, -2)}${more}\r\n`;
 }
 

@@ -12,7 +12,10 @@ import { Attempt } from './attempt.ts';
 import type { AttemptOwner } from './attempt.ts';
 import type { RequestHead } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
-import { tellResponse } from './told-heads.ts';
+import type { EditFacts } from './edit-rules.ts';
+import { Hedges } from './hedges.ts';
+import type { HedgeOwner } from './hedges.ts';
+import { editResponse, tellResponse } from './told-heads.ts';
 
 /** RFC 9110 §9.2.2. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
@@ -20,7 +23,10 @@ const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])
 export const isIdempotent = (method: string): boolean => IDEMPOTENT.has(method);
 
 export class Tries {
-  readonly attempt: Attempt;
+  /** The newest one, or the one that has won. */
+  attempt: Attempt;
+  /** Earlier ones that go on. */
+  #hedges: Hedges | undefined;
   readonly retry = new RetryState();
   /** What the choice of a host depends on. */
   readonly #key = new PickKey();
@@ -44,6 +50,7 @@ export class Tries {
     this.#tried = undefined;
     this.#refreshed = false;
     this.refused = false;
+    this.#hedges = undefined;
   }
 
   begin(cluster: ClusterState, route: Route, head: RequestHead, client: string): void {
@@ -94,16 +101,61 @@ export class Tries {
     if (this.#otherHosts && this.attempt.host) (this.#tried ??= []).push(this.attempt.host);
   }
 
+  /** The last try goes on by itself. @returns the one that is to run beside it. */
+  setAside(owner: HedgeOwner): Attempt {
+    this.leaveHost();
+    this.#hedges ??= new Hedges(owner, this);
+    this.#hedges.add(this.attempt);
+    this.attempt = new Attempt(owner);
+    return this.attempt;
+  }
+
+  /** The newest try is over. @param good with an answer to pass on. @returns true: leave it to those set aside. */
+  standsBack(good: boolean): boolean {
+    const hedges = this.#hedges;
+    if (!hedges || hedges.size === 0) return false;
+    if (good) hedges.end(true);
+    else hedges.newestFailed = true;
+    return !good;
+  }
+
+  win(attempt: Attempt): void {
+    this.attempt.abandon();
+    this.attempt.end();
+    this.attempt = attempt;
+    this.settle();
+  }
+
+  /** @param silent no response has begun. */
+  timedOut(silent: boolean): void {
+    this.count(K.timeout);
+    const beside = this.#hedges?.size ?? 0;
+    // As Envoy counts: each try that was under way.
+    for (let i = this.attempt.active ? 0 : 1; i < beside; i += 1) this.count(K.timeout);
+    if (silent && this.attempt.active) this.attempt.blame('timeout');
+  }
+
+  /** The body cannot be sent again. @returns true: and the next try would have needed it. */
+  giveUpKeeping({ mirrors }: Route): boolean {
+    if (!this.cluster || !(this.retry.enabled || mirrors)) return false;
+    this.count(K.abandoned);
+    const waits = this.retry.retries > 0 && !this.attempt.active;
+    this.retry.giveUp();
+    return waits;
+  }
+
   /** The client has heard of this response: no other one may follow. */
   settle(): void {
+    this.#hedges?.end(true);
     this.retry.giveUp();
     this.#refreshed = true;
   }
 
   /** @param ms how long the upstream took; negative: it answered before the request was complete. */
-  tell(head: ResponseHead, route: Route, http: HttpRules, ms: number): void {
+  tell(head: ResponseHead, route: Route, http: HttpRules, ms: number, facts: EditFacts): void {
     if (ms >= 0) this.cluster?.times.record(ms);
     tellResponse(head, route, http, this.retry.retries + 1, ms);
+    editResponse(head, route, facts);
   }
 
   count(counter: number): void {
@@ -120,6 +172,7 @@ export class Tries {
       byStatus.set(status, (byStatus.get(status) ?? 0) + 1);
     }
     this.retry.end();
+    this.#hedges?.end(status === 499);
     if (status === 499) this.attempt.abandon();
     this.attempt.end();
   }

@@ -41,6 +41,8 @@ export interface RetryRules {
   readonly maxMs: number;
   /** Hosts that were tried are left out as long as there is another one. */
   readonly otherHosts: boolean;
+  /** A try that takes longer than perTryMs goes on beside the next one. Default false. */
+  readonly hedges?: boolean;
 }
 
 /** gRPC status code → its bit. */

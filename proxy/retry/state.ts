@@ -55,6 +55,20 @@ export class RetryState {
     return this.#judge(wanted);
   }
 
+  /** A try takes too long, and the next one is to run beside it, whatever the conditions say. */
+  onSlow(): RetryVerdict {
+    if (!this.#rules) return 'no';
+    if (this.#left > 0) return this.#judge(true);
+    // The retry that runs goes on.
+    this.#bump(K.retryLimit);
+    return 'limit';
+  }
+
+  /** Would it be tried again, if it could? */
+  dislikes(response: ResponseKey): boolean {
+    return this.#rules !== undefined && retriableResponse(this.#rules, response);
+  }
+
   /** How long the retry that was just allowed has to wait. */
   waitMs(): number {
     return this.#rules ? backOffMs(this.#rules, this.#retries, Math.random()) : 0;

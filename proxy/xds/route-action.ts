@@ -9,6 +9,7 @@ import type {
 } from '../../proto/gen/types/envoy/config/route/v3/RouteAction.ts';
 import type { RouteMatch__Output } from '../../proto/gen/types/envoy/config/route/v3/RouteMatch.ts';
 import type { _envoy_config_route_v3_WeightedCluster_ClusterWeight__Output as ClusterWeight } from '../../proto/gen/types/envoy/config/route/v3/WeightedCluster.ts';
+import type { HedgePolicy__Output } from '../../proto/gen/types/envoy/config/route/v3/HedgePolicy.ts';
 import type { RetryPolicy__Output } from '../../proto/gen/types/envoy/config/route/v3/RetryPolicy.ts';
 import { subsetName } from '../balancers/subset.ts';
 import type { DurationRules, Mirror, Route, RouteReply } from '../route.ts';
@@ -39,6 +40,7 @@ const ACTION = [
   'idle_timeout',
   'max_stream_duration',
   'retry_policy',
+  'hedge_policy',
   'request_mirror_policies',
   'priority',
   'hash_policy',
@@ -49,6 +51,7 @@ const UNKNOWN_STATUS: Readonly<Record<string, number>> = { NOT_FOUND: 404, INTER
 /** What a virtual host says for all its routes. */
 export interface HostDefaults {
   readonly retry: RetryPolicy__Output | undefined;
+  readonly hedge: HedgePolicy__Output | undefined;
   readonly mirrors: readonly MirrorPolicy[];
 }
 
@@ -86,13 +89,17 @@ function meansOf(
 ): Partial<Route> {
   const hash = compileHash(action.hash_policy ?? []);
   const retry = action.retry_policy ?? defaults.retry;
+  const hedge = action.hedge_policy ?? defaults.hedge;
+  const hedges = hedge !== undefined && within('hedge_policy', () => hedgesOf(hedge));
   const own = action.request_mirror_policies ?? [];
   const mirrors = mirrorsOf(own.length > 0 ? own : defaults.mirrors);
   const rewrite = rewriteOf(action, match);
   const upgrades = compileUpgrades(action.upgrade_configs ?? []);
   const unknownStatus = UNKNOWN_STATUS[action.cluster_not_found_response_code ?? ''];
   return {
-    ...(retry && { retry: within('retry_policy', () => compileRetry(retry)) }),
+    ...(retry && {
+      retry: { ...within('retry_policy', () => compileRetry(retry)), ...(hedges && { hedges }) },
+    }),
     ...(hash && { hash }),
     ...(action.priority === 'HIGH' && { priority: 1 }),
     ...(unknownStatus !== undefined && { unknownStatus }),
@@ -100,6 +107,12 @@ function meansOf(
     ...(upgrades && { upgrades }),
     ...(mirrors.length > 0 && { mirrors }),
   };
+}
+
+/** The other fields are not implemented in Envoy either. */
+function hedgesOf(message: HedgePolicy__Output): boolean {
+  assertOnly(message, ['hedge_on_per_try_timeout']);
+  return message.hedge_on_per_try_timeout === true;
 }
 
 function durationOf(message: MaxStreamDuration): DurationRules {

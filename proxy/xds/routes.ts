@@ -40,6 +40,7 @@ const HOST = [
   'matcher',
   'require_tls',
   'retry_policy',
+  'hedge_policy',
   'request_mirror_policies',
   'typed_per_filter_config',
   'include_request_attempt_count',
@@ -103,7 +104,7 @@ function addOnce(seen: Set<string>, value: string, field: string): void {
 
 function aboveOf(message: RouteConfiguration__Output): Above {
   return {
-    defaults: { retry: undefined, mirrors: message.request_mirror_policies ?? [] },
+    defaults: { retry: undefined, hedge: undefined, mirrors: message.request_mirror_policies ?? [] },
     edits: [compileEdits(message)],
     filters: compileRouteSettings(message.typed_per_filter_config),
     bufferBytes: undefined,
@@ -119,7 +120,11 @@ function hostAbove(message: VirtualHost__Output, above: Above): Above {
   const response = message.include_attempt_count_in_response === true;
   return {
     ...above,
-    defaults: { retry: message.retry_policy, mirrors: own.length > 0 ? own : above.defaults.mirrors },
+    defaults: {
+      retry: message.retry_policy,
+      hedge: message.hedge_policy,
+      mirrors: own.length > 0 ? own : above.defaults.mirrors,
+    },
     edits: [compileEdits(message), ...above.edits],
     filters: settingsOver(compileRouteSettings(message.typed_per_filter_config), above.filters),
     bufferBytes: message.per_request_buffer_limit_bytes?.value ?? above.bufferBytes,

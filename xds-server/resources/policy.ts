@@ -59,6 +59,7 @@ export function routeAction(traffic: TrafficRules | undefined): RouteAction {
   return {
     timeout: duration(timeoutMs),
     retry_policy: retryPolicy(retries),
+    ...(retries.hedge && { hedge_policy: { hedge_on_per_try_timeout: true } }),
     ...(typeof balancer === 'object' && {
       hash_policy: [{ header: { header_name: balancer.ringHash.header.toLowerCase() } }],
     }),

@@ -202,7 +202,7 @@ describe('how callers treat a service', () => {
   it('is read to plain numbers, and is absent when nothing is said', () => {
     const { data } = spec({
       timeout: '1.5s',
-      retries: { attempts: 3, on: ['5xx'] },
+      retries: { attempts: 3, on: ['5xx'], perTryTimeout: '50ms', hedge: true },
       balancer: { ringHash: { header: 'x-user' } },
       outlierDetection: {},
       pool: { maxConnections: 10, idleTimeout: '0' },
@@ -210,7 +210,7 @@ describe('how callers treat a service', () => {
     });
     expect(data && rulesFrom(data.spec).traffic).toMatchObject({
       timeoutMs: 1_500,
-      retries: { attempts: 3, on: ['5xx'] },
+      retries: { attempts: 3, on: ['5xx'], perTryMs: 50, hedge: true },
       balancer: { ringHash: { header: 'x-user' } },
       outlier: {},
       pool: { maxConnections: 10, idleMs: 0 },
@@ -226,6 +226,7 @@ describe('how callers treat a service', () => {
     { timeout: 'soon' },
     { retries: { on: ['sometimes'] } },
     { retries: { attempts: 1.5 } },
+    { retries: { hedge: true } },
     { retries: { statusCodes: [200] } },
     { balancer: 'best' },
     { outlierDetection: { maxEjectionPercent: 101 } },

@@ -196,7 +196,7 @@ export const GOLDEN_CASES: Readonly<Record<string, GoldenCase>> = {
           pin: true,
           traffic: {
             timeoutMs: 1_500,
-            retries: { attempts: 3, perTryMs: 250, on: ['5xx', 'reset'], statusCodes: [429] },
+            retries: { attempts: 3, perTryMs: 250, hedge: true, on: ['5xx', 'reset'], statusCodes: [429] },
             balancer: { ringHash: { header: 'X-User' } },
             outlier: {
               consecutive5xx: 4,
