@@ -141,7 +141,7 @@ asking(get.command('load').argument('[service]', 'a service'))
     await (await import('./commands/load.ts')).load(service, flags);
   });
 
-for (const kind of ['ServicePolicy', 'Migration', 'Sidecar']) {
+for (const kind of ['ServicePolicy', 'Migration', 'Sidecar', 'RuntimeLayer']) {
   asking(get.command(kind).argument('[name]', 'NAME or NAMESPACE/NAME')).action(
     async (name: string | undefined, flags: GetOptions) => {
       await (await import('./commands/get-resources.ts')).getResources(kind, name, flags);

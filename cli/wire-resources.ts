@@ -5,6 +5,7 @@ import type { ResourceDesk, ResourceName, ShownResource } from '../admin/resourc
 import type { Aggregator } from '../aggregator/aggregator.ts';
 import { ResourceStore } from '../aggregator/resources/store.ts';
 import type { ResourceChange, StoredResource } from '../aggregator/resources/store.ts';
+import { isAboutService } from '../config/kinds.ts';
 import { knownSources } from '../config/known-sources.ts';
 import { rulesFrom } from '../config/policy.ts';
 import { RESOURCE_IN_FILE, RESOURCE_REFUSED } from '../config/problems.ts';
@@ -14,6 +15,7 @@ import type { Config } from '../config/schema.ts';
 import { inFiles, mergeStored, problemsOf, serviceIn } from '../config/stored-resources.ts';
 import type { MergedResources } from '../config/stored-resources.ts';
 import { watchResources } from '../config/watch-resources.ts';
+import type { RuntimeLayer } from '../model/runtime.ts';
 import type { SidecarScope } from '../model/scope.ts';
 import type { RegistrationTemplate } from '../model/sidecars.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -43,6 +45,8 @@ export interface Wanted {
   readonly rules: ReadonlyMap<string, ServiceRules>;
   /** All there would be; undefined: they are about none. */
   readonly sidecars: readonly SidecarScope[] | undefined;
+  /** Those among them. */
+  readonly layers: ReadonlyMap<string, RuntimeLayer>;
 }
 
 export interface ResourceDeps {
@@ -54,6 +58,8 @@ export interface ResourceDeps {
   during(service: string, migration: PlacedMigration, rules: ServiceRules): ServiceRules;
   /** What Sidecar resources say; each time that resources were taken in. */
   onScopes(sidecars: readonly SidecarScope[]): void;
+  /** What Envoys look up while they serve, by layer; each time that resources were taken in. */
+  onLayers(layers: ReadonlyMap<string, RuntimeLayer>): void;
   /** What the sidecars of these services are taken to say; each time that resources were taken in. */
   onTemplates(templates: ReadonlyMap<string, RegistrationTemplate>): void;
   /** What they say of its policy's origin. */
@@ -87,6 +93,7 @@ export async function startResources(
     aggregator.setRules({ base, services });
     metrics.resources.count.set(merged.count);
     deps.onScopes([...merged.sidecars.values()]);
+    deps.onLayers(merged.layers);
     const templates = [...services].flatMap(([service, { registration }]) =>
       registration ? [[service, registration] as const] : [],
     );
@@ -144,6 +151,7 @@ export async function startResources(
       return {
         rules: new Map([...about].map((service) => [service, rulesOf(service, all)])),
         sidecars: next.sidecars.size > 0 ? [...sidecars.values()] : undefined,
+        layers: next.layers,
       };
     },
     migrations: () => rules.merged().migrations,
@@ -254,8 +262,7 @@ function tellChange(
   if (isStart) return;
   const resource = after ?? before;
   const service = resource && serviceIn(resource.document, context);
-  // A Sidecar is about callers: no service's history has it.
-  if (!resource || service === undefined || resource.kind === 'Sidecar') return;
+  if (!resource || service === undefined || !isAboutService(resource.kind)) return;
   const verb = after ? (before ? 'changed' : 'created') : 'deleted';
   const where = isElsewhere ? ', on another replica' : '';
   const detail = `${verb} by ${by || 'an operator'}${where}`;

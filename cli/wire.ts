@@ -155,6 +155,7 @@ export async function startControlPlane(
         aggregator,
         ...migrations.rules,
         onScopes: (sidecars) => xds.setScopes((node) => scopeFor(sidecars, node)),
+        onLayers: (layers) => xds.setLayers(layers),
         onTemplates(of) {
           templates.set(of);
           xds.sidecarsChanged();
@@ -209,8 +210,8 @@ export async function startControlPlane(
       migrations: used.migrations,
       retirement: used.retirement,
       preview(documents) {
-        const { rules, sidecars } = resources.wantedWith(documents);
-        return xds.preview(rules, sidecars && ((node) => scopeFor(sidecars, node)));
+        const { rules, sidecars, layers } = resources.wantedWith(documents);
+        return xds.preview(rules, sidecars && ((node) => scopeFor(sidecars, node)), layers);
       },
       mayWrite,
       readiness: wireReadiness({

@@ -7,26 +7,36 @@ import type { ServiceRules } from '../model/rules.ts';
 import { faultsOf, migration, migrationFrom } from './migration.ts';
 import { rulesFrom, sourcesNamedBy } from './policy.ts';
 import type { FieldPath } from './problems.ts';
+import type { RuntimeLayer } from '../model/runtime.ts';
 import type { SidecarScope } from '../model/scope.ts';
+import { layerFrom, runtimeLayer, valueFaults } from './runtime-layer.ts';
 import { hostFaults, namespaceOf, selectionOf, sidecar, sidecarScope } from './sidecar.ts';
 import { serviceOf, servicePolicy } from './service-policy.ts';
 
-export type ResourceKind = 'ServicePolicy' | 'Migration' | 'Sidecar';
+export type ResourceKind = 'ServicePolicy' | 'Migration' | 'Sidecar' | 'RuntimeLayer';
 
-export const KINDS: readonly ResourceKind[] = ['ServicePolicy', 'Migration', 'Sidecar'];
+export const KINDS: readonly ResourceKind[] = ['ServicePolicy', 'Migration', 'Sidecar', 'RuntimeLayer'];
 
 /** What a service has of it, one at most. */
 export const NOUNS: Readonly<Record<ResourceKind, string>> = {
   ServicePolicy: 'policy',
   Migration: 'migration',
   Sidecar: 'Sidecar',
+  RuntimeLayer: 'RuntimeLayer',
 };
+
+/** Where a document says what it is about. */
+export const placeOfOwner = (kind: ResourceKind): FieldPath =>
+  kind === 'RuntimeLayer' ? ['metadata', 'name'] : ['spec', 'service'];
+
+/** Whether a service's history has it: others are about callers. */
+export const isAboutService = (kind: string): boolean => kind === 'ServicePolicy' || kind === 'Migration';
 
 /** What one document says. */
 export type Meant = {
   readonly namespace: string;
   readonly name: string;
-  /** Canonical; of a Sidecar the workloads that it selects. */
+  /** Canonical; of a Sidecar the workloads that it selects, of a RuntimeLayer its name. */
   readonly service: string;
 } & (
   | {
@@ -37,6 +47,7 @@ export type Meant = {
     }
   | { readonly kind: 'Migration'; readonly spec: MigrationSpec }
   | { readonly kind: 'Sidecar'; readonly scope: SidecarScope }
+  | { readonly kind: 'RuntimeLayer'; readonly layer: RuntimeLayer }
 );
 
 export interface ReadDocument {
@@ -58,6 +69,7 @@ const TABLE: Readonly<Record<ResourceKind, Kind>> = {
   ServicePolicy: { schema: servicePolicy, read: readPolicy },
   Migration: { schema: migration, read: readMigration },
   Sidecar: { schema: sidecar, read: readSidecar },
+  RuntimeLayer: { schema: runtimeLayer, read: readLayer },
 };
 
 export const kindOf = (name: unknown): Kind | undefined => {
@@ -129,6 +141,24 @@ function readSidecar(data: unknown): ReadDocument {
     },
     issues: [],
     faults: hostFaults(parsed.data),
+    sources: [],
+  };
+}
+
+function readLayer(data: unknown): ReadDocument {
+  const parsed = runtimeLayer.safeParse(data);
+  if (!parsed.success) return unread(parsed.error);
+  const { name, namespace } = parsed.data.metadata;
+  return {
+    meant: {
+      kind: 'RuntimeLayer',
+      namespace: namespace ?? DEFAULT_NAMESPACE,
+      name,
+      service: name,
+      layer: layerFrom(parsed.data),
+    },
+    issues: [],
+    faults: valueFaults(parsed.data),
     sources: [],
   };
 }

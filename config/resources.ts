@@ -5,12 +5,13 @@ import { join } from 'node:path';
 import { describeError } from '../lib/errors.ts';
 import type { MigrationSpec } from '../model/migration.ts';
 import type { ServiceRules } from '../model/rules.ts';
+import type { RuntimeLayer } from '../model/runtime.ts';
 import type { SidecarScope } from '../model/scope.ts';
 import { readYamlDocuments } from './document.ts';
 import type { YamlText } from './document.ts';
 import { explainIssue, show, valueAt } from './explain.ts';
 import type { KnownSources } from './known-sources.ts';
-import { KINDS, NOUNS, kindOf } from './kinds.ts';
+import { KINDS, NOUNS, kindOf, placeOfOwner } from './kinds.ts';
 import type { Meant, ResourceKind } from './kinds.ts';
 import { API_VERSION } from './metadata.ts';
 import { RESOURCES_INVALID, sortProblems } from './problems.ts';
@@ -30,6 +31,8 @@ export interface Resources {
   readonly migrations: ReadonlyMap<string, PlacedMigration>;
   /** By what they select: what data planes are told of. */
   readonly sidecars: ReadonlyMap<string, SidecarScope>;
+  /** By name: what Envoys look up while they serve. */
+  readonly layers: ReadonlyMap<string, RuntimeLayer>;
   /** How many there are, of any kind. */
   readonly count: number;
   /** In the order of the files. */
@@ -141,12 +144,13 @@ class Collected {
   readonly #policyOrigins = new Map<string, string>();
   readonly #migrations = new Map<string, PlacedMigration>();
   readonly #sidecars = new Map<string, SidecarScope>();
+  readonly #layers = new Map<string, RuntimeLayer>();
   /** By kind and service. */
   readonly #places = new Map<string, string>();
 
   add(meant: Meant, yaml: YamlText, file: string, problems: ConfigProblem[]): void {
     const { kind, service, namespace, name } = meant;
-    const path = ['spec', 'service'];
+    const path = placeOfOwner(kind);
     const at = yaml.valueAt(path);
     const key = `${kind} ${service}`;
     const earlier = this.#places.get(key);
@@ -165,6 +169,10 @@ class Collected {
       this.#sidecars.set(service, meant.scope);
       return;
     }
+    if (kind === 'RuntimeLayer') {
+      this.#layers.set(service, meant.layer);
+      return;
+    }
     this.#rules.set(service, meant.rules);
     if (!meant.saysPolicy) return;
     const { line } = yaml.valueAt(['spec', 'policy']);
@@ -177,6 +185,7 @@ class Collected {
       policyOrigins: this.#policyOrigins,
       migrations: this.#migrations,
       sidecars: this.#sidecars,
+      layers: this.#layers,
       count: this.count,
       found: this.#found,
     };

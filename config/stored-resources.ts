@@ -3,7 +3,7 @@
 // first. Pure, and the same on every replica with the same files.
 import type { ServiceRules } from '../model/rules.ts';
 import { formatPath } from './problems.ts';
-import { KINDS, NOUNS, kindOf } from './kinds.ts';
+import { KINDS, NOUNS, kindOf, placeOfOwner } from './kinds.ts';
 import { readResources, refText } from './resources.ts';
 import type { FoundResource, PlacedMigration, ResourceContext, ResourceRef, Resources } from './resources.ts';
 import { didYouMean } from './suggest.ts';
@@ -17,7 +17,7 @@ export interface StoredDocument extends ResourceRef {
 }
 
 export interface MergedResources
-  extends Pick<Resources, 'rules' | 'policyOrigins' | 'migrations' | 'sidecars' | 'count'> {
+  extends Pick<Resources, 'rules' | 'policyOrigins' | 'migrations' | 'sidecars' | 'layers' | 'count'> {
   /** By refText(), for those stored that do not count, or name what is not there: why. */
   readonly problems: ReadonlyMap<string, string>;
 }
@@ -58,9 +58,10 @@ function takenBy(
   const { service } = own;
   const rivals = (other: FoundResource | undefined) => other && ownerKey(other) === ownerKey(own);
   const inFile = files.found.find(rivals);
-  if (inFile) return `spec.service: "${service}" has a ${nounOf(own)} at ${inFile.at} already`;
+  const place = formatPath(placeOfOwner(own.kind));
+  if (inFile) return `${place}: "${service}" has a ${nounOf(own)} at ${inFile.at} already`;
   const other = stored.find(({ document }) => rivals(readOne(document, context).found[0]));
-  return other && `spec.service: "${service}" has a ${nounOf(own)} already: ${refText(other)}`;
+  return other && `${place}: "${service}" has a ${nounOf(own)} already: ${refText(other)}`;
 }
 
 const ownerKey = ({ kind, service }: Pick<FoundResource, 'kind' | 'service'>): string => `${kind} ${service}`;
@@ -86,6 +87,7 @@ export function mergeStored(
   const policyOrigins = new Map(files.policyOrigins);
   const migrations = new Map<string, PlacedMigration>(files.migrations);
   const sidecars = new Map(files.sidecars);
+  const layers = new Map(files.layers);
   const owners = new Map(files.found.map((found) => [ownerKey(found), found.at]));
   const problems = new Map<string, string>();
   const seen = new Set<string>();
@@ -107,10 +109,12 @@ export function mergeStored(
     if (migration) migrations.set(own.service, { ...migration, origin });
     const sidecar = read.sidecars.get(own.service);
     if (sidecar) sidecars.set(own.service, sidecar);
+    const layer = read.layers.get(own.service);
+    if (layer) layers.set(own.service, layer);
     count += 1;
   }
   for (const revision of parsed.keys()) if (!seen.has(revision)) parsed.delete(revision);
-  return { rules, policyOrigins, migrations, sidecars, count, problems };
+  return { rules, policyOrigins, migrations, sidecars, layers, count, problems };
 }
 
 function problemIn(

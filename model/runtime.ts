@@ -11,3 +11,6 @@ export type RuntimeValue = number | string | boolean | RuntimeFraction;
 
 /** By key. */
 export type RuntimeLayer = ReadonlyMap<string, RuntimeValue>;
+
+/** The layer of every Envoy that our bootstrap starts; that of its service, by canonical name, counts more. */
+export const COMMON_LAYER = 'isthmus';

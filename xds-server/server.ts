@@ -33,7 +33,8 @@ import { HealthDiscovery } from './hds/service.ts';
 import type { HealthReport, MisdirectionReport } from './hds/service.ts';
 import { LoadService } from './load/service.ts';
 import { LoadStore } from './load/store.ts';
-import { NamedResources } from './named/resources.ts';
+import { NamedResources, previewLayers } from './named/resources.ts';
+import type { PreviewedLayer } from './named/resources.ts';
 import { preview, summed } from './preview.ts';
 import type { PreviewedChange } from './preview.ts';
 import { plaintextCaller } from './security/caller.ts';
@@ -100,8 +101,12 @@ export interface XdsServer {
   proxies(): readonly ProxyStatus[];
   /** What a node sees (any node: what all see), in Envoy's JSON. undefined when no such node is connected. */
   configDump(node?: string): Json | undefined;
-  /** What these rules, by service, and these scopes would change. Throws when they make no sense. */
-  preview(rules: ReadonlyMap<string, ServiceRules>, scopes?: ScopeRules): readonly PreviewedChange[];
+  /** What these rules, by service, these scopes and these layers would change. Throws when they make no sense. */
+  preview(
+    rules: ReadonlyMap<string, ServiceRules>,
+    scopes?: ScopeRules,
+    layers?: ReadonlyMap<string, RuntimeLayer>,
+  ): readonly (PreviewedChange | PreviewedLayer)[];
   /** The assignments of that alone, as an array. */
   endpointsDump(node?: string): Json | undefined;
   /** Endpoints that connected data planes are to check (HDS), in place of those before. */
@@ -245,11 +250,13 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
       const of = connections.clientOf(node);
       return of && configDump(of.view, of.state);
     },
-    preview: (rules, scopes) =>
-      summed([
+    preview: (rules, scopes, layers) => [
+      ...summed([
         ...preview(world, rules, connections.inspect(), catalogue),
         ...(scopes ? connections.previewScopes(scopes) : []),
       ]),
+      ...previewLayers(named, layers ?? new Map(), connections.inspect()),
+    ],
     endpointsDump(node) {
       if (node === undefined) return endpointsDump(catalogue);
       const of = connections.clientOf(node);

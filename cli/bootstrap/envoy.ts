@@ -2,6 +2,7 @@
 // xDS connection, and tags that keep the statistics of clusters with dots in their names usable. Pure.
 import type { AlsoService } from '../also-flag.ts';
 import type { XdsTls } from '../xds-tls-flags.ts';
+import { COMMON_LAYER } from '../../model/runtime.ts';
 import { localityOf, xdsAddresses } from './node.ts';
 import type { NodeLocality } from './node.ts';
 import { upstreamTls } from './envoy-tls.ts';
@@ -67,6 +68,21 @@ export function envoyBootstrap(options: BootstrapOptions): Readonly<Record<strin
       },
       cds_config: ads,
       lds_config: ads,
+    },
+    // Values that it looks up while it serves: those for all, and those of its service, which count more. What an
+    // operator sets at its admin port counts most, as without any layers.
+    layered_runtime: {
+      layers: [
+        ...[COMMON_LAYER, options.service].map((name) => ({
+          name,
+          rtds_layer: {
+            name,
+            // A control plane older than this does not answer: then it is cut short.
+            rtds_config: { ...ads, initial_fetch_timeout: '5s' },
+          },
+        })),
+        { name: 'admin', admin_layer: {} },
+      ],
     },
     // What became of the requests, for `isthmus get load` and the gates of migrations.
     cluster_manager: {

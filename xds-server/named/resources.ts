@@ -5,6 +5,7 @@ import type { Runtime } from '../../proto/gen/types/envoy/service/runtime/v3/Run
 import type { Value } from '../../proto/gen/types/google/protobuf/Value.ts';
 import { encodedResource } from '../resource.ts';
 import type { EncodedResource } from '../resource.ts';
+import type { ClientState } from '../stream/inspect.ts';
 import { MESSAGE_NAME } from '../types.ts';
 import type { NamedType } from '../types.ts';
 import { encodeValid } from '../validate/index.ts';
@@ -29,6 +30,30 @@ export class NamedResources implements NamedSource {
     const names = [...new Set([...before.keys(), ...layers.keys()])];
     return new Set(names.filter((name) => before.get(name)?.version !== this.#layers.get(name)?.version));
   }
+}
+
+/** What other layers in place of some would change, and for how many of these clients. */
+export function previewLayers(
+  source: NamedSource,
+  layers: ReadonlyMap<string, RuntimeLayer>,
+  clients: readonly ClientState[],
+): readonly PreviewedLayer[] {
+  return [...layers].flatMap(([name, layer]): PreviewedLayer[] => {
+    const before = source.get('rtds', name);
+    if (before?.version === runtime(name, layer).version) return [];
+    const holds = ({ types }: ClientState) =>
+      types.some(({ type, resources }) => type === 'rtds' && resources.some((one) => one.name === name));
+    const proxies = clients.filter(holds).length;
+    return [{ type: 'rtds', name, change: before ? 'changed' : 'added', proxies }];
+  });
+}
+
+export interface PreviewedLayer {
+  readonly type: 'rtds';
+  readonly name: string;
+  readonly change: 'added' | 'changed';
+  /** Connected clients that asked for it. */
+  readonly proxies: number;
 }
 
 /** envoy.service.runtime.v3.Runtime */
