@@ -67,6 +67,17 @@ describe('the Envoy bootstrap', () => {
     });
   });
 
+  it('asks for the runtime layer of all and for that of its service, below what its admin port sets', () => {
+    const { layers } = envoyBootstrap(OPTIONS)['layered_runtime'] as {
+      readonly layers: readonly { readonly name: string; readonly rtds_layer?: { readonly name: string } }[];
+    };
+    expect(layers.map(({ name, rtds_layer: layer }) => [name, layer?.name])).toEqual([
+      ['isthmus', 'isthmus'],
+      ['orders.default', 'orders.default'],
+      ['admin', undefined],
+    ]);
+  });
+
   it('speaks incremental ADS, v3', () => {
     expect(envoyBootstrap(OPTIONS)['dynamic_resources']).toMatchObject({
       ads_config: {

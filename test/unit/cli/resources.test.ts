@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Items, ResourceJson, ServiceExplanationJson } from '../../../admin/types.ts';
 import { eventually as until } from '../../support/eventually.ts';
+import { XdsRawClient } from '../../support/xds-raw-client.ts';
 import { eventually, run, start } from './command.ts';
 import type { Command } from './command.ts';
 
@@ -154,4 +155,30 @@ it('writes want the token, and go over what the writer knows', LONG, async () =>
   expect(wrongName.status).toBe(400);
   expect(await wrongName.text()).toContain('was sent as ServicePolicy default/late');
   expect((await fetch(`${url}x`)).status).toBe(404);
+});
+
+it('a RuntimeLayer reaches who asked for it: applied, changed in a file, taken away', LONG, async () => {
+  const layer = (name: string, value: number) =>
+    `apiVersion: isthmus.dev/v1alpha1\nkind: RuntimeLayer\nmetadata: { name: ${name} }\nspec: { values: { my.key: ${value} } }\n`;
+  await server();
+  const [, xdsPort = '0'] = /"xdsPort":(\d+)/.exec(plane.stderr()) ?? [];
+  const envoy = new XdsRawClient(Number(xdsPort), 'delta');
+  try {
+    envoy.send('rtds', { subscribe: ['isthmus'] });
+    expect((await envoy.take('rtds')).removed).toEqual(['isthmus']);
+    const on = await file('layer.yaml', layer('isthmus', 1));
+    const diff = await isthmus('diff', '-f', on, '-o', 'json');
+    expect(JSON.parse(diff.stdout)).toEqual({
+      items: [{ type: 'rtds', name: 'isthmus', change: 'added', proxies: 1 }],
+    });
+    expect((await isthmus('apply', '-f', on)).stdout).toBe('RuntimeLayer default/isthmus created\n');
+    expect(JSON.stringify([...(await envoy.take('rtds')).resources])).toContain('"numberValue":1');
+    expect((await isthmus('get', 'RuntimeLayer')).stdout).toContain('isthmus');
+    expect((await isthmus('delete', '-f', on)).code).toBe(0);
+    expect((await envoy.take('rtds')).removed).toEqual(['isthmus']);
+    await file('files.yaml', policy('shop', 'shop', 'policy: isolate'), layer('isthmus', 2));
+    expect(JSON.stringify([...(await envoy.take('rtds')).resources])).toContain('"numberValue":2');
+  } finally {
+    envoy.kill();
+  }
 });

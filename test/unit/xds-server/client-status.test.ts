@@ -5,7 +5,7 @@ import { eventually } from '../../support/eventually.ts';
 import { NODE, nodeWith } from '../../support/xds-messages.ts';
 import { DISCOVERY_SERVICES } from '../../../xds-server/services/paths.ts';
 import { TYPE_URL } from '../../../xds-server/types.ts';
-import type { ResourceType } from '../../../xds-server/types.ts';
+import type { AnyType } from '../../../xds-server/types.ts';
 import { startServer } from './running.ts';
 import type { Running } from './running.ts';
 import { service } from './services.ts';
@@ -45,7 +45,7 @@ async function fetchStatus(running: Running, request: object = {}): Promise<read
   return (answer.config ?? []) as readonly Client[];
 }
 
-const of = (clients: readonly Client[], type: ResourceType, name: string) =>
+const of = (clients: readonly Client[], type: AnyType, name: string) =>
   clients[0]?.generic_xds_configs?.find((c) => c.type_url === TYPE_URL[type] && c.name === name);
 
 describe('X10: the state of each resource', () => {
@@ -98,6 +98,28 @@ describe('X10: the state of each resource', () => {
       client_status: 'DOES_NOT_EXIST',
     });
   });
+});
+
+it('X10: of types that are asked for by name alone, too', async () => {
+  const running = await startServer([]);
+  running.server.setLayers(new Map([['isthmus', new Map([['key', 1]])]]));
+  const client = running.xds('delta').send('rtds', { subscribe: ['isthmus'] });
+  const layer = await client.expectResponse('rtds');
+  client.send('sds', { subscribe: ['cert'] });
+  await client.take('sds');
+  const clients = await fetchStatus(running);
+  expect(of(clients, 'rtds', 'isthmus')).toMatchObject({
+    config_status: 'STALE',
+    client_status: 'REQUESTED',
+  });
+  expect(of(clients, 'sds', 'cert')).toMatchObject({ client_status: 'DOES_NOT_EXIST' });
+  client.ack(layer);
+  await eventually(
+    async () => of(await fetchStatus(running), 'rtds', 'isthmus')?.config_status === 'SYNCED',
+    {
+      everyMs: 5,
+    },
+  );
 });
 
 describe('X10: which clients', () => {

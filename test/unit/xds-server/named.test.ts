@@ -263,3 +263,18 @@ it('beside ADS such a stream is no client of its own in the list of proxies', as
   await eventually(() => running.server.proxies()[0]?.types.cds.state === 'SYNCED', { everyMs: 5 });
   expect(running.server.proxies().map(({ node }) => node)).toEqual(['node-1']);
 });
+
+it('what other layers would change is told, and how many asked for them', async () => {
+  const running = await startServer([]);
+  running.server.setLayers(new Map([['isthmus', OFF]]));
+  await running
+    .xds('delta')
+    .send('rtds', { subscribe: ['isthmus', 'web'] })
+    .take('rtds');
+  const preview = (name: string, layer: typeof ON) =>
+    running.server.preview(new Map(), undefined, new Map([[name, layer]]));
+  expect(preview('isthmus', OFF)).toEqual([]);
+  expect(preview('isthmus', ON)).toEqual([{ type: 'rtds', name: 'isthmus', change: 'changed', proxies: 1 }]);
+  expect(preview('web', ON)).toEqual([{ type: 'rtds', name: 'web', change: 'added', proxies: 1 }]);
+  expect(preview('other', ON)).toEqual([{ type: 'rtds', name: 'other', change: 'added', proxies: 0 }]);
+});
