@@ -1,6 +1,6 @@
 // x-request-id as Envoy's UUID extension makes and keeps it. The 15th character of an id says why a request is
 // traced; one from outside must not decide that.
-import { randomUUID } from 'node:crypto';
+import { nextUuid } from '../../lib/uuid.ts';
 import type { RequestHead } from '../http/request-head.ts';
 
 /** What a connection manager says of request ids. */
@@ -24,11 +24,11 @@ export type TraceReason = keyof typeof REASONS;
 export function stampRequestId(head: RequestHead, rules: RequestIdRules, inside: boolean): void {
   const given = head.header(NAME);
   if (given === '') {
-    head.newFields += `\r\n${NAME}: ${randomUUID()}`;
+    head.newFields += `\r\n${NAME}: ${nextUuid()}`;
     return;
   }
   if (!rules.edge || inside) return;
-  const id = rules.preserve ? withReason(given, REASONS.none) : randomUUID();
+  const id = rules.preserve ? withReason(given, REASONS.none) : nextUuid();
   if (id !== given) setRequestId(head, id);
 }
 
