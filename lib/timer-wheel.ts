@@ -11,21 +11,21 @@ export class WheelTimer {
   slot = -1;
   /** Tick at which its place in the wheel comes up; never later than `due`. */
   at = 0;
-  /** Tick at which it runs; HELD: not at all. */
+  /** Tick at which it runs, unless it is held. */
   due = 0;
+  /** In the wheel, and not armed. A flag, and no special `due`, so that ticks stay small integers, which cost no memory. */
+  held = false;
 
   constructor(run: () => void) {
     this.run = run;
   }
 
   get armed(): boolean {
-    return this.slot >= 0 && this.due !== HELD;
+    return this.slot >= 0 && !this.held;
   }
 }
 
 const SLOTS = 512;
-/** In the wheel, and not armed. */
-const HELD = Number.MAX_SAFE_INTEGER;
 
 export class TimerWheel {
   readonly #clock: Clock;
@@ -35,6 +35,8 @@ export class TimerWheel {
   #tick = 0;
   #lastMs = 0;
   #cancelTick: (() => void) | undefined;
+  /** Made once: a closure in #start() would cost every arm() its context. */
+  readonly #tickNow = (): void => this.#onTick();
 
   /** @param tickMs resolution. Default 50 ms. */
   constructor(clock: Clock, tickMs = 50) {
@@ -64,7 +66,8 @@ export class TimerWheel {
     const due = Math.max(this.#tick + 1, Math.ceil(now + ms / this.#tickMs));
     if (timer.slot >= 0) {
       if (timer.at <= due && timer.at > this.#tick) {
-        if (timer.due === HELD) this.#armed += 1;
+        if (timer.held) this.#armed += 1;
+        timer.held = false;
         timer.due = due;
         return this.#start();
       }
@@ -82,8 +85,8 @@ export class TimerWheel {
 
   /** Disarms a timer that is soon armed again. Until then the wheel may hold on to it: its owner disarms it at its end. */
   hold(timer: WheelTimer): void {
-    if (timer.slot < 0 || timer.due === HELD) return;
-    timer.due = HELD;
+    if (timer.slot < 0 || timer.held) return;
+    timer.held = true;
     this.#armed -= 1;
   }
 
@@ -97,7 +100,7 @@ export class TimerWheel {
   }
 
   #start(): void {
-    this.#cancelTick ??= this.#clock.after(this.#tickMs, () => this.#onTick());
+    this.#cancelTick ??= this.#clock.after(this.#tickMs, this.#tickNow);
   }
 
   #onTick(): void {
@@ -115,13 +118,13 @@ export class TimerWheel {
     let next: WheelTimer | undefined;
     for (let timer = this.#slots[slot]; timer; timer = next) {
       next = timer.next;
-      if (timer.due <= now) due.push(timer);
-      else if (timer.due === HELD) this.#unlink(timer);
+      if (timer.held) this.#unlink(timer);
+      else if (timer.due <= now) due.push(timer);
       else if (timer.due % SLOTS !== slot) this.#move(timer);
     }
     for (const timer of due) {
       // One that ran before may have disarmed or re-armed this one.
-      if (timer.slot !== slot || timer.due > now) continue;
+      if (timer.slot !== slot || timer.held || timer.due > now) continue;
       this.#unlink(timer);
       timer.run();
     }
@@ -154,6 +157,7 @@ export class TimerWheel {
     timer.next = undefined;
     timer.previous = undefined;
     timer.slot = -1;
-    if (timer.due !== HELD) this.#armed -= 1;
+    if (!timer.held) this.#armed -= 1;
+    timer.held = false;
   }
 }

@@ -24,31 +24,35 @@ export function applyEdits(
   levels: readonly HeaderEdits[],
   facts: EditFacts,
 ): string {
-  const added: string[] = [];
+  let added = '';
   for (const { remove, add } of levels) {
-    for (const name of remove) drop(fields, added, name);
-    for (const one of add) addOne(fields, added, one, facts);
+    for (const name of remove) added = drop(fields, added, name);
+    for (const one of add) added = addOne(fields, added, one, facts);
   }
-  return added.length === 1 ? (added[0] ?? '') : added.join('');
+  return added;
 }
 
-function addOne(fields: FieldIndex | undefined, added: string[], one: HeaderAdd, facts: EditFacts): void {
+/** @param added the new fields so far. @returns those and this one. */
+function addOne(fields: FieldIndex | undefined, added: string, one: HeaderAdd, facts: EditFacts): string {
   const { name, mode, value } = one;
   if (mode === 'if-absent' || mode === 'if-present') {
-    const present = (fields?.get(name) ?? '') !== '' || added.some((line) => isLine(line, name));
-    if (present !== (mode === 'if-present')) return;
+    const present = (fields?.get(name) ?? '') !== '' || added.includes(`\r\n${name}: `);
+    if (present !== (mode === 'if-present')) return added;
   }
-  if (mode === 'overwrite' || mode === 'if-present') drop(fields, added, name);
+  const before = mode === 'overwrite' || mode === 'if-present' ? drop(fields, added, name) : added;
   const text = value(facts);
-  if (text !== '') added.push(`\r\n${name}: ${text}`);
+  return text === '' ? before : `${before}\r\n${name}: ${text}`;
 }
 
-function drop(fields: FieldIndex | undefined, added: string[], name: string): void {
+/** Drops all of a name, of the fields that came and of the new ones; returns what is left of these. */
+function drop(fields: FieldIndex | undefined, added: string, name: string): string {
   fields?.dropName(name);
-  for (let i = added.length - 1; i >= 0; i -= 1) if (isLine(added[i] ?? '', name)) added.splice(i, 1);
+  if (added === '') return added;
+  return added
+    .split('\r\n')
+    .filter((line) => !line.startsWith(`${name}: `))
+    .join('\r\n');
 }
-
-const isLine = (line: string, name: string): boolean => line.startsWith(`\r\n${name}: `);
 
 /** Changes request line and Host; what was there before goes along as Envoy tells it. */
 export function applyRewrite(head: RequestHead, { path, host }: HeadRewrite): void {
