@@ -107,12 +107,15 @@ export class Attempt implements Waiter {
     host.wait(this);
   }
 
-  /** Sends head and body over the connection that onReady told of; result as UpstreamConnection.send(). */
+  /**
+   * Sends head and body over the connection that onReady told of, in that turn, in which somebody has read the wheel's
+   * clock; result as UpstreamConnection.send().
+   */
   send(head: string, body: Buffer | undefined, bodiless: boolean, done: boolean, once: boolean): boolean {
     this.started = true;
     const connection = this.#connection;
     if (!connection) return true;
-    this.#sentAtMs = this.#nowMs();
+    this.#sentAtMs = this.#cluster?.options.wheel.lastMs ?? 0;
     const ready = connection.send(head, body, bodiless, done, once);
     this.reused = connection.reused;
     return ready;
@@ -165,6 +168,7 @@ export class Attempt implements Waiter {
   }
 
   onConnect(): void {
+    this.#nowMs();
     this.#attach();
   }
 
@@ -172,6 +176,7 @@ export class Attempt implements Waiter {
     if (this.#fresh && this.host) return this.host.renew(connection, this);
     this.#waiting = false;
     this.#connection = connection;
+    this.#nowMs();
     this.#attach();
   }
 
@@ -305,7 +310,8 @@ export class Attempt implements Waiter {
     if (this.host) this.#cluster?.onNotAnswered(this.host, tookMs);
   }
 
+  /** Reads the clock; wheel.lastMs is good until the end of this turn. */
   #nowMs(): number {
-    return this.#cluster?.options.clock.monotonic() ?? 0;
+    return this.#cluster?.options.wheel.read() ?? 0;
   }
 }

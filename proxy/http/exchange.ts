@@ -46,7 +46,7 @@ export class Exchange implements HedgeOwner, Stream, TimersOwner {
   #method = '';
   #http10 = false;
   #clientCloses = false;
-  /** The head as sent upstream, but for what changes from try to try. */
+  /** The head as sent upstream, but for what changes from try to try, and its final empty line. */
   #head = '';
   #closeAfter = false;
   /** The response ends with the upstream's connection. */
@@ -201,7 +201,8 @@ export class Exchange implements HedgeOwner, Stream, TimersOwner {
     if (this.#http10 && head.chunked) {
       return this.reply(502, 'the upstream answered a request of HTTP/1.0 in chunks', Flag.UPE, '');
     }
-    this.#stir();
+    // The attempt has just read the clock.
+    this.#stir(this.#context.wheel.lastMs);
     this.#status = head.status;
     this.#timers.disarm(Due.request);
     this.#body.forget();
@@ -352,8 +353,9 @@ export class Exchange implements HedgeOwner, Stream, TimersOwner {
     this.#tries.tell(head, this.route, this.#http, ms, this.#facts);
   }
 
-  #stir(): void {
-    this.#timers.stir(this.#status === 0 ? 0 : (this.route.retry?.perTryIdleMs ?? 0));
+  /** Reads the clock for the request, unless the caller has; what follows in the same turn takes wheel.lastMs. */
+  #stir(nowMs: number = this.#context.wheel.read()): void {
+    this.#timers.stir(this.#status === 0 ? 0 : (this.route.retry?.perTryIdleMs ?? 0), nowMs);
   }
 
   /** The response had begun and cannot be completed. */

@@ -132,12 +132,21 @@ export class FieldIndex {
     return this.colon(i) - start === name.length && sameName(this.text, start, name);
   }
 
-  /** The fields that stay, each as `CRLF name: value`, byte for byte as they came. */
+  /** The start line and the fields that stay, each as `CRLF name: value`, byte for byte as they came. */
+  whole(): string {
+    return this.#keptFrom(0);
+  }
+
+  /** The same without the start line. */
   kept(): string {
+    return this.#keptFrom(this.from);
+  }
+
+  #keptFrom(begin: number): string {
     const { text } = this;
-    if (this.dropped === 0) return text.slice(this.from);
+    if (this.dropped === 0) return begin === 0 ? text : text.slice(begin);
     let out = '';
-    let from = this.from;
+    let from = begin;
     for (let i = 0; i < this.count; i += 1) {
       if (this.#drop[i] === 0) continue;
       const lineStart = this.start(i) - 2;

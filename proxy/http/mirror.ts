@@ -34,7 +34,8 @@ export function mirrorKept(
   timeoutMs: number,
   method: string,
 ): void {
-  const request: MirroredRequest = { head, body: body.all(), bodiless: method === 'HEAD', timeoutMs };
+  const bodiless = method === 'HEAD';
+  const request: MirroredRequest = { head: `${head}\r\n`, body: body.all(), bodiless, timeoutMs };
   for (const mirror of mirrors) {
     if (Math.random() >= mirror.part) continue;
     const cluster = context.cluster(mirror.cluster);

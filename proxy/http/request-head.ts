@@ -255,7 +255,7 @@ function checkWhole(head: RequestHead): number {
 /** The parts of a forwarded head that stay the same for all requests of a client connection. */
 export interface ForwardedBy {
   readonly clientAddress: string;
-  /** `CRLF x-forwarded-for: … CRLF x-forwarded-proto: … CRLFCRLF`. */
+  /** `CRLF x-forwarded-for: … CRLF x-forwarded-proto: … CRLF`. */
   readonly tail: string;
 }
 
@@ -264,17 +264,17 @@ export function forwardedBy(address: string | undefined): ForwardedBy {
   const clientAddress = (address ?? 'unknown').replace(/^::ffff:/, '');
   return {
     clientAddress,
-    tail: `\r\nx-forwarded-for: ${clientAddress}\r\nx-forwarded-proto: http\r\n\r\n`,
+    tail: `\r\nx-forwarded-for: ${clientAddress}\r\nx-forwarded-proto: http\r\n`,
   };
 }
 
-/** The head as it is sent on, final empty line included. */
+/** The head as it is sent on, without its final empty line: each try may add to it. */
 export function forwardedRequest(head: RequestHead, by: ForwardedBy): string {
   const { fields } = head;
-  const line = head.newLine === '' ? fields.text.slice(0, fields.from) : head.newLine;
-  const front = line + head.newFields + fields.kept();
+  const old = head.newLine === '' ? fields.whole() : head.newLine + fields.kept();
+  const front = old + head.newFields;
   if (head.forwardedFor === '' && !head.hasForwardedProto) return front + by.tail;
   const before = head.forwardedFor === '' ? '' : `${head.forwardedFor}, `;
   const proto = head.hasForwardedProto ? '' : '\r\nx-forwarded-proto: http';
-  return `${front}\r\nx-forwarded-for: ${before}${by.clientAddress}${proto}\r\n\r\n`;
+  return `${front}\r\nx-forwarded-for: ${before}${by.clientAddress}${proto}\r\n`;
 }

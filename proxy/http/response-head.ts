@@ -136,7 +136,9 @@ const mustNotFrame = (head: ResponseHead): boolean => head.status < 200 || head.
 /** The head as the client gets it, final empty line included. */
 export function forwardedResponse(head: ResponseHead, close: boolean): string {
   const { text, from } = head.fields;
-  const line = head.http10 ? `HTTP/1.1${text.slice(8, from)}` : text.slice(0, from);
   const end = close ? '\r\nconnection: close\r\n\r\n' : '\r\n\r\n';
-  return (from === 12 ? `${line} ` : line) + head.newFields + head.fields.kept() + end;
+  // Nearly always: another version, and a line without the blank before its reason, are made good.
+  if (!head.http10 && from > 12) return head.fields.whole() + head.newFields + end;
+  const reason = from === 12 ? ' ' : text.slice(12, from);
+  return `HTTP/1.1${text.slice(8, 12)}${reason}${head.newFields}${head.fields.kept()}${end}`;
 }

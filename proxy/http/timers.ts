@@ -42,12 +42,8 @@ export class StreamTimers {
     this.#owner = owner;
   }
 
-  /**
-   * Something moved: the stream is not idle. The one place where a request reads the clock; what follows in the
-   * same turn takes wheel.lastMs.
-   */
-  stir(tryIdleMs: number): void {
-    const nowMs = this.#wheel.read();
+  /** Something moved: the stream is not idle. */
+  stir(tryIdleMs: number, nowMs: number): void {
     this.arm(Due.idle, this.deadlines.idleMs, nowMs);
     this.arm(Due.perTryIdle, tryIdleMs, nowMs);
   }
@@ -71,7 +67,7 @@ export class StreamTimers {
   /** @param ms 0: not at all. @param nowMs a reading of the wheel's clock. Default: now. */
   arm(kind: Due, ms: number, nowMs?: number): void {
     if (ms === 0) return;
-    const timer = (this.#timers[kind] ??= new WheelTimer(() => this.#run(kind)));
+    const timer = this.#timers[kind] ?? this.#make(kind);
     this.#armed |= 1 << kind;
     this.#wheel.arm(timer, ms, nowMs);
   }
@@ -95,6 +91,11 @@ export class StreamTimers {
   release(): void {
     this.#armed = 0;
     for (const timer of this.#timers) if (timer) this.#wheel.disarm(timer);
+  }
+
+  /** Not in arm(): a closure there would cost every call its context. */
+  #make(kind: Due): WheelTimer {
+    return (this.#timers[kind] = new WheelTimer(() => this.#run(kind)));
   }
 
   #run(kind: Due): void {

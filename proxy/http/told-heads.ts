@@ -28,7 +28,7 @@ export function editResponse(head: ResponseHead, route: Route, facts: EditFacts)
   if (route.responseEdits) head.newFields += applyEdits(head.fields, route.responseEdits, facts);
 }
 
-/** @param head with its final empty line. @param retries made so far. @param done the whole request is here. */
+/** The whole head of one try. @param head without its final empty line. @param retries made so far. @param done the whole request is here. */
 export function headOfTry(
   head: string,
   route: Route,
@@ -40,7 +40,6 @@ export function headOfTry(
   const counts = route.attemptCount?.request === true;
   const { deadlines } = timers;
   const tells = tellsDeadline(http, deadlines);
-  if (!counts && !tells) return head;
   let more = '';
   if (tells) {
     const spentMs = done && retries > 0 ? timers.spentNowMs() : 0;
@@ -48,7 +47,8 @@ export function headOfTry(
     more += `${EXPECTED}: ${Math.max(1, leftMs)}\r\n`;
   }
   if (counts) more += `${COUNT}: ${retries + 1}\r\n`;
-  return `${head.slice(0, -2)}${more}\r\n`;
+  // Texts are only joined here: to cut a joined one would copy it.
+  return `${head}${more}\r\n`;
 }
 
 /** @param ms how long the upstream took; negative: it answered before the request was complete. */

@@ -68,6 +68,8 @@ export class Tries {
   next(fresh: boolean): boolean {
     const [cluster, breaker] = [this.cluster, this.#breaker];
     if (!cluster || !breaker) return false;
+    // The first try comes in the turn of its request, which has read the clock.
+    if (this.retry.retries > 0) cluster.options.wheel.read();
     const host = cluster.pick(this.#key, this.#tried) ?? (this.#tried && cluster.pick(this.#key));
     if (!host) {
       bump(cluster.counters, K.noHost);

@@ -73,11 +73,11 @@ export class StreamNotes {
     if (record && Number.isNaN(record.requestAt)) record.requestAt = this.#now();
   }
 
-  /** @param head as it is sent on; a try may add to it. */
+  /** @param head as it is sent on, without its final empty line; a try may add to it. */
   forwarded(head: string): void {
     const record = this.#current();
     if (!record) return;
-    record.requestText = head;
+    record.requestText = `${head}\r\n`;
     this.#kept = '';
   }
 
@@ -146,7 +146,7 @@ export class StreamNotes {
   #withOurFields(): string {
     parseRequestHead(this.#kept, KEPT);
     putBack(KEPT, this.#keptFields);
-    return forwardedRequest(KEPT, this.#noted.forwardedBy);
+    return `${forwardedRequest(KEPT, this.#noted.forwardedBy)}\r\n`;
   }
 
   /** As Envoy tells: straight from an address inside, and by nobody before it. */

@@ -66,7 +66,7 @@ export function readAsProxy(text: string): ProxyReading {
     const raw = bytes.toString('latin1', bodyAt, at);
     const body = HEAD.chunked ? unchunk(raw) : raw;
     const tabbed = /\r\n(?:content-length|transfer-encoding):(?:[^\r]*\t)/i.test(fields.text);
-    const forwarded = forwardedRequest(HEAD, BY) + raw;
+    const forwarded = `${forwardedRequest(HEAD, BY)}\r\n${raw}`;
     requests.push({ line, fields: listed, body, whole: framing.done, forwarded, tabbed });
     if (framing.bad) return { requests, end: 'malformed chunk' };
     if (!framing.done) return { requests, end: '' };

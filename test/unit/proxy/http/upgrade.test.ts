@@ -44,7 +44,7 @@ test('asks the upstream in the words of the client, and passes bytes both ways',
   await until(() => client.ended, 'the end');
   expect(client.text.endsWith('hellopong')).toBe(true);
   expect(upstream.received[0]).toBe(
-    'GET /chat HTTP/1.1\r\nconnection: upgrade\r\nupgrade: WebSocket\r\nHost: orders\r\n' +
+    'GET /chat HTTP/1.1\r\nHost: orders\r\nconnection: upgrade\r\nupgrade: WebSocket\r\n' +
       'x-forwarded-for: 127.0.0.1\r\nx-forwarded-proto: http\r\n\r\nping',
   );
   await until(() => client.closed, 'the connection to go');
