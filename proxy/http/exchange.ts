@@ -201,7 +201,6 @@ export class Exchange implements HedgeOwner, Stream, TimersOwner {
     if (this.#http10 && head.chunked) {
       return this.reply(502, 'the upstream answered a request of HTTP/1.0 in chunks', Flag.UPE, '');
     }
-    // The attempt has just read the clock.
     this.#stir(this.#context.wheel.lastMs);
     this.#status = head.status;
     this.#timers.disarm(Due.request);
@@ -353,8 +352,7 @@ export class Exchange implements HedgeOwner, Stream, TimersOwner {
     this.#tries.tell(head, this.route, this.#http, ms, this.#facts);
   }
 
-  /** Reads the clock for the request, unless the caller has; what follows in the same turn takes wheel.lastMs. */
-  #stir(nowMs: number = this.#context.wheel.read()): void {
+  #stir(nowMs?: number): void {
     this.#timers.stir(this.#status === 0 ? 0 : (this.route.retry?.perTryIdleMs ?? 0), nowMs);
   }
 

@@ -42,8 +42,11 @@ export class StreamTimers {
     this.#owner = owner;
   }
 
-  /** Something moved: the stream is not idle. */
-  stir(tryIdleMs: number, nowMs: number): void {
+  /**
+   * Something moved: the stream is not idle. @param nowMs of this turn, in which the wheel's clock was read already: by
+   * the attempt, when a response comes. Default: it is read here, and what follows in this turn takes wheel.lastMs.
+   */
+  stir(tryIdleMs: number, nowMs: number = this.#wheel.read()): void {
     this.arm(Due.idle, this.deadlines.idleMs, nowMs);
     this.arm(Due.perTryIdle, tryIdleMs, nowMs);
   }
