@@ -13,22 +13,42 @@ export function effectiveWeight(
   return all === 0 ? 0 : weight * Math.min(1, (overprovisioningPercent / 100) * (usable / all));
 }
 
+/** One locality and who chooses in it. */
+export interface LocalityShare<H> {
+  readonly name: string;
+  /** Effective, > 0. */
+  readonly weight: number;
+  readonly balancer: Balancer<H>;
+}
+
 export class LocalityBalancer<H extends PickHost> implements Balancer<H> {
-  readonly #inner: readonly Balancer<H>[];
+  readonly #shares: readonly LocalityShare<H>[];
   readonly #schedule: EdfSchedule;
 
-  /** @param weights of the inner ones, same order, all greater than 0. */
-  constructor(inner: readonly Balancer<H>[], weights: readonly number[], env: BalancerEnv) {
-    this.#inner = inner;
+  /** @param before what stood in the same place: an update changes nobody's turn, or frequent ones would favour the heavy. */
+  constructor(
+    shares: readonly LocalityShare<H>[],
+    env: BalancerEnv,
+    before: LocalityBalancer<H> | undefined,
+  ) {
+    this.#shares = shares;
+    const phases = before?.phases();
+    const weights = shares.map(({ weight }) => weight);
+    const names = shares.map(({ name }) => name);
     this.#schedule = new EdfSchedule(
-      inner.length,
+      shares.length,
       (i) => weights[i] ?? 1,
-      () => env.random(),
+      (i) => phases?.get(names[i] ?? '') ?? env.random(),
     );
   }
 
   next(key: PickKey, attempt: number): H {
-    const balancer = this.#inner[this.#schedule.next()] as Balancer<H>;
-    return balancer.next(key, attempt);
+    const share = this.#shares[this.#schedule.next()] as LocalityShare<H>;
+    return share.balancer.next(key, attempt);
+  }
+
+  /** How long each locality still waits, as a part of its period. */
+  phases(): ReadonlyMap<string, number> {
+    return new Map(this.#shares.map(({ name }, i) => [name, this.#schedule.phase(i)]));
   }
 }

@@ -31,11 +31,18 @@ export function normalize<H extends PickHost>(
   );
   return {
     hosts: flat.map(({ host }) => host),
-    names: flat.map(({ host, hostname }) => (byHostname && hostname !== '' ? hostname : host.key)),
+    names: flat.map((member) => nameOf(member, byHostname)),
     weights,
     least: weights.reduce((least, weight) => Math.min(least, weight), 1),
     most: weights.reduce((most, weight) => Math.max(most, weight), 0),
   };
+}
+
+/** Metadata `envoy.lb` may name a host, so that another address takes its place. */
+function nameOf({ host, hostname, labels }: Member<PickHost>, byHostname: boolean): string {
+  const given: unknown = JSON.parse(labels.find(([key]) => key === 'hash_key')?.[1] ?? '""');
+  if (typeof given === 'string' && given !== '') return given;
+  return byHostname && hostname !== '' ? hostname : host.key;
 }
 
 interface Group<H extends PickHost> {

@@ -2,6 +2,7 @@
 // All arithmetic is done when it is built; a pick draws a number from 1 to 100 and follows it. Immutable
 // but for whose turn it is; an update builds another one, which goes on where this one stood.
 import { LocalityBalancer, effectiveWeight } from './locality.ts';
+import type { LocalityShare } from './locality.ts';
 import { Maglev } from './maglev.ts';
 import { byLocality, normalize } from './normalized.ts';
 import { priorityLoad } from './priority-load.ts';
@@ -136,17 +137,20 @@ export class Picker<H extends PickHost> {
     place: string,
   ): Balancer<H> | undefined {
     const all = byLocality(level);
-    const inner: Balancer<H>[] = [];
-    const weights: number[] = [];
+    const shares: LocalityShare<H>[] = [];
     for (const [name, members] of byLocality(usable)) {
       const whole = all.get(name) ?? [];
       const configured = whole[0]?.localityWeight ?? 0;
       const weight = effectiveWeight(configured, members.length, whole.length, this.#rules.overprovisioning);
       if (weight <= 0) continue;
-      inner.push(this.#flat(members, policy, `${place} ${name}`));
-      weights.push(weight);
+      shares.push({ name, weight, balancer: this.#flat(members, policy, `${place} ${name}`) });
     }
-    return inner.length === 0 ? undefined : new LocalityBalancer(inner, weights, this.#env);
+    if (shares.length === 0) return undefined;
+    const before = this.#before?.at(place);
+    const earlier = before instanceof LocalityBalancer ? before : undefined;
+    const balancer = new LocalityBalancer(shares, this.#env, earlier);
+    this.#places.set(place, balancer);
+    return balancer;
   }
 
   /** Degraded hosts are on no ring: in a priority that is chosen for them its healthy hosts serve (as in Envoy). */

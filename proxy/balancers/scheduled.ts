@@ -24,7 +24,7 @@ export function buildScheduled<H extends PickHost>(
     case 'round-robin':
       return new RoundRobin(set, env, policy.slowStart, before instanceof RoundRobin ? before : undefined);
     case 'least-request':
-      return new LeastRequest(set, env, policy);
+      return new LeastRequest(set, env, policy, before instanceof LeastRequest ? before : undefined);
     case 'peak-ewma':
       return new PeakEwma(set, env, policy);
     case 'random':

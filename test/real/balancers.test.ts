@@ -253,6 +253,10 @@ function hashed(): ScriptedService[] {
   const worn = {
     endpoints: [level({ 0: H, 1: D, 2: D, 3: D }), level({ 4: H, 5: U, 6: U }, { priority: 1 })],
   };
+  const shard = (i: number): Metadata => ({
+    filter_metadata: { 'envoy.lb': { fields: { hash_key: { stringValue: `shard-${i}` } } } },
+  });
+  const named = { endpoints: [{ lb_endpoints: [0, 1, 2, 3].map((i) => at(i, { metadata: shard(i) })) }] };
   const ring = { lb_policy: 'RING_HASH' as const };
   const maglev = { lb_policy: 'MAGLEV' as const };
   return [
@@ -277,6 +281,8 @@ function hashed(): ScriptedService[] {
       assignment: all((i) => 1 + (i % 4)),
     },
     { name: 'maglev-localities', cluster: { ...maglev, ...BY_LOCALITY }, assignment: split },
+    { name: 'ring-by-name', cluster: ring, assignment: named },
+    { name: 'maglev-by-name', cluster: maglev, assignment: named },
     { name: 'maglev-priorities', cluster: maglev, assignment: spilled },
   ].map((service) => ({ ...service, route: BY_KEY }));
 }

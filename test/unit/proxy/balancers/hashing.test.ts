@@ -127,3 +127,15 @@ test('weights sum to 1, by locality too; host names stand for hosts that have on
   expect([split.least, split.most]).toEqual([1 / 16, 3 / 4]);
   expect([...byLocality(list).keys()]).toEqual(['x', 'y', 'z']);
 });
+
+test('a host is hashed by hash_key of its metadata before its host name and its address', () => {
+  const labels = [['hash_key', '"shard-1"']] as const;
+  const list = [
+    member('10.0.0.1:80', { labels, hostname: 'a' }),
+    member('10.0.0.2:80', { hostname: 'b' }),
+    member('10.0.0.3:80', { labels: [['hash_key', '""']] }),
+    member('10.0.0.4:80', { labels: [['hash_key', '7']] }),
+  ];
+  expect(normalize(list, undefined, true).names).toEqual(['shard-1', 'b', '10.0.0.3:80', '10.0.0.4:80']);
+  expect(normalize(list, undefined, false).names[1]).toBe('10.0.0.2:80');
+});

@@ -91,6 +91,24 @@ describe('locality weights', () => {
     expect(Math.abs(of(seen, 'n') - 0.9 * N)).toBeLessThanOrEqual(2);
   });
 
+  test('an update at each pick changes no share, neither of localities nor of hosts by least request', () => {
+    const policy: Policy = { kind: 'least-request', choices: 2, bias: 1 };
+    const sides = [...members('n', 2, near), ...members('f', 20, far)];
+    const hosts = [member('n', { weight: 90 }), member('f', { weight: 10 })];
+    for (const [list, more] of [
+      [sides, { localityWeighted: true }],
+      [hosts, { policy }],
+    ] as const) {
+      let picker: Picker<TestHost> | undefined;
+      let near = 0;
+      for (let i = 0; i < 1_000; i += 1) {
+        picker = build([...list], more, i, picker);
+        if (picker.pick(new PickKey(), undefined)?.key.startsWith('n')) near += 1;
+      }
+      expect(Math.abs(near - 900)).toBeLessThanOrEqual(2);
+    }
+  });
+
   test('a side that is half dead gets 1.4 × ½ of its weight', () => {
     const list = [
       ...members('n', 2, near),
