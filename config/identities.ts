@@ -70,7 +70,9 @@ export async function readIdentities(file: string): Promise<Identities> {
   } catch (thrown) {
     throw IDENTITIES_UNREADABLE.from(thrown, file, describeError(thrown));
   }
-  const parsed = schema.safeParse(data ?? []);
+  // Half written, more often than meant.
+  if (data === null) throw IDENTITIES_UNREADABLE(file, 'is empty; for nobody write []');
+  const parsed = schema.safeParse(data);
   if (parsed.success) return identitiesOf(parsed.data);
   const [issue] = parsed.error.issues;
   throw IDENTITIES_UNREADABLE(file, `[${issue?.path.join('.') ?? ''}]: ${issue?.message ?? 'malformed'}`);

@@ -275,6 +275,7 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
       for (const { listener } of secured) listener.close();
       const servers = [plaintext, ...secured.map(({ server }) => server)];
       await Promise.all([ended, ...servers.map((server) => shutdown(server, drainMs, clock))]);
+      for (const { listener } of secured) listener.destroy();
     },
   };
 }

@@ -229,11 +229,11 @@ describePeers(
       const before = (await proxies()).map(({ node, connectedSince }) => `${node} ${connectedSince}`);
       await replacePair(tls, await ca.sign('xds-2', 'IP:127.0.0.1'));
       const reloads = (outcome: string) => metric(`isthmus_xds_tls_reloads_total{outcome="${outcome}"}`);
-      await eventually(async () => (await reloads('taken')) === 1, WITHIN);
+      await eventually(async () => (await reloads('taken')) >= 1, WITHIN);
       await writeFile(tls.key, await readFile(shop.key));
-      await eventually(async () => (await reloads('refused')) === 1, WITHIN);
+      await eventually(async () => (await reloads('refused')) >= 1, WITHIN);
       await replacePair(tls, await ca.sign('xds-3', 'IP:127.0.0.1'));
-      await eventually(async () => (await reloads('taken')) === 2, WITHIN);
+      await eventually(async () => (await reloads('taken')) >= 2, WITHIN);
       expect((await proxies()).map(({ node, connectedSince }) => `${node} ${connectedSince}`)).toEqual(
         before,
       );

@@ -96,10 +96,11 @@ export interface FollowOptions {
   readonly onFault: (error: Error) => void;
 }
 
-/** A pair is often written one file after the other: only the third bad look at a state counts. */
-const TRIES = 3;
-
-/** Until `signal` aborts. @param seen marksOf() before the state that is in use was read. Never rejects. */
+/**
+ * Until `signal` aborts. A state counts when two looks have found the same: files are often written one after the
+ * other, and half a list of authorities would cut off those whose authority is in the other half.
+ * @param seen marksOf() before the state that is in use was read. Never rejects.
+ */
 export async function followTlsFiles(
   files: TlsFiles,
   seen: string,
@@ -107,19 +108,19 @@ export async function followTlsFiles(
   signal: AbortSignal,
 ): Promise<void> {
   let known = seen;
-  let bad = 0;
+  let before = seen;
   while (!signal.aborted) {
     await sleep(pollMs, signal, clock).catch(() => undefined);
     const marks = await marksOf(files);
-    if (signal.aborted || marks === known) continue;
+    const isSettled = marks === before;
+    before = marks;
+    if (signal.aborted || marks === known || !isSettled) continue;
     const result = await readTlsFiles(files).catch(toError);
     if (signal.aborted) return;
     if ((await marksOf(files)) !== marks) continue;
-    if (!(result instanceof Error)) onMaterial(result);
-    else if ((bad += 1) < TRIES) continue;
-    else onFault(result);
-    bad = 0;
     known = marks;
+    if (result instanceof Error) onFault(result);
+    else onMaterial(result);
   }
 }
 

@@ -2,7 +2,7 @@
 // files can change under it, and every connection's certificate is at hand for as long as it lasts. Connections that
 // are open stay when files change, unless their certificate no longer holds.
 import { constants } from 'node:crypto';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { createServer } from 'node:tls';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import { ServerCredentials } from '@grpc/grpc-js';
@@ -33,6 +33,8 @@ export interface TlsListener {
   readonly port: number;
   /** Takes no more connections; those that are open are gRPC's to end. */
   close(): void;
+  /** Cuts what is left after that: nobody may have shown who it is yet. */
+  destroy(): void;
 }
 
 const HANDSHAKE_MS = 10_000;
@@ -96,6 +98,11 @@ export async function listenTls(
     failed(peer?.problem ?? 'it does not speak HTTP/2', socket.remoteAddress);
     socket.destroy();
   });
+  const sockets = new Set<Socket>();
+  listening.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   listening.on('tlsClientError', (error, socket) => {
     const { reason } = error as Error & { reason?: string };
     failed(reason ?? describeError(error), socket.remoteAddress);
@@ -126,6 +133,9 @@ export async function listenTls(
       judge.close();
       controller.abort(new Error('the listener closes'));
       listening.close();
+    },
+    destroy() {
+      for (const socket of sockets) socket.destroy();
     },
   };
 }

@@ -1,7 +1,10 @@
 // Z1 and Z2 of docs/xds.md: what a certificate entitles to, over real sockets.
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect as connectPlain } from 'node:net';
+import type { Socket } from 'node:net';
 import { connect } from 'node:tls';
 import type { ConnectionOptions } from 'node:tls';
 import { credentials, status } from '@grpc/grpc-js';
@@ -344,12 +347,13 @@ describe('the files change', () => {
       return now !== before && now;
     }, WITHIN);
 
-    await writeFile(tls.key, await readFile(orders.key));
     const refused = async () => {
       const { values } = await running.metrics.xds.tlsReloads.get();
-      return values.find(({ labels }) => labels.outcome === 'refused')?.value === 1;
+      return values.find(({ labels }) => labels.outcome === 'refused')?.value ?? 0;
     };
-    await eventually(refused, WITHIN);
+    const refusedBefore = await refused();
+    await writeFile(tls.key, await readFile(orders.key));
+    await eventually(async () => (await refused()) > refusedBefore, WITHIN);
     expect(await shownBy(secured.port, options)).toBe(after);
 
     running.update(service('users.default', '10.0.0.1:80'));
@@ -395,5 +399,40 @@ describe('the files change', () => {
       message: expect.stringMatching(text) as string,
     });
     await attempt.catch((thrown: Error) => expect(String(thrown)).not.toContain('BEGIN'));
+  });
+});
+
+describe('Z5: whoever is not proven', () => {
+  it('sends what it likes, before and after the handshake, and nobody else notices', async () => {
+    const running = await startServer([service('users.default', '10.0.0.1:80')]);
+    const secured = await running.secured(await files('noise'));
+    const shown = await by(orders);
+    const client = secured.xds(shown, 'delta', nodeOf('orders')).send('cds');
+    await client.take('cds');
+    const over = (socket: Socket) =>
+      new Promise((resolve) => {
+        socket.on('error', () => undefined);
+        socket.on('close', resolve);
+        socket.resume();
+      });
+    const noise = Array.from({ length: 20 }, () => {
+      const socket = connectPlain(secured.port, '127.0.0.1', () => socket.end(randomBytes(2_000)));
+      return over(socket);
+    });
+    const own = { cert: await readFile(orders.cert), key: await readFile(orders.key) };
+    const tls = { host: '127.0.0.1', port: secured.port, ca: await readFile(ca.cert), ...own };
+    const proven = Array.from({ length: 20 }, () => {
+      const socket = connect({ ...tls, ALPNProtocols: ['h2'] }, () => socket.end(randomBytes(2_000)));
+      return over(socket);
+    });
+    await Promise.all([...noise, ...proven]);
+    running.update(service('orders.default', '10.0.0.2:80'));
+    await client.take('cds');
+    // Who says nothing at all does not keep the server from ending.
+    const silent = connectPlain(secured.port, '127.0.0.1');
+    const cut = over(silent);
+    await new Promise((resolve) => silent.once('connect', resolve));
+    await running.server.close({ drainMs: 200 });
+    await cut;
   });
 });
