@@ -25,18 +25,23 @@ export class LoadTally {
 
   /** Nothing to tell. */
   get isQuiet(): boolean {
-    return this.issued === 0 && this.successes === 0 && this.errors === 0 && this.active === 0;
+    return this.issued <= 0 && this.successes === 0 && this.errors <= 0 && this.active === 0;
   }
 
-  /** What was counted, which is zero from then on. */
+  /**
+   * What was counted, which is zero from then on. A try that was told of and then taken back (see Attempt) leaves less
+   * than zero: nothing is told then, and the rest counts against the next tries.
+   */
   take(): TakenTally {
-    const { issued, successes, errors, active } = this;
+    const { successes, active } = this;
+    const issued = Math.max(0, this.issued);
+    const errors = Math.max(0, this.errors);
     const times: [bucket: number, count: number][] = [];
     if (this.timed > 0) this.#times?.forEach((count, bucket) => count > 0 && times.push([bucket, count]));
     this.#times?.fill(0);
-    this.issued = 0;
+    this.issued -= issued;
     this.successes = 0;
-    this.errors = 0;
+    this.errors -= errors;
     this.timed = 0;
     return { issued, successes, errors, active, times };
   }

@@ -154,3 +154,20 @@ it('property: whatever is taken, told or given back, every try is told once', ()
     }),
   );
 });
+
+it('a try that is taken back after it was told of counts against the next, and never tells less than zero', () => {
+  const load = new LoadBook();
+  const tally = load.of('orders').of('');
+  tally.hosts = 1;
+  tally.issued = 1;
+  tally.errors = 1;
+  expect(counts(load.take(ALL))).toMatchObject([{ issued: 1, errors: 1 }]);
+  tally.issued -= 1;
+  tally.errors -= 1;
+  expect(load.take(ALL)).toEqual([]);
+  tally.active = 1;
+  expect(counts(load.take(ALL))).toMatchObject([{ issued: 0, errors: 0, active: 1 }]);
+  tally.issued += 3;
+  tally.errors += 2;
+  expect(counts(load.take(ALL))).toMatchObject([{ issued: 2, errors: 1 }]);
+});
