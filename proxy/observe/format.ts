@@ -5,7 +5,7 @@ import { operatorOf } from './operators.ts';
 import type { Operator } from './operators.ts';
 import type { LogView } from './record.ts';
 
-/** A whole line, with its end where the format has one. */
+/** A whole line, with its end where the format has one. One character a byte, as heads are: a log writes it as Latin-1. */
 export type LogFormat = (view: LogView) => string;
 
 /** A JSON value of a format: texts may hold operators. */
@@ -52,6 +52,9 @@ const COMMAND = /%%|%([A-Z0-9_]+)(?:\((.*?)\))?(?::(\d+))?%/g;
 
 type Part = string | Operator;
 
+/** The UTF-8 of a text that is ours, one character a byte. */
+const bytesOf = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
+
 /** @throws LOG_FORMAT */
 function partsOf(text: string): readonly Part[] {
   const parts: Part[] = [];
@@ -59,13 +62,13 @@ function partsOf(text: string): readonly Part[] {
   for (const match of text.matchAll(COMMAND)) {
     const before = text.slice(from, match.index);
     if (before.includes('%')) throw LOG_FORMAT(`"${before}" has a % that begins no operator`);
-    if (before !== '') parts.push(before);
+    if (before !== '') parts.push(bytesOf(before));
     parts.push(match[0] === '%%' ? '%' : commandOf(match));
     from = match.index + match[0].length;
   }
   const rest = text.slice(from);
   if (rest.includes('%')) throw LOG_FORMAT(`"${rest}" has a % that begins no operator`);
-  if (rest !== '') parts.push(rest);
+  if (rest !== '') parts.push(bytesOf(rest));
   return parts;
 }
 
@@ -114,7 +117,7 @@ function valueOf(template: Template, omitEmpty: boolean): Json {
   }
   const fields = Object.keys(template)
     .sort((a, b) => (a < b ? -1 : 1))
-    .map((key) => ({ key: JSON.stringify(key), make: valueOf(template[key] ?? null, omitEmpty) }));
+    .map((key) => ({ key: bytesOf(JSON.stringify(key)), make: valueOf(template[key] ?? null, omitEmpty) }));
   return (view) => {
     let out = '';
     for (const { key, make } of fields) {

@@ -32,6 +32,15 @@ function view(more: Partial<StreamRecord> = {}): LogView {
 const line = (format: string, more?: Partial<StreamRecord>) => textFormat(format)(view(more));
 
 describe('log formats', () => {
+  test('what is no ASCII is written as UTF-8: literals, keys, and what came over the wire', () => {
+    const written = (made: string) => Buffer.from(made, 'latin1').toString('utf8');
+    const agent = Buffer.from('Käse', 'utf8').toString('latin1');
+    const requestText = `GET / HTTP/1.1\r\nuser-agent: ${agent}`;
+    expect(written(line('größer → %REQ(USER-AGENT)%', { requestText }))).toBe('größer → Käse');
+    const json = jsonFormat({ länge: 'é %REQ(USER-AGENT)%', '→': '%REQ(USER-AGENT)%' });
+    expect(JSON.parse(written(json(view({ requestText }))))).toEqual({ länge: 'é Käse', '→': 'Käse' });
+  });
+
   test("Envoy's default format", () => {
     expect(line(DEFAULT_FORMAT)).toBe(
       '[2026-01-02T03:04:05.678Z] "GET /a?b=c HTTP/1.1" 200 - 3 5 23 7 "-" "curl" "id" "Orders:80" "[::1]:81"\n',
