@@ -137,6 +137,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const admin = createProxyAdmin({
     listen: options.adminListen ?? DEFAULT_ADMIN,
     state,
+    phase,
     drain: () =>
       void drain().catch((thrown: unknown) => log.error({ cause: describeError(thrown) }, 'drain')),
     failHealth: (fails) => {

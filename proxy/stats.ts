@@ -23,8 +23,11 @@ export interface ListenerStats {
   readonly statPrefix: string;
   /** As bound (never port 0); undefined while it does not listen. */
   readonly address: { readonly address: string; readonly port: number } | undefined;
+  /** Connections that speak what this is for: HTTP, or anything as bytes. */
   readonly connections: number;
   readonly activeConnections: number;
+  /** All connections to the address, also those that speak something else or have not told. */
+  readonly arrived: { readonly total: number; readonly active: number };
   readonly requests: number;
   readonly activeRequests: number;
   /** Requests refused because they were malformed; not in `requests`. */
@@ -132,14 +135,23 @@ function statsOf(listener: HttpListener | TcpListener): ListenerStats {
     statPrefix: statPrefixOf(listener.table),
     address: listener.address,
     connections: listener.accepted,
-    activeConnections: listener.activeConnections,
   };
+  const active = listener.activeConnections;
   if (listener instanceof TcpListener) {
-    const { withoutUpstream, receivedBytes, sentBytes } = listener;
-    return { ...common, ...NO_REQUESTS, tcp: { withoutUpstream, receivedBytes, sentBytes } };
+    const { withoutUpstream, receivedBytes, sentBytes, accepted: total } = listener;
+    const arrived = { total, active };
+    return {
+      ...common,
+      ...NO_REQUESTS,
+      activeConnections: active,
+      arrived,
+      tcp: { withoutUpstream, receivedBytes, sentBytes },
+    };
   }
   return {
     ...common,
+    activeConnections: listener.activeHttp,
+    arrived: { total: listener.arrived, active },
     requests: listener.requests,
     activeRequests: listener.activeRequests,
     protocolErrors: listener.protocolErrors,

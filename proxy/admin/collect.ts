@@ -35,11 +35,11 @@ export function collect(state: ProxyState): StatSet {
 }
 
 function addListener(set: StatSet, listener: ListenerStats): void {
-  const { tcp, address, statPrefix, connections, activeConnections } = listener;
+  const { tcp, address, statPrefix, connections, activeConnections, arrived } = listener;
   if (address) {
     const at = `${address.address.includes(':') ? `[${address.address}]` : address.address}_${address.port}`;
-    set.add('listener', at.replaceAll(':', '_'), 'downstream_cx_total', connections);
-    set.add('listener', at.replaceAll(':', '_'), 'downstream_cx_active', activeConnections);
+    set.add('listener', at.replaceAll(':', '_'), 'downstream_cx_total', arrived.total);
+    set.add('listener', at.replaceAll(':', '_'), 'downstream_cx_active', arrived.active);
   }
   const scope = tcp ? 'tcp' : 'http';
   const add = (name: string, value: number, own = false) => set.add(scope, statPrefix, name, value, own);

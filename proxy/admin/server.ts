@@ -17,7 +17,9 @@ import type { Baseline } from './stats-page.ts';
 export interface ProxyAdminOptions {
   /** HOST:PORT or [IPV6]:PORT; port 0 lets the system choose. */
   readonly listen: string;
+  /** Adds up all statistics. */
   state(): ProxyState;
+  phase(): ProxyState['phase'];
   /** Starts to drain; must not throw. */
   drain(): void;
   /** Not ready, though it serves. */
@@ -81,17 +83,26 @@ function answer(response: ServerResponse, page: Page): void {
   response.end(page.body);
 }
 
-interface Question {
+class Question {
   readonly query: URLSearchParams;
   readonly options: ProxyAdminOptions;
-  readonly state: ProxyState;
+
+  constructor(query: URLSearchParams, options: ProxyAdminOptions) {
+    this.query = query;
+    this.options = options;
+  }
+
+  /** Only pages that show it pay for it. */
+  get state(): ProxyState {
+    return this.options.state();
+  }
 }
 
 /** Read with GET. */
 const READS: Readonly<Record<string, (question: Question) => Page>> = {
   '/': () => text(help()),
   '/help': () => text(help()),
-  '/ready': ({ state }) => text(`${state.phase}\n`, state.phase === 'LIVE' ? 200 : 503),
+  '/ready': ({ options }) => ready(options.phase()),
   '/stats': ({ state, query, options }) => statsPage(state, query, options.baseline()),
   '/stats/prometheus': ({ state, query, options }) =>
     statsPage(state, query, options.baseline(), 'prometheus'),
@@ -137,6 +148,8 @@ const ACTIONS: Readonly<Record<string, (question: Question) => Page>> = {
 
 const OK = text('OK\n');
 
+const ready = (phase: ProxyState['phase']): Page => text(`${phase}\n`, phase === 'LIVE' ? 200 : 503);
+
 const help = (): string =>
   [...Object.keys(READS), ...Object.keys(ACTIONS).map((path) => `POST ${path}`)]
     .map((path) => `${path}\n`)
@@ -171,10 +184,10 @@ function pageFor(request: IncomingMessage, options: ProxyAdminOptions): Page {
     if (method !== 'POST') return text(`Method ${method} not allowed, POST required.`, 405);
     // A web page that a user of this machine opens must not be able to do this: browsers send Origin.
     if (request.headers.origin !== undefined) return text('origin not allowed\n', 403);
-    return ACTIONS[path]?.({ query, options, state: options.state() }) ?? OK;
+    return ACTIONS[path]?.(new Question(query, options)) ?? OK;
   }
   if (!Object.hasOwn(READS, path)) return text(`no such page: ${path}\n\n${help()}`, 404);
   // Envoy answers reads by POST, too.
   if (!['GET', 'HEAD', 'POST'].includes(method)) return text('method not allowed\n', 405);
-  return READS[path]?.({ query, options, state: options.state() }) ?? OK;
+  return READS[path]?.(new Question(query, options)) ?? OK;
 }

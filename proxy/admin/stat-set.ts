@@ -32,7 +32,7 @@ export interface TimedStat {
 }
 
 const GAUGE =
-  /(_active|_open|connected_state|membership_\w+|remaining_\w+|\.healthy|resources|\.live|\.uptime|\.state|active_clusters|\.p\d+|_buffered)$/;
+  /(_active|_open|connected_state|membership_\w+|remaining_\w+|\.healthy|resources|\.live|\.uptime|\.state|active_clusters|\.p\d+)$/;
 
 export const dotted = ({ scope, of, name }: Pick<Stat, 'scope' | 'of' | 'name'>): string =>
   scope === '' ? name : `${scope}.${of}.${name}`;

@@ -50,6 +50,9 @@ export class HttpListener implements DownstreamOwner {
   observer: Observer | undefined;
   draining = false;
 
+  /** Connections, whatever they speak. */
+  arrived = 0;
+  /** Those of them that speak HTTP. */
   accepted = 0;
   requests = 0;
   activeRequests = 0;
@@ -105,6 +108,12 @@ export class HttpListener implements DownstreamOwner {
     return this.#table.http ?? DEFAULT_HTTP;
   }
 
+  /** Of those that speak HTTP. */
+  get activeHttp(): number {
+    return this.#connections.size;
+  }
+
+  /** Also those that speak something else, or have not told. */
   get activeConnections(): number {
     return this.#connections.size + (this.#undecided?.size ?? 0) + (this.others?.activeConnections ?? 0);
   }
@@ -191,6 +200,7 @@ export class HttpListener implements DownstreamOwner {
 
   #arrived(socket: Socket): void {
     const { sniff } = this.#table;
+    this.arrived += 1;
     if (!sniff) return this.#accept(socket);
     this.#undecided ??= new Undecided(this.#options.context.wheel);
     this.#undecided.take(socket, sniff, { http: (known) => this.#accept(known), tcp: this.others });

@@ -87,7 +87,13 @@ test('what no chain takes is closed; a drain does not wait for those who say not
   raw.socket.write('\x00');
   await until(() => raw.closed, 'the end');
   const silent = rawClient(port);
-  await until(() => plane.stats().listeners[0]?.activeConnections === 1, 'the connection');
+  await until(() => plane.stats().listeners[0]?.arrived.active === 1, 'the connection');
+  // It has not told what it speaks; the other one was no HTTP.
+  expect(plane.stats().listeners[0]).toMatchObject({
+    connections: 0,
+    activeConnections: 0,
+    arrived: { total: 2, active: 1 },
+  });
   expect(await plane.drain({ drainMs: 20_000 })).toBe(true);
   await until(() => silent.closed, 'the close');
 });
