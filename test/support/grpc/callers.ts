@@ -26,6 +26,8 @@ export interface GrpcCallerOptions {
   readonly service?: string;
   /** Further flags of `isthmus bootstrap grpc`. */
   readonly flags?: readonly string[];
+  /** Calls carry `x-user: u0`, `u1` … in turn, and an answer counts as `u0/NAME`. Default: none. */
+  readonly users?: number;
 }
 
 export interface GrpcCaller extends Load {
@@ -40,11 +42,11 @@ export async function startGrpcCaller(
   start: StartPeer,
   options: GrpcCallerOptions,
 ): Promise<GrpcCaller> {
-  const { target, nodeId, xdsPort, rate = 50, service = 'shop', flags = [] } = options;
+  const { target, nodeId, xdsPort, rate = 50, users = 0, service = 'shop', flags = [] } = options;
   const xds = `127.0.0.1:${xdsPort}`;
   const who = ['--service', service, '--node-id', nodeId, '--xds', xds];
   const bootstrap = isthmusSync('bootstrap', 'grpc', ...who, ...flags);
-  const args = [target, String(rate)];
+  const args = [target, String(rate), String(users)];
   if (kind === 'grpc-js') return startNode(bootstrap, args);
   const peer = await start('grpcio', { files: { 'bootstrap.json': bootstrap }, args });
   return caller(

@@ -1,6 +1,7 @@
 # A proxyless gRPC caller on gRPC's C core: dials xds:///NAME by the bootstrap beside this file, never stops
 # calling, and tells over HTTP who answered how often and what failed.
-#   client.py PORT TARGET CALLS_PER_SECOND
+#   client.py PORT TARGET CALLS_PER_SECOND [USERS]
+# With USERS the calls carry x-user u0, u1, ... in turn, and an answer counts as USER/NAME.
 import json
 import os
 import sys
@@ -12,16 +13,21 @@ os.environ["GRPC_XDS_BOOTSTRAP"] = os.path.join(os.path.dirname(os.path.abspath(
 import grpc  # noqa: E402  reads the variable
 
 port, target, rate = int(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+users = int(sys.argv[4]) if len(sys.argv) > 4 else 0
 answers, failures = {}, []
 
 
 def call_for_ever():
     with grpc.insecure_channel(target) as channel:
         who = channel.unary_unary("/isthmus.test.Who/Ask")
+        turn = 0
         while True:
+            user = f"u{turn % users}" if users else None
+            turn += 1
             begin = time.monotonic()
             try:
-                name = who(b"", timeout=10).decode()
+                name = who(b"", timeout=10, metadata=[("x-user", user)] if user else None).decode()
+                name = f"{user}/{name}" if user else name
                 answers[name] = answers.get(name, 0) + 1
             except grpc.RpcError as error:
                 failures.append(f"{time.time():.3f} {error.code().name}: {error.details()}")

@@ -7,15 +7,16 @@ import type { EncodedResource } from '../../resource.ts';
 import { MESSAGE_NAME } from '../../types.ts';
 import { encodeValid } from '../../validate/index.ts';
 import { ADS_SOURCE, NO_LIMIT } from '../clusters.ts';
+import { grpcBalancing } from './balancing.ts';
 
-/** Of the rules, what every gRPC client knows: ring hash (gRFC A42), else round robin, and the limit of requests. */
+/** Of the rules, what gRPC knows: the balancer, and the limit of requests. */
 export function buildGrpcCluster(name: string, { traffic }: ServiceRules): EncodedResource {
   const limit = traffic?.pool?.maxRequests;
   const message: Cluster = {
     name,
     type: 'EDS',
     eds_cluster_config: { eds_config: ADS_SOURCE },
-    lb_policy: typeof traffic?.balancer === 'object' ? 'RING_HASH' : 'ROUND_ROBIN',
+    ...grpcBalancing(traffic?.balancer),
     // Calls are reported to whom this came from (gRFC A27): without it a client reports none.
     lrs_server: { self: {} },
     // Without it a gRPC client stops at 1,024 calls under way (gRFC A32).
