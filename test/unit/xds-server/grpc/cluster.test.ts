@@ -24,7 +24,7 @@ function told(list: LoadBalancingPolicy__Output | null | undefined): readonly un
     const type = url.replace('type.googleapis.com/', '');
     const message = decode<{ endpoint_picking_policy?: LoadBalancingPolicy__Output }>(
       type,
-      (value as Buffer | undefined) ?? Buffer.alloc(0),
+      value ?? Buffer.alloc(0),
     );
     const { endpoint_picking_policy: inner, ...rest } = message;
     return [type.split('.').at(-1), inner ? told(inner) : rest];
