@@ -15,6 +15,8 @@ import { sourceEntry } from './wire-keeping.ts';
 
 /** Endpoints that data planes look at, at once: what is more waits until others are settled. */
 const MAX_ENDPOINTS = 1_000;
+/** Checks that have to fail before a data plane no longer says `healthy`, and the interval of its reports. */
+const INTERVALS = 3 + 1;
 
 export interface SidecarChecks {
   readonly settings: { readonly intervalMs: number; readonly timeoutMs: number };
@@ -29,6 +31,7 @@ export function sidecarChecks(
   { clock, onLead }: { readonly clock: Clock; readonly onLead: (lead: MisdirectionReport) => void },
 ): SidecarChecks {
   const entryOf = sourceEntry(sources);
+  const ageMs = INTERVALS * probe.interval + 2 * probe.timeout;
   /** Whom a report is about. */
   let asked: ReadonlyMap<string, readonly Suspect[]> = new Map();
   const isReachable = ({ source, endpoint, cause }: Suspect): boolean => {
@@ -47,7 +50,7 @@ export function sidecarChecks(
       if (isLead) onLead({ node, cluster, address, port, answeredAs: '' });
       for (const { source, service, key, protocol } of asked.get(placeOf(report)) ?? []) {
         const verdict = verdictOf(report, howToPing(protocol) === 'http');
-        if (verdict) aggregator.prove(source, service, key, verdict, { kind: 'sidecar', failing: 0 });
+        if (verdict) aggregator.prove(source, service, key, verdict, { kind: 'sidecar', failing: 0, ageMs });
       }
     },
     async run(ask, signal) {

@@ -17,6 +17,8 @@ export interface Pinger {
   readonly kind: 'prober' | 'sidecar';
   /** The share of all its pings that fail at the moment, 0 … 1. Of the prober; a sidecar's is not asked. */
   readonly failing: number;
+  /** What it says may be so old. Default 0: it is told at once. */
+  readonly ageMs?: number;
 }
 
 /**

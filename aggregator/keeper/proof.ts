@@ -48,6 +48,8 @@ export function proven(before: Proof | undefined, verdict: Verdict, by: Pinger, 
   const was = before ?? NO_PROOF;
   switch (verdict.kind) {
     case 'alive': {
+      // It may have been seen before somebody else came: that releases nobody.
+      if (was.quarantined && at.now - (by.ageMs ?? 0) < was.quarantined.since) return was;
       const provenSince = at.contested ? (was.provenSince ?? at.now) : undefined;
       return { ...NO_PROOF, aliveAt: at.now, named: true, provenSince };
     }

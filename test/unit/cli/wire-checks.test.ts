@@ -64,7 +64,7 @@ it('suspects are asked about in both ways, and only what is sure is told', async
   checks.hear({ ...report, address: '10.0.0.1', how: 'tcp', health: 'timeout' });
   checks.hear({ ...report, address: '10.0.0.2', how: 'tcp', health: 'healthy' });
   checks.hear({ ...report, address: '10.0.0.9', how: 'tcp', health: 'unhealthy' });
-  const by = { kind: 'sidecar', failing: 0 };
+  const by = { kind: 'sidecar', failing: 0, ageMs: 4 * config.probe.interval + 2 * config.probe.timeout };
   expect(said).toEqual([
     ['vms', 'orders.default', '10.0.0.1:8080', { kind: 'alive' }, by],
     ['vms', 'orders.default', '10.0.0.1:8080', { kind: 'refused' }, by],

@@ -115,6 +115,22 @@ describe('pings', () => {
     ]);
   });
 
+  it('that may be older than a quarantine do not end it', () => {
+    const world = new World();
+    world.sync({ [s]: ['10.0.0.1'] });
+    const late = { ...SIDECAR, ageMs: 10 * SECOND };
+    const answeredAs = { kind: 'answeredAs', service: 'web.default' } as const;
+    world.keeper.prove(s, '10.0.0.1:80', answeredAs, PROBER, world.now);
+    world.advance(9 * SECOND);
+    world.keeper.prove(s, '10.0.0.1:80', { kind: 'alive' }, late, world.now);
+    world.settle();
+    expect(world.of(s)).toEqual(['10.0.0.1x']);
+    world.advance(SECOND);
+    world.keeper.prove(s, '10.0.0.1:80', { kind: 'alive' }, late, world.now);
+    world.settle();
+    expect(world.of(s)).toEqual(['10.0.0.1']);
+  });
+
   it('that fail refute what is held: three by the prober and three by sidecars', () => {
     const world = new World();
     world.sync({ [s]: ['10.0.0.1', '10.0.0.2'] });
