@@ -18,6 +18,9 @@ import type { ViewServer } from '../support/view-server.ts';
 const nameOf = (i: number): string => `s${String(i).padStart(2, '0')}.default`;
 const BAD = nameOf(33);
 
+/** Responses about the runtime layers that a bootstrap names. */
+const LAYERS = 2;
+
 /** What is wrong with the one, and whether the words of the server's log may be kept from it. */
 const CASES: readonly (readonly [string, Partial<Cluster>, boolean])[] = [
   ['a rule of the .proto is broken', { connect_timeout: {} }, true],
@@ -61,7 +64,7 @@ for (const kind of ENVOYS) {
         },
         { withinMs: 60_000, what: '49 clusters in Envoy' },
       );
-      expect(server.sent()).toBeLessThanOrEqual(words ? 3 : 20);
+      expect(server.sent()).toBeLessThanOrEqual((words ? 3 : 20) + LAYERS);
       expect(streams.length).toBe(1);
       await envoy.stop();
     });
