@@ -19,7 +19,14 @@ export function namesOf(certificate: X509Certificate): readonly string[] {
 
 export type Standing =
   /** Good until then, ms since the epoch, by every certificate of its chain. */
-  { readonly notAfter: number } | { readonly problem: string };
+  | {
+      readonly notAfter: number;
+      /** Who signed it is not shown: Node 24 gives back no chain. Only the handshake has seen it. */
+      readonly isUnseen?: true;
+    }
+  | { readonly problem: string };
+
+export const NOT_SIGNED = 'is not signed by an authority of xds.tls.clientCa';
 
 /** @param leaf with its chain, as far as the client sent it. @param now ms since the epoch. */
 export function standingOf(
@@ -34,14 +41,16 @@ export function standingOf(
     if (now >= end) return { problem: `expired at ${new Date(end).toISOString()}` };
     notAfter = Math.min(notAfter, end);
     const certificate = current;
-    const root = authorities.find((each) => issued(each, certificate) && now < Date.parse(each.validTo));
+    const roots = authorities.filter((each) => issued(each, certificate));
+    const root = roots.find((each) => now < Date.parse(each.validTo));
     if (root) return { notAfter: Math.min(notAfter, Date.parse(root.validTo)) };
     const above = current.issuerCertificate;
+    if (!above && current === leaf && roots.length === 0) return { notAfter, isUnseen: true };
     if (!above || !above.ca || above.fingerprint256 === current.fingerprint256 || !issued(above, current))
       break;
     current = above;
   }
-  return { problem: 'is not signed by an authority of xds.tls.clientCa' };
+  return { problem: NOT_SIGNED };
 }
 
 const issued = (issuer: X509Certificate, certificate: X509Certificate): boolean =>

@@ -145,6 +145,8 @@ class Judge {
   readonly #peers: Peers;
   readonly #o: TlsListenerOptions;
   #material: TlsMaterial;
+  /** Monotonic ms at which every handshake that was begun with other authorities is over. */
+  #settledAt = -Infinity;
   #cancel: () => void = () => undefined;
 
   constructor(peers: Peers, options: TlsListenerOptions, material: TlsMaterial) {
@@ -155,13 +157,16 @@ class Judge {
   }
 
   take(material: TlsMaterial): void {
+    const { clock } = this.#o;
+    if (!material.ca.equals(this.#material.ca)) this.#settledAt = clock.monotonic() + HANDSHAKE_MS;
     this.#material = material;
     this.#o.metrics.xds.tlsNotAfter.set(material.notAfter / 1000);
     this.#look();
   }
 
   holds(peer: Peer): boolean {
-    return peer.check(this.#material, this.#o.clock.now());
+    const { clock } = this.#o;
+    return peer.check(this.#material, clock.now(), clock.monotonic() >= this.#settledAt);
   }
 
   close(): void {

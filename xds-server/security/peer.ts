@@ -8,7 +8,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { addressOf } from '../peer.ts';
 import type { Caller, Claim, End } from './caller.ts';
 import { CERTIFICATE_OVER, NOT_ALLOWED } from './caller.ts';
-import { namesOf, standingOf } from './certificate.ts';
+import { NOT_SIGNED, namesOf, standingOf } from './certificate.ts';
 import type { TlsMaterial } from './files.ts';
 
 /** So long the end of a call has to reach the client before its connection is closed. */
@@ -39,13 +39,22 @@ export class Peer {
     this.title = this.#names.join(', ').slice(0, MAX_TITLE) || 'without a SPIFFE id or DNS name';
   }
 
-  /** Looks whether it still holds. @returns false from the moment on that it does not. */
-  check(material: TlsMaterial, now: number): boolean {
+  /**
+   * Looks whether it still holds. @returns false from the moment on that it does not.
+   * @param isSettled no handshake that ends now was begun with other authorities.
+   */
+  check(material: TlsMaterial, now: number, isSettled: boolean): boolean {
     if (this.problem !== undefined) return false;
     if (material === this.#material && now < this.#notAfter) return true;
     const standing = standingOf(this.#certificate, material.authorities, now);
     if ('problem' in standing) {
       this.problem = standing.problem;
+      return false;
+    }
+    // The handshake's word counts for the authorities of that moment.
+    const isSame = this.#material ? this.#material.ca.equals(material.ca) : isSettled;
+    if (standing.isUnseen && !isSame) {
+      this.problem = NOT_SIGNED;
       return false;
     }
     if (material !== this.#material) this.#grant = material.identities.grant(this.#names);

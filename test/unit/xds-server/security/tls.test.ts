@@ -300,6 +300,19 @@ describe('Z2: a stream that lasts is looked at again', () => {
     expect((await secured.xds(mine, 'delta', nodeOf('orders')).send('cds').ended).code).toBe(14);
   });
 
+  it('ends UNAUTHENTICATED also when the authority that went stood behind its chain', async () => {
+    const running = await startServer([]);
+    const tls = await files('chain-rotated');
+    const secured = await running.secured(tls);
+    const below = await ca.below('middle');
+    const mine = await by(await below.sign('deeper', 'URI:spiffe://example.org/ns/default/sa/orders'));
+    const client = secured.xds(mine, 'delta', nodeOf('orders')).send('cds');
+    await client.take('cds');
+    await writeFile(tls.clientCa, await readFile(foreign.cert));
+    expect(`${(await client.ended).code} ${(await client.ended).details}`).toMatch(/^16 .*not signed/);
+    expect((await secured.xds(mine, 'delta', nodeOf('orders')).send('cds').ended).code).toBe(14);
+  });
+
   it('ends PERMISSION_DENIED when its certificate may not be that node any more', async () => {
     const running = await startServer([]);
     const tls = await files('withdrawn', [
