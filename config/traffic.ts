@@ -1,7 +1,7 @@
 // How callers treat a service, as a ServicePolicy writes it: time, retries, balancer, ejection of bad hosts,
 // connections. What is not given stays as data planes do it by default. Times are milliseconds once read.
 import { z } from 'zod';
-import type { TrafficRules } from '../model/traffic.ts';
+import type { FailureRateRules, LatencyRules, TrafficRules } from '../model/traffic.ts';
 import { parseDuration } from '../lib/duration.ts';
 
 const time = z.string().transform((text, context) => {
@@ -93,9 +93,32 @@ const failureRate = z.strictObject({
     .optional(),
 });
 
+const someOf = count.refine((value) => value >= 1, 'a whole number from 1 up');
+const anyShare = z.number().refine((value) => value >= 0 && value <= 100, '0 to 100');
+
+const upToADay = positiveTime.refine((ms) => ms <= DAY_MS, 'at most 24h');
+
+const latency = z
+  .strictObject({
+    percentile: anyShare.optional(),
+    interval: upToADay.optional(),
+    minConcurrency: someOf.optional(),
+    maxConcurrency: someOf.optional(),
+    baselineInterval: upToADay.optional(),
+    baselineRequests: someOf.optional(),
+    jitterPercent: anyShare.optional(),
+    bufferPercent: anyShare.optional(),
+  })
+  .refine(({ minConcurrency = 3, maxConcurrency = 1_000 }) => minConcurrency <= maxConcurrency, {
+    path: ['maxConcurrency'],
+    message: 'below minConcurrency (3 if not given)',
+  });
+
 const breaker = z.strictObject({
   /** On the side of callers: while too few answers are good. */
   failureRate: failureRate.optional(),
+  /** On the side of the service: while requests take longer than they do without load. */
+  latency: latency.optional(),
 });
 
 const WHEN = ['auto', 'on', 'off'] as const;
@@ -159,10 +182,20 @@ export function trafficFrom(fields: TrafficFields): TrafficRules | undefined {
 }
 
 function breakerFrom(fields: TrafficFields['breaker']): TrafficRules['breaker'] {
-  const { failureRate } = fields ?? {};
-  if (!failureRate) return undefined;
-  const { window, ...rest } = failureRate;
-  return { failureRate: { ...rest, windowMs: window } };
+  const { failureRate, latency } = fields ?? {};
+  if (!failureRate && !latency) return undefined;
+  return {
+    failureRate: failureRate && failureRateFrom(failureRate),
+    latency: latency && latencyFrom(latency),
+  };
+}
+
+function failureRateFrom({ window, ...rest }: z.infer<typeof failureRate>): FailureRateRules {
+  return { ...rest, windowMs: window };
+}
+
+function latencyFrom({ interval, baselineInterval, ...rest }: z.infer<typeof latency>): LatencyRules {
+  return { ...rest, intervalMs: interval, baselineMs: baselineInterval };
 }
 
 function checksFrom(fields: TrafficFields['activeChecks']): TrafficRules['activeChecks'] {

@@ -49,6 +49,27 @@ export interface OutlierRules {
 /** When requests are refused for a service's own good. */
 export interface BreakerRules {
   readonly failureRate?: FailureRateRules | undefined;
+  readonly latency?: LatencyRules | undefined;
+}
+
+/** Sidecars of the service refuse requests beyond a number in flight that follows how long requests take. */
+export interface LatencyRules {
+  /** Percentile that stands for the latency of an interval. Default 50. */
+  readonly percentile?: number | undefined;
+  /** Between two new limits. Default 100 ms. */
+  readonly intervalMs?: number | undefined;
+  /** Default 1,000. */
+  readonly maxConcurrency?: number | undefined;
+  /** Also the limit while the latency without load is measured. Default 3. */
+  readonly minConcurrency?: number | undefined;
+  /** Between two measurements of the latency without load. Default 60 s. */
+  readonly baselineMs?: number | undefined;
+  /** Requests that such a measurement takes. Default 50. */
+  readonly baselineRequests?: number | undefined;
+  /** Of baselineMs, added to it at most. Default 15. */
+  readonly jitterPercent?: number | undefined;
+  /** So much above the latency without load is no load yet. Default 25. */
+  readonly bufferPercent?: number | undefined;
 }
 
 /** Callers refuse a random part of the requests while too few answers are good (below 500). */

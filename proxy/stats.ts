@@ -3,6 +3,7 @@ import { noTraces } from './observe/tracer.ts';
 import type { TraceCounts } from './observe/tracer.ts';
 import { FLAG_NAMES } from './flags.ts';
 import type { FlagName } from './flags.ts';
+import type { GradientStats } from './filters/gradient.ts';
 import type { HttpListener } from './http/listener.ts';
 import type { Histogram } from './histogram.ts';
 import type { ListenerTable, UpstreamHost } from './tables.ts';
@@ -38,6 +39,8 @@ export interface ListenerStats {
   readonly traced: Readonly<TraceCounts>;
   /** Answers by response flag; those that never came are left out. */
   readonly byFlag: Readonly<Partial<Record<FlagName, number>>>;
+  /** Absent: requests in flight are not bounded. */
+  readonly gradient?: GradientStats;
   /** Only where connections are passed on as bytes; the counts of requests are 0 there. */
   readonly tcp?: TcpStats;
 }
@@ -148,8 +151,10 @@ function statsOf(listener: HttpListener | TcpListener): ListenerStats {
       tcp: { withoutUpstream, receivedBytes, sentBytes },
     };
   }
+  const { gradient } = listener.http;
   return {
     ...common,
+    ...(gradient && { gradient: gradient.stats() }),
     activeConnections: listener.activeHttp,
     arrived: { total: listener.arrived, active },
     requests: listener.requests,

@@ -1,6 +1,7 @@
 // What the proxy's data path runs on: plain immutable tables, compiled when xDS changes (proxy/xds) and
 // swapped as a whole, read per request (proxy/http). Nothing here waits or allocates per request.
 import type { Balancing, SubsetPairs } from './balancers/types.ts';
+import type { Gradient } from './filters/gradient.ts';
 import type { Chain } from './filters/types.ts';
 import type { HealthRules } from './health/rules.ts';
 import type { UpgradeRules } from './http/upgrade.ts';
@@ -142,6 +143,8 @@ export interface HttpRules {
   readonly requestIds?: RequestIdRules;
   readonly tracing?: TracingRules;
   readonly logs?: readonly AccessLogRule[];
+  /** Of the filter that bounds requests in flight, for statistics. */
+  readonly gradient?: Gradient;
   /** Under which statistics stand. Default: the listener's name. */
   readonly statPrefix?: string;
 }

@@ -16,9 +16,12 @@ export interface Changes extends Readonly<Record<DialectName, ChangeSet>> {
   readonly services: ReadonlySet<string>;
   /** Services whose part of the routes is another one than clients were told of before. */
   readonly routed: ReadonlySet<string>;
+  /** Services whose own sidecars may be told something else than before. */
+  readonly beside: ReadonlySet<string>;
 }
 
-export const hasChanges = (changes: Changes): boolean => changes.envoy.size > 0 || changes.grpc.size > 0;
+export const hasChanges = ({ envoy, grpc, beside }: Changes): boolean =>
+  envoy.size > 0 || grpc.size > 0 || beside.size > 0;
 
 /** Resources by type and name. Each is encoded once; who asks twice gets the same object. */
 export interface ResourceSet {

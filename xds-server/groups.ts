@@ -113,6 +113,7 @@ export class Groups {
   /** Before anybody is told of these changes. */
   update(changes: Changes): void {
     for (const scoped of this.#scoped.all()) scoped.update(changes);
+    if (changes.beside.size > 0) for (const view of this.#views.all()) view.update(changes);
   }
 
   /** What the groups in use see of them; most see the same. */

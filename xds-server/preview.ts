@@ -38,12 +38,28 @@ export function preview(
   return [...rules].flatMap(([service, next]) => {
     const slice = snapshot.services.get(service);
     if (!slice) return [];
-    return changesOf(snapshot, slice, next).flatMap(({ cause, ...change }) => {
+    const told = changesOf(snapshot, slice, next).flatMap(({ cause, ...change }) => {
       const proxies = clients.filter((client) => concerns(client, change, cause, scopes)).length;
       // For gRPC nothing is built that nobody asked for.
       return cause.dialect === 'grpc' && proxies === 0 ? [] : { ...change, proxies };
     });
+    return [...told, ...besideChanges(slice, next, clients)];
   });
+}
+
+/** Of listeners: what a service's own sidecars are told of its rules. */
+function besideChanges(
+  { service, rules }: ServiceShards,
+  next: ServiceRules,
+  clients: readonly ClientState[],
+): PreviewedChange[] {
+  const latency = ({ traffic }: ServiceRules) => JSON.stringify(traffic?.breaker?.latency);
+  if (latency(rules) === latency(next)) return [];
+  return clients.flatMap((client) =>
+    client.inbounds
+      .filter((inbound) => inbound.service === service && holds(client, 'lds', inbound.listener))
+      .map(({ listener: name }) => ({ type: 'lds', name, change: 'changed', proxies: 1 })),
+  );
 }
 
 /** One row for each change, whoever told of it, in the order of their names. */

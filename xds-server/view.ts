@@ -1,6 +1,6 @@
 // What one node group sees: in Envoy's dialect the shared catalogue, or the part of it that is in scope, and the
 // group's own listeners and inbound cluster; in that of gRPC what was asked for by name. Two nodes with equal
-// answers to GroupKey see the same bytes.
+// answers to GroupKey see the same bytes. Of its own listeners those for what others call depend on its services too.
 import { hostPatterns } from '../model/scope.ts';
 import type { HostPatterns, Scope } from '../model/scope.ts';
 import type { ChangeSet, Changes, ResourceSet } from './dialect.ts';
@@ -44,6 +44,8 @@ export interface Shared extends ResourceSet {
 }
 
 export interface View extends ResourceSet {
+  /** Before changed(), where services are told of whose sidecars it may be. */
+  update(changes: Changes): void;
   /** What an update changed for this group. */
   changed(changes: Changes): ChangeSet;
   /** Whether a wildcard covers this name, if there is such a resource. */
@@ -64,8 +66,8 @@ export function viewOf(
 ): View {
   if (key.dialect === 'grpc') return new GrpcView(catalogue, key.scope);
   return key.scope === 'on-demand'
-    ? new OnDemandView(catalogue, key, samplePercent)
-    : new EnvoyView(scoped ?? catalogue, key, samplePercent);
+    ? new OnDemandView(catalogue, catalogue, key, samplePercent)
+    : new EnvoyView(catalogue, scoped ?? catalogue, key, samplePercent);
 }
 
 /** No wildcard: gRPC names what it wants. What is out of scope does not exist for it. */
@@ -96,6 +98,10 @@ class GrpcView implements View {
     return this.#catalogue.grpc.names(type);
   }
 
+  update(): void {
+    // It has no sidecar.
+  }
+
   changed({ grpc }: Changes): ChangeSet {
     return grpc;
   }
@@ -109,22 +115,38 @@ class GrpcView implements View {
 const appPorts = ({ inbound, further = [] }: EnvoyGroup): ReadonlySet<number> =>
   new Set([...(inbound ? [inbound] : []), ...further].map(({ appPort }) => appPort));
 
-class EnvoyView implements View {
-  readonly #shared: Shared & { changed?(): ChangeSet };
-  readonly #own: Readonly<Partial<Record<ResourceType, ReadonlyMap<string, EncodedResource>>>>;
-  readonly #ownVersions: Readonly<Partial<Record<ResourceType, SetVersion>>>;
+/** By the names of their listeners. */
+export const inboundsOf = ({ inbound, further = [] }: EnvoyGroup): ReadonlyMap<string, Inbound> =>
+  new Map([
+    ...(inbound ? [['inbound', inbound] as const] : []),
+    ...further.map((also) => [`inbound:${also.service}`, also] as const),
+  ]);
 
-  constructor(shared: Catalogue | ScopedResources, key: EnvoyGroup, samplePercent: number) {
+class EnvoyView implements View {
+  readonly #catalogue: Catalogue;
+  readonly #shared: Shared & { changed?(): ChangeSet };
+  readonly #inbounds: ReadonlyMap<string, Inbound>;
+  readonly #own: Readonly<Partial<Record<ResourceType, Map<string, EncodedResource>>>>;
+  readonly #ownVersions: Readonly<Partial<Record<ResourceType, SetVersion>>>;
+  /** What the last update changed of its own listeners. */
+  #last: { readonly by: Changes; readonly set: ChangeSet } | undefined;
+
+  constructor(
+    catalogue: Catalogue,
+    shared: Catalogue | ScopedResources,
+    key: EnvoyGroup,
+    samplePercent: number,
+  ) {
+    this.#catalogue = catalogue;
     this.#shared = shared;
+    this.#inbounds = inboundsOf(key);
     const accessLog = key.accessLog ? { cluster: key.accessLog, samplePercent } : undefined;
     const listeners = [
       buildOutboundListener(key.outbound, { isOnDemand: key.scope === 'on-demand', accessLog }),
       ...key.upstreams.map(buildUpstreamListener),
     ];
     const clusters: EncodedResource[] = [];
-    if (key.inbound) listeners.push(buildInboundListener(key.inbound));
-    for (const also of key.further ?? [])
-      listeners.push(buildInboundListener(also, `inbound:${also.service}`));
+    for (const name of this.#inbounds.keys()) listeners.push(...this.#inboundListener(name));
     for (const port of appPorts(key)) clusters.push(buildInboundCluster(port));
     const byName = (resources: EncodedResource[]) => new Map(resources.map((r) => [r.name, r]));
     this.#own = { lds: byName(listeners), cds: byName(clusters) };
@@ -140,8 +162,42 @@ class EnvoyView implements View {
     yield* this.#shared.names(type);
   }
 
-  changed({ envoy }: Changes): ChangeSet {
+  #inboundListener(name: string): EncodedResource[] {
+    const inbound = this.#inbounds.get(name);
+    return inbound
+      ? [buildInboundListener(inbound, name, this.#catalogue.latencyRules(inbound.service))]
+      : [];
+  }
+
+  update(changes: Changes): void {
+    const names: string[] = [];
+    for (const [name, { service }] of this.#inbounds) {
+      if (changes.beside.has(service) && this.#renew(name)) names.push(name);
+    }
+    if (names.length === 0) return;
+    const shared = this.#sharedChanges(changes);
+    const set = new Map(shared).set('lds', new Set([...(shared.get('lds') ?? []), ...names]));
+    this.#last = { by: changes, set };
+  }
+
+  /** True when it is another one now. */
+  #renew(name: string): boolean {
+    const { lds } = this.#own;
+    const before = lds?.get(name);
+    const [after] = this.#inboundListener(name);
+    if (!after || after.version === before?.version) return false;
+    if (before) this.#ownVersions.lds?.remove(before);
+    this.#ownVersions.lds?.add(after);
+    lds?.set(name, after);
+    return true;
+  }
+
+  #sharedChanges({ envoy }: Changes): ChangeSet {
     return this.#shared.changed?.() ?? envoy;
+  }
+
+  changed(changes: Changes): ChangeSet {
+    return this.#last?.by === changes ? this.#last.set : this.#sharedChanges(changes);
   }
 
   covers(_type: ResourceType, _name: string): boolean {
@@ -160,8 +216,8 @@ class EnvoyView implements View {
 class OnDemandView extends EnvoyView {
   readonly #unasked: ReadonlySet<string>;
 
-  constructor(shared: Catalogue, key: EnvoyGroup, samplePercent: number) {
-    super(shared, key, samplePercent);
+  constructor(catalogue: Catalogue, shared: Catalogue, key: EnvoyGroup, samplePercent: number) {
+    super(catalogue, shared, key, samplePercent);
     const inbound = [...appPorts(key)].map(inboundClusterName);
     this.#unasked = new Set([...inbound, ...key.upstreams.map(({ cluster }) => cluster)]);
   }

@@ -60,7 +60,22 @@ function addListener(set: StatSet, listener: ListenerStats): void {
   add('downstream_rq_ws_on_non_ws_route', listener.upgrades.refused);
   for (const [name, reason] of TRACED) add(`tracing.${name}`, listener.traced[reason]);
   addClasses(set, 'http', statPrefix, 'downstream_rq', listener.byClass);
+  addGradient(set, listener);
   for (const [flag, count] of Object.entries(listener.byFlag)) add(`response_flag.${flag}`, count, true);
+}
+
+/** Envoy's units: thousandths of the gradient, whole ms and requests. */
+function addGradient(set: StatSet, { statPrefix: of, gradient }: ListenerStats): void {
+  if (!gradient) return;
+  const add = (name: string, value: number) =>
+    set.add('http', of, `adaptive_concurrency.gradient_controller.${name}`, value);
+  add('rq_blocked', gradient.blocked);
+  add('burst_queue_size', Math.trunc(gradient.headroom));
+  add('concurrency_limit', gradient.limit);
+  add('gradient', Math.trunc(gradient.gradient * 1_000));
+  add('min_rtt_calculation_active', gradient.measuring ? 1 : 0);
+  add('min_rtt_msecs', gradient.minRttMs);
+  add('sample_rtt_msecs', gradient.sampleRttMs);
 }
 
 const TRACED = [

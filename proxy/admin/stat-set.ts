@@ -32,7 +32,7 @@ export interface TimedStat {
 }
 
 const GAUGE =
-  /(_active|_open|connected_state|membership_\w+|remaining_\w+|\.healthy|resources|\.live|\.uptime|\.state|active_clusters|\.p\d+)$/;
+  /(_active|_open|connected_state|membership_\w+|remaining_\w+|\.healthy|resources|\.live|\.uptime|\.state|active_clusters|\.p\d+|gradient_controller\.(burst_queue_size|concurrency_limit|gradient|\w+_rtt_msecs))$/;
 
 export const dotted = ({ scope, of, name }: Pick<Stat, 'scope' | 'of' | 'name'>): string =>
   scope === '' ? name : `${scope}.${of}.${name}`;

@@ -3,9 +3,19 @@
 import type { RequestHead } from '../http/request-head.ts';
 import type { Route } from '../route.ts';
 
+/** Told once how a request that it let in came to its end. */
+export interface Gate {
+  /** @param sinceMs what it was let in with. @param whole it had all of its answer. */
+  ended(sinceMs: number, whole: boolean): void;
+}
+
 /** One request as filters see it. */
 export interface Stream {
   readonly route: Route;
+  readonly kept: {
+    /** One for each request. */
+    counts(by: Gate, sinceMs: number): void;
+  };
   /** Ends the request with an answer of the proxy's own. @param fields each as `name: value CRLF`. */
   reply(status: number, text: string, flag: number, fields: string): void;
   /** Calls `next` after `ms` with the same head, unless the request is over by then. @param flag set now. */

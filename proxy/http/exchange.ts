@@ -15,7 +15,7 @@ import { Facts } from './facts.ts';
 import { LOCALLY_OVERLOADED, OVERLOADED, notFoundText, replyDirectly } from './local-reply.ts';
 import { mirrorKept } from './mirror.ts';
 import { RequestBody } from './request-body.ts';
-import { HeldRequest } from './held.ts';
+import { KeptByFilters } from './held.ts';
 import type { HedgeOwner } from './hedges.ts';
 import { forwardedRequest } from './request-head.ts';
 import type { RequestHead } from './request-head.ts';
@@ -53,7 +53,7 @@ export class Exchange implements HedgeOwner, Stream, TimersOwner {
   #untilClose = false;
   #status = 0;
   #http: HttpRules = DEFAULT_HTTP;
-  readonly #held = new HeldRequest();
+  readonly kept = new KeptByFilters();
   readonly switching = new Switching();
   route: Route = NO_ROUTE;
   /** Bits of Flag. */
@@ -115,7 +115,7 @@ export class Exchange implements HedgeOwner, Stream, TimersOwner {
   cancel(): boolean {
     const begun = this.#status !== 0;
     this.flags |= Flag.DC;
-    this.#end(499);
+    this.#end(499, false);
     return begun;
   }
 
@@ -155,13 +155,13 @@ export class Exchange implements HedgeOwner, Stream, TimersOwner {
     const attempt = this.#tries.cluster ? this.#retry.retries + 1 : 0;
     const more = fields + toldLocally(this.route, attempt, this.#facts);
     this.#notes.local(status, text, more, this.#method === 'HEAD');
-    this.#end(status);
+    this.#end(status, true);
     this.#client.answer(status, text, bodyDone, this.flags, more);
   }
 
   delay(ms: number, flag: number, next: Handler, head: RequestHead): void {
     this.flags |= flag;
-    this.#held.hold(head, next);
+    this.kept.hold(head, next);
     this.#timers.arm(Due.wait, Math.max(1, ms));
   }
 
@@ -314,7 +314,7 @@ export class Exchange implements HedgeOwner, Stream, TimersOwner {
         return this.reply(408, 'request timeout', 0, '');
       case Due.wait:
         this.#stir();
-        return this.#held.release(this) ? undefined : this.#try();
+        return this.kept.release(this) ? undefined : this.#try();
     }
   }
 
@@ -361,7 +361,7 @@ export class Exchange implements HedgeOwner, Stream, TimersOwner {
     this.flags |= flag;
     const status = this.#status;
     const reset = this.switching.open ? flag === Flag.UC : this.#untilClose;
-    this.#end(status);
+    this.#end(status, false);
     this.#client.abort(status, reset, this.flags);
   }
 
@@ -382,12 +382,12 @@ export class Exchange implements HedgeOwner, Stream, TimersOwner {
     const status = this.#status;
     // The connection went back to its host by itself, or was destroyed because the request is not whole.
     this.#attempt.detach();
-    this.#end(status);
+    this.#end(status, true);
     this.#client.finished(status, this.#closeAfter || !this.#body.done, this.flags);
   }
 
-  /** Lets go of everything; does not speak to the client. */
-  #end(status: number): void {
+  /** Lets go of everything; does not speak to the client. @param whole it has all of an answer. */
+  #end(status: number, whole: boolean): void {
     if (!this.#active) return;
     this.#active = false;
     this.#timers.disarmAll();
@@ -395,6 +395,6 @@ export class Exchange implements HedgeOwner, Stream, TimersOwner {
     this.#tries.end(status);
     this.#body.clear();
     this.#head = '';
-    this.#held.clear();
+    this.kept.end(whole);
   }
 }

@@ -1,6 +1,6 @@
-// A request that a filter holds back for a while: its head as text, and where it goes on. One per client
-// connection, used again.
-import type { Handler, Stream } from '../filters/types.ts';
+// What filters keep of a request: one that waits, its head as text and where it goes on; and who counts it while it is
+// in flight. One per client connection, used again.
+import type { Gate, Handler, Stream } from '../filters/types.ts';
 import { dropReplaced } from '../observe/propagation.ts';
 import { RequestHead, parseRequestHead } from './request-head.ts';
 
@@ -15,11 +15,13 @@ export function putBack(head: RequestHead, newFields: string): void {
   dropReplaced(head, newFields);
 }
 
-export class HeldRequest {
+export class KeptByFilters {
   #text = '';
   /** What was put on before: an id of the request, a span. */
   #newFields = '';
   #next: Handler | undefined;
+  #gate: Gate | undefined;
+  #sinceMs = 0;
 
   hold(head: RequestHead, next: Handler): void {
     this.#text = head.fields.text;
@@ -38,8 +40,18 @@ export class HeldRequest {
     return true;
   }
 
-  clear(): void {
+  counts(by: Gate, sinceMs: number): void {
+    this.#gate = by;
+    this.#sinceMs = sinceMs;
+  }
+
+  /** The request is over. @param whole it had all of its answer. */
+  end(whole: boolean): void {
     this.#next = undefined;
     this.#text = '';
+    const gate = this.#gate;
+    if (!gate) return;
+    this.#gate = undefined;
+    gate.ended(this.#sinceMs, whole);
   }
 }

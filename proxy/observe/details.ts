@@ -29,6 +29,7 @@ const BEGUN: readonly (readonly [flag: number, details: string])[] = [
 
 /** Answers of the proxy's own without a flag, by their text; any other is a route's. */
 const UNFLAGGED: ReadonlyMap<string, string> = new Map([
+  ['reached concurrency limit', 'reached_concurrency_limit'],
   ['request timeout', 'request_overall_timeout'],
   ['exceeded request buffer limit while retrying upstream', 'request_payload_exceeded_retry_buffer_limit'],
 ]);

@@ -2,7 +2,7 @@
 
 /** What every worker sees alike: the largest counts. All else is summed. Names of services stand in the middle. */
 const ALIKE =
-  /[._]membership_\w+$|connected_state$|[._]resources$|_open$|[._]remaining_\w+$|[._]p\d+$|::(weight|priority)$|_priority::max_\w+$|^(isthmus_proxy_)?xds[._]|^(envoy_)?server[._]|active_clusters$/;
+  /[._]membership_\w+$|connected_state$|[._]resources$|_open$|[._]remaining_\w+$|[._]p\d+$|[._]gradient_controller[._](gradient|\w+_rtt_msecs)$|::(weight|priority)$|_priority::max_\w+$|^(isthmus_proxy_)?xds[._]|^(envoy_)?server[._]|active_clusters$/;
 const LABELS = /\{.*\}$/;
 /** The value is what stands behind the last mark. */
 const LINE = /^(.*)(: |::| )([-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?)$/i;

@@ -3,18 +3,23 @@
 import { decode, typeUrl } from '../../proto/codec.ts';
 import type { FilterConfig__Output } from '../../proto/gen/types/envoy/config/route/v3/FilterConfig.ts';
 import type { Any__Output } from '../../proto/gen/types/google/protobuf/Any.ts';
+import type { AdaptiveConcurrency__Output } from '../../proto/gen/types/envoy/extensions/filters/http/adaptive_concurrency/v3/AdaptiveConcurrency.ts';
 import type { HTTPFault__Output } from '../../proto/gen/types/envoy/extensions/filters/http/fault/v3/HTTPFault.ts';
 import type { LocalRateLimit__Output } from '../../proto/gen/types/envoy/extensions/filters/http/local_ratelimit/v3/LocalRateLimit.ts';
 import type { Router__Output } from '../../proto/gen/types/envoy/extensions/filters/http/router/v3/Router.ts';
 import type { OnDemand__Output } from '../../proto/gen/types/envoy/extensions/filters/http/on_demand/v3/OnDemand.ts';
 import type { HttpFilter__Output } from '../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/HttpFilter.ts';
+import { adaptiveConcurrency } from '../filters/adaptive-concurrency.ts';
 import { faultFilter } from '../filters/fault.ts';
+import type { Gradient } from '../filters/gradient.ts';
 import { onDemandFilter } from '../filters/on-demand.ts';
 import type { Demand } from '../filters/on-demand.ts';
 import { localRateLimit } from '../filters/local-ratelimit.ts';
 import type { RouteSetting } from '../filters/rules.ts';
 import { chainOf } from '../filters/types.ts';
 import type { Chain, Filter } from '../filters/types.ts';
+import { compileAdaptiveConcurrency } from './adaptive-concurrency.ts';
+import type { CompiledConcurrency } from './adaptive-concurrency.ts';
 import { compileFault } from './fault.ts';
 import { compileRateLimit } from './rate-limit.ts';
 import { FieldRefusal, assertOnly, within } from './refusal.ts';
@@ -23,6 +28,7 @@ import { durationMs } from './types.ts';
 const ROUTER = 'envoy.extensions.filters.http.router.v3.Router';
 const RATE_LIMIT = 'envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit';
 const FAULT = 'envoy.extensions.filters.http.fault.v3.HTTPFault';
+const CONCURRENCY = 'envoy.extensions.filters.http.adaptive_concurrency.v3.AdaptiveConcurrency';
 const ON_DEMAND = 'envoy.extensions.filters.http.on_demand.v3.OnDemand';
 const DEFAULT_ON_DEMAND_MS = 5_000;
 const NOTHING_MORE: Demand = () => false;
@@ -32,6 +38,8 @@ export interface CompiledFilters {
   readonly chain: Chain;
   readonly envoyHeaders: boolean;
   readonly heedDeadline: boolean;
+  /** Of the filter that bounds requests in flight, where there is one. */
+  readonly gradient?: Gradient;
 }
 
 /** By type URL. */
@@ -59,12 +67,22 @@ export function compileFilters(
 ): CompiledFilters {
   const filters: Filter[] = [];
   let router: Router__Output = {};
+  let concurrency: CompiledConcurrency | undefined;
   for (const [i, message] of messages.entries()) {
     within(`http_filters[${i}]`, () => {
       assertOnly(message, ['name', 'typed_config', 'config_type', 'is_optional', 'disabled']);
       const { type_url: url, value = Buffer.alloc(0) } = message.typed_config ?? {};
       if (url === typeUrl(ROUTER)) {
         router = within('typed_config', () => compileRouter(value));
+        return;
+      }
+      if (url === typeUrl(CONCURRENCY) && !message.disabled) {
+        if (concurrency) throw new FieldRefusal('typed_config', 'a second one of its kind is not supported');
+        concurrency = within('typed_config', () =>
+          compileAdaptiveConcurrency(read<AdaptiveConcurrency__Output>(CONCURRENCY, value)),
+        );
+        const { gradient, status } = concurrency ?? {};
+        if (gradient && status) filters.push(adaptiveConcurrency(message.name ?? '', gradient, status));
         return;
       }
       const filter =
@@ -78,6 +96,7 @@ export function compileFilters(
     chain: chainOf(filters),
     envoyHeaders: router.suppress_envoy_headers !== true,
     heedDeadline: router.respect_expected_rq_timeout === true,
+    ...(concurrency && { gradient: concurrency.gradient }),
   };
 }
 

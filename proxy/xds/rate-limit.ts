@@ -1,10 +1,10 @@
 // LocalRateLimit → RateLimit, with a bucket of its own.
-import { STATUS_CODES } from 'node:http';
 import { systemClock } from '../../lib/clock.ts';
 import type { LocalRateLimit__Output } from '../../proto/gen/types/envoy/extensions/filters/http/local_ratelimit/v3/LocalRateLimit.ts';
 import type { RateLimit } from '../filters/rules.ts';
 import { TokenBucket } from '../filters/token-bucket.ts';
 import { compileAdd } from './edits.ts';
+import { errorStatus } from './error-status.ts';
 import { runtimePartOf } from './fraction.ts';
 import { FieldRefusal, assertOnly, within } from './refusal.ts';
 import { durationMs } from './types.ts';
@@ -26,25 +26,18 @@ export function compileRateLimit(message: LocalRateLimit__Output): RateLimit {
     // Without descriptors there is only the one bucket.
     'always_consume_default_token_bucket',
   ]);
-  const status = STATUS.get(message.status?.code ?? '') ?? 429;
   const adds = (message.response_headers_to_add ?? []).map((option, i) =>
     within(`response_headers_to_add[${i}]`, () => compileAdd(option)),
   );
   const bucket = message.token_bucket && within('token_bucket', () => bucketOf(message));
   return {
     ...(bucket && { bucket }),
-    // As in Envoy, what is no error is not taken.
-    status: status >= 400 ? status : 429,
+    status: errorStatus(message.status, 429),
     enabled: runtimePartOf(message.filter_enabled, 0),
     enforced: runtimePartOf(message.filter_enforced, 0),
     fields: adds.map(({ name, value }) => `${name}: ${value(NOTHING)}\r\n`).join(''),
   };
 }
-
-/** The enum's names are the reason phrases without blanks: TooManyRequests. */
-const STATUS: ReadonlyMap<string, number> = new Map(
-  Object.entries(STATUS_CODES).map(([code, name = '']) => [name.replace(/[^A-Za-z]/g, ''), Number(code)]),
-);
 
 function bucketOf({ token_bucket: message = {} }: LocalRateLimit__Output): TokenBucket {
   const max = message.max_tokens ?? 0;

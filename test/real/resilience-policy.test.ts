@@ -2,10 +2,10 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fetch } from 'undici';
+import { fetch, request } from 'undici';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { answer, hang, inTurn, startBehavingHosts } from '../support/behaving-hosts.ts';
-import type { BehavingHosts } from '../support/behaving-hosts.ts';
+import type { Behaviour, BehavingHosts } from '../support/behaving-hosts.ts';
 import { startControlPlane } from '../support/control-plane.ts';
 import type { ControlPlaneProcess } from '../support/control-plane.ts';
 import { startDataPlane } from '../support/data-plane.ts';
@@ -15,6 +15,9 @@ import type { StartPeer } from '../support/describe-peer.ts';
 import { eventually } from '../support/eventually.ts';
 
 const WITHIN = { withinMs: 60_000 };
+const STAY = { 'x-stay': 'yes' };
+const stayIfAsked: Behaviour = (asked, response, nth) =>
+  (asked.headers['x-stay'] ? hang : answer(200))(asked, response, nth);
 
 for (const kind of ['envoy', 'envoy-1.36', 'proxy'] as const) {
   const needed = kind === 'proxy' ? [] : [kind];
@@ -77,6 +80,53 @@ function scenario(kind: DataPlaneKind, start: StartPeer): void {
       const now = await Promise.all(Array.from({ length: 10 }, ask));
       return now.every((status) => status === 200);
     }, WITHIN);
+  });
+
+  it('a policy makes the breaker by latency on the sidecar of the service, which lets checks pass', async () => {
+    const appPort = hosts.hosts[0]?.port ?? 0;
+    const own = await startDataPlane(kind, start, { xdsPort: control.xdsPort, service: 'orders', appPort });
+    // Each on a connection of its own: Envoy serves those that are open as before, until they are drained.
+    const statusOf = async (headers: Readonly<Record<string, string>>, signal?: AbortSignal) => {
+      const { statusCode, body } = await request(`http://127.0.0.1:${own.inboundPort}/`, {
+        headers: { 'x-isthmus-service': 'orders.default', ...headers },
+        reset: true,
+        ...(signal && { signal }),
+      });
+      await body.dump();
+      return statusCode;
+    };
+    const limitOf = async () =>
+      (await own.stats()).get('http.inbound.adaptive_concurrency.gradient_controller.concurrency_limit');
+    // Checks come to the app at any time.
+    const staying = () => hosts.hosts[0]?.seen.filter(({ headers }) => headers['x-stay']).length ?? 0;
+    try {
+      hosts.behave(stayIfAsked);
+      await eventually(async () => (await statusOf({})) === 200, WITHIN);
+      expect(await limitOf()).toBeUndefined();
+      await setPolicy({ breaker: { latency: { minConcurrency: 1, maxConcurrency: 1 } } });
+      await eventually(async () => (await limitOf()) === 1, WITHIN);
+      // The one that there may be stays at the app.
+      const leave = new AbortController();
+      const first = statusOf(STAY, leave.signal).catch(() => 0);
+      await eventually(() => staying() === 1, WITHIN);
+      expect(await statusOf({})).toBe(503);
+      expect(await statusOf({ 'user-agent': 'Envoy/HC' })).toBe(200);
+      expect(await statusOf({ 'user-agent': 'isthmus' })).toBe(200);
+      expect(await statusOf({ ...STAY, 'x-isthmus-service': 'users.default' })).toBe(421);
+      expect(staying()).toBe(1);
+      leave.abort();
+      expect(await first).toBe(0);
+      await eventually(async () => (await statusOf({})) === 200, WITHIN);
+      await setPolicy({});
+      await eventually(async () => {
+        hosts.behave(stayIfAsked);
+        const three = [1, 2, 3].map(() => statusOf(STAY, AbortSignal.timeout(1_000)).catch(() => 0));
+        await Promise.all(three);
+        return staying() === 3;
+      }, WITHIN);
+    } finally {
+      await own.stop();
+    }
   });
 
   it('a policy has slow tries hedged', async () => {

@@ -91,6 +91,7 @@ export function viewOf(
     put,
     get: (type, name) => all.get(type)?.get(name),
     names: (type) => all.get(type)?.keys() ?? [],
+    update: () => undefined,
     changed: () => new Map(),
     covers: () => true,
     setVersion: (type) => hashOfSet(all.get(type)?.values() ?? []),

@@ -7,7 +7,7 @@ import { toError } from '../../lib/errors.ts';
 import { mergeShards } from '../../model/merge.ts';
 import type { MergedService } from '../../model/merge/types.ts';
 import type { FederationSnapshot, ServiceShards } from '../../model/snapshot.ts';
-import type { TrafficRules } from '../../model/traffic.ts';
+import type { LatencyRules, TrafficRules } from '../../model/traffic.ts';
 import type { Changes, Dialect, DialectSource } from '../dialect.ts';
 import type { EncodedResource } from '../resource.ts';
 import { ResourceTable } from '../resource-table.ts';
@@ -49,6 +49,8 @@ export class Catalogue implements DialectSource {
   /** Services whose routes are others than those that clients are told of. */
   #reroute = new Set<string>();
   #touched = new Set<string>();
+  /** Services whose own sidecars may be told something else than before. */
+  #beside = new Set<string>();
   /** Clusters that no route names any more, once clients are told of the routes. */
   readonly #retiring = new Set<string>();
   readonly #pairs = new Pairs();
@@ -90,6 +92,11 @@ export class Catalogue implements DialectSource {
   /** What leads to a service, once clients may be told of it: see Changes.routed. */
   routePart(service: string): RoutePart | undefined {
     return this.#routes.part(service);
+  }
+
+  /** What holds on the inbound side of its sidecars; undefined: nothing is refused there. */
+  latencyRules(service: string): LatencyRules | undefined {
+    return this.#traffic.get(service)?.breaker?.latency;
   }
 
   /** Names of its clusters; none: there is no such service. */
@@ -152,7 +159,15 @@ export class Catalogue implements DialectSource {
     const rerouted = left > 0 ? this.#finish(left) : NOBODY;
     const services = this.#touched;
     if (services.size > 0) this.#touched = new Set();
-    return { envoy: this.#table.takeChanges(), grpc: this.grpc.takeChanges(), services, routed: rerouted };
+    const beside = this.#beside;
+    if (beside.size > 0) this.#beside = new Set();
+    return {
+      envoy: this.#table.takeChanges(),
+      grpc: this.grpc.takeChanges(),
+      services,
+      routed: rerouted,
+      beside,
+    };
   }
 
   /** @returns how much work is left; more than nothing when routes may be told of. */
@@ -252,6 +267,7 @@ export class Catalogue implements DialectSource {
   #rename(service: string, merged: MergedService | undefined, routed: Set<string>): void {
     const traffic = merged?.rules.traffic;
     const treated = traffic !== this.#traffic.get(service);
+    if (traffic?.breaker?.latency !== this.latencyRules(service)) this.#beside.add(service);
     if (traffic) this.#traffic.set(service, traffic);
     else this.#traffic.delete(service);
     const renamed = this.#authorities.update(service, merged);

@@ -1,6 +1,6 @@
 // The listeners of one node: outbound (what its app calls) and inbound (what others call). Everything in
 // them comes from the node, so they do not change when services do: a changed listener drains its
-// connections, a changed route does not.
+// connections, a changed route does not. The one exception is the breaker by latency of the service behind.
 import { packAny } from '../../proto/codec.ts';
 import type { AccessLog } from '../../proto/gen/types/envoy/config/accesslog/v3/AccessLog.ts';
 import type { HeaderValueOption } from '../../proto/gen/types/envoy/config/core/v3/HeaderValueOption.ts';
@@ -11,12 +11,14 @@ import type { HttpFilter } from '../../proto/gen/types/envoy/extensions/filters/
 import type { HttpGrpcAccessLogConfig } from '../../proto/gen/types/envoy/extensions/access_loggers/grpc/v3/HttpGrpcAccessLogConfig.ts';
 import type { HttpConnectionManager } from '../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/HttpConnectionManager.ts';
 import type { TcpProxy } from '../../proto/gen/types/envoy/extensions/filters/network/tcp_proxy/v3/TcpProxy.ts';
+import type { LatencyRules } from '../../model/traffic.ts';
 import { encodedResource } from '../resource.ts';
 import type { EncodedResource } from '../resource.ts';
 import { MESSAGE_NAME } from '../types.ts';
 import { encodeValid } from '../validate/index.ts';
 import { ADS_SOURCE, inboundClusterName } from './clusters.ts';
 import { socketAddress } from './endpoints.ts';
+import { forChecks, latencyBreaker, uncounted } from './latency-breaker.ts';
 import { connectRetries } from './policy.ts';
 import { OUTBOUND_ROUTES, SERVICE_HEADER } from './routes.ts';
 
@@ -116,40 +118,49 @@ export interface Inbound extends ListenAt {
 /**
  * Callers name the service they mean. Another one than this: 421 before the app sees it, so that they go
  * elsewhere. This one: the answer says so, which is what pings prove an address by. None: the app's answer.
+ * @param latency of the service: so many requests at once are let through as the app answers fast.
  */
-export function buildInboundListener(inbound: Inbound, name = 'inbound'): EncodedResource {
+export function buildInboundListener(
+  inbound: Inbound,
+  name = 'inbound',
+  latency?: LatencyRules,
+): EncodedResource {
+  const base = managerBase('inbound');
   const manager: HttpConnectionManager = {
-    ...managerBase('inbound'),
+    ...base,
+    ...(latency && { http_filters: [latencyBreaker(latency), ...(base.http_filters ?? [])] }),
     route_config: {
       name: 'inbound',
-      virtual_hosts: [{ name: 'inbound', domains: ['*'], routes: inboundRoutes(inbound) }],
+      virtual_hosts: [
+        { name: 'inbound', domains: ['*'], routes: inboundRoutes(inbound, latency !== undefined) },
+      ],
     },
   };
   return listener(name, 'INBOUND', inbound, httpFilter(manager), []);
 }
 
-function inboundRoutes({ appPort, service }: Inbound): Route[] {
+/** @param counts requests to the app: checks are not among them. */
+function inboundRoutes({ appPort, service }: Inbound, counts: boolean): Route[] {
   const toApp = { cluster: inboundClusterName(appPort), timeout: {}, retry_policy: connectRetries(1) };
   const anybody: Route = { match: { prefix: '/' }, route: toApp };
   if (service === '') return [anybody];
   const named = { name: SERVICE_HEADER, string_match: { exact: service } };
-  return [
-    {
-      match: { prefix: '/', headers: [{ ...named, invert_match: true }] },
-      direct_response: {
-        status: 421,
-        body: { inline_string: `this is ${service}, not the service that was asked for\n` },
-      },
-      response_headers_to_add: [answeredBy(service)],
+  const foreign: Route = {
+    match: { prefix: '/', headers: [{ ...named, invert_match: true }] },
+    direct_response: {
+      status: 421,
+      body: { inline_string: `this is ${service}, not the service that was asked for\n` },
     },
-    {
-      match: { prefix: '/', headers: [named] },
-      route: toApp,
-      request_headers_to_remove: [SERVICE_HEADER],
-      response_headers_to_add: [answeredBy(service)],
-    },
-    anybody,
-  ];
+    response_headers_to_add: [answeredBy(service)],
+  };
+  const meant: Route = {
+    match: { prefix: '/', headers: [named] },
+    route: toApp,
+    request_headers_to_remove: [SERVICE_HEADER],
+    response_headers_to_add: [answeredBy(service)],
+  };
+  if (!counts) return [foreign, meant, anybody];
+  return [uncounted(foreign), ...forChecks(meant), meant, ...forChecks(anybody), anybody];
 }
 
 /** How long requests take is told by a sample of them; the rest of an entry is not read. */

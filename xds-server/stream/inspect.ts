@@ -4,7 +4,8 @@ import type { Scope } from '../../model/scope.ts';
 import type { DialectName } from '../dialect.ts';
 import type { EncodedResource } from '../resource.ts';
 import type { AnyType } from '../types.ts';
-import type { View } from '../view.ts';
+import { inboundsOf } from '../view.ts';
+import type { GroupKey, View } from '../view.ts';
 import { visibleNames } from './subscription.ts';
 import type { Subscription } from './subscription.ts';
 
@@ -29,6 +30,8 @@ export interface ClientState {
   readonly id: string;
   readonly dialect: DialectName;
   readonly scope: Scope;
+  /** Services it stands beside, each with the listener that takes calls for it. */
+  readonly inbounds: readonly { readonly listener: string; readonly service: string }[];
   /** Encoded envoy.config.core.v3.Node, without its list of extensions. */
   readonly node: Buffer;
   readonly types: readonly {
@@ -38,6 +41,11 @@ export interface ClientState {
     readonly resources: readonly ResourceStatus[];
   }[];
 }
+
+export const standsBeside = (group: GroupKey): ClientState['inbounds'] =>
+  group.dialect === 'envoy'
+    ? [...inboundsOf(group)].map(([listener, { service }]) => ({ listener, service }))
+    : [];
 
 /** Sorted by name. */
 export function inspect(sub: Subscription, view: View): readonly ResourceStatus[] {

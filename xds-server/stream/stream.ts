@@ -19,7 +19,7 @@ import type { ResponseWriter } from '../wire/response.ts';
 import { shortened } from './blame.ts';
 import { BlockedSteps } from './blocked.ts';
 import type { Step } from './blocked.ts';
-import { inspect } from './inspect.ts';
+import { inspect, standsBeside } from './inspect.ts';
 import type { ClientState } from './inspect.ts';
 import type { Interested } from './interest.ts';
 import { STEP_LIMIT_MS, mayRemove, mayUpsert } from './plan.ts';
@@ -199,6 +199,7 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
     return {
       id: client.node.id,
       dialect: client.node.group.dialect,
+      inbounds: standsBeside(client.node.group),
       node: client.bytes,
       types: [...types, ...this.#named.inspect()],
     };

@@ -206,7 +206,10 @@ describe('how callers treat a service', () => {
       balancer: { ringHash: { header: 'x-user' } },
       outlierDetection: {},
       pool: { maxConnections: 10, idleTimeout: '0' },
-      breaker: { failureRate: { minSuccessPercent: 99.5, window: '10s' } },
+      breaker: {
+        failureRate: { minSuccessPercent: 99.5, window: '10s' },
+        latency: { percentile: 90, interval: '50ms', baselineInterval: '30s', maxConcurrency: 100 },
+      },
     });
     expect(data && rulesFrom(data.spec).traffic).toMatchObject({
       timeoutMs: 1_500,
@@ -214,7 +217,10 @@ describe('how callers treat a service', () => {
       balancer: { ringHash: { header: 'x-user' } },
       outlier: {},
       pool: { maxConnections: 10, idleMs: 0 },
-      breaker: { failureRate: { minSuccessPercent: 99.5, windowMs: 10_000 } },
+      breaker: {
+        failureRate: { minSuccessPercent: 99.5, windowMs: 10_000 },
+        latency: { percentile: 90, intervalMs: 50, baselineMs: 30_000, maxConcurrency: 100 },
+      },
     });
     const fast = spec({ balancer: 'peakEwma' }).data;
     expect(fast && rulesFrom(fast.spec).traffic?.balancer).toBe('peakEwma');
@@ -235,6 +241,12 @@ describe('how callers treat a service', () => {
     { breaker: { failureRate: { minSuccessPercent: 0 } } },
     { breaker: { failureRate: { window: '1.5s' } } },
     { breaker: { failureRate: { aggression: 0.5 } } },
+    { breaker: { latency: { minConcurrency: 0 } } },
+    { breaker: { latency: { maxConcurrency: 2 } } },
+    { breaker: { latency: { interval: '0s' } } },
+    { breaker: { latency: { baselineInterval: '25h' } } },
+    { breaker: { latency: { percentile: 101 } } },
+    { breaker: { latency: { fixedValue: '1s' } } },
   ])('is refused as %o', (more) => {
     expect(spec(more).success).toBe(false);
   });

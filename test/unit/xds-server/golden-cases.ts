@@ -286,6 +286,41 @@ export const GOLDEN_CASES: Readonly<Record<string, GoldenCase>> = {
       upstreams: [],
     },
   },
+  'breaker-by-latency': {
+    services: [
+      {
+        ...service(ORDERS, '10.0.0.1:8080'),
+        rules: {
+          ...DEFAULT_RULES,
+          traffic: {
+            breaker: {
+              latency: {
+                percentile: 90,
+                intervalMs: 250,
+                maxConcurrency: 200,
+                minConcurrency: 5,
+                baselineMs: 90_000,
+                baselineRequests: 30,
+                jitterPercent: 10,
+                bufferPercent: 20,
+              },
+            },
+          },
+        },
+      },
+      {
+        ...service('carts.default', '10.0.0.1:8081'),
+        rules: { ...DEFAULT_RULES, traffic: { breaker: { latency: {} } } },
+      },
+    ],
+    node: {
+      dialect: 'envoy',
+      outbound: { host: '127.0.0.1', port: 15_001 },
+      inbound: { host: '0.0.0.0', port: 15_006, appPort: 8_080, service: ORDERS },
+      further: [{ host: '0.0.0.0', port: 15_016, appPort: 8_081, service: 'carts.default' }],
+      upstreams: [],
+    },
+  },
   'access-log': { services: [], node: { ...OUTBOUND_ONLY, accessLog: 'xds' } },
   'tcp-upstreams': {
     services: [

@@ -64,6 +64,18 @@ it('tells of each dialect what it would be told', async () => {
   ]);
 });
 
+it('tells the sidecars of a service of its breaker by latency', async () => {
+  const running = await world();
+  const sidecars = [
+    nodeWith('one', { service: 'orders', appPort: 8080 }),
+    nodeWith('two', { service: 'orders', appPort: 8080, outbound: '127.0.0.1:15002' }),
+    nodeWith('other', { service: 'users', appPort: 8080 }),
+  ];
+  for (const node of sidecars) await running.xds('delta', node).send('lds').take('lds');
+  const traffic = { breaker: { latency: { minConcurrency: 5 } } };
+  expect(rows(running, 'orders.default', { traffic })).toEqual(['lds inbound changed 2']);
+});
+
 it('tells what another scope would give and take, and changes nothing', async () => {
   const running = await world();
   const asked = () =>

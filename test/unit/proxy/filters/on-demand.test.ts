@@ -17,6 +17,7 @@ function pass(answers: (look: number) => boolean, timeoutMs: number, reply?: Str
   }, timeoutMs);
   const stream: Stream = {
     route: { ...NO_ROUTE, cluster: 'orders', ...(reply && { reply }) },
+    kept: { counts: () => undefined },
     reply: () => undefined,
     forward: () => undefined,
     delay(ms, _flag, next, head) {

@@ -35,6 +35,9 @@ test.each([
   ['isthmus_proxy_xds_cds_resources{} ', 5, 5, 5],
   ['envoy_cluster_membership_healthy{envoy_cluster_name="a"} ', 2, 1, 2],
   ['envoy_server_uptime{} ', 8, 9, 9],
+  ['http.in.adaptive_concurrency.gradient_controller.concurrency_limit: ', 8, 9, 17],
+  ['http.in.adaptive_concurrency.gradient_controller.min_rtt_msecs: ', 8, 9, 9],
+  ['http.in.adaptive_concurrency.gradient_controller.gradient: ', 900, 1_100, 1_100],
 ])('%s', (key, a, b, sum) => {
   expect(sumPages([`${key}${a}\n`, `${key}${b}\n`])).toBe(`${key}${sum}\n`);
 });
