@@ -7,8 +7,8 @@ import type { Attempt, AttemptOwner } from './attempt.ts';
 import type { ResponseHead } from './response-head.ts';
 
 export interface HedgeOwner extends AttemptOwner {
-  /** This try is the request's own from now on; what it hears next follows at once. */
-  onWinner(attempt: Attempt): void;
+  /** The try that has won is the request's own from now on; what it hears next follows at once. */
+  onWinner(): void;
 }
 
 /** Whose tries they are. */
@@ -65,7 +65,7 @@ export class Hedges {
     this.#aside.splice(this.#aside.indexOf(attempt), 1);
     attempt.handTo(this.#owner);
     this.#tries.win(attempt);
-    this.#owner.onWinner(attempt);
+    this.#owner.onWinner();
     return this.#owner;
   }
 }
