@@ -32,13 +32,16 @@ interface Answered {
 export async function say(said: Said): Promise<Answered> {
   const late = AbortSignal.timeout(ANSWER_MS);
   const signal = AbortSignal.any([said.signal, late]);
-  const once = { isReused: false };
+  const last = { isReused: false };
   try {
-    return await exchange(said, signal, once).catch((thrown: unknown) => {
-      // The server closed a connection that had been idle just as it was used again.
-      if (!once.isReused || signal.aborted) throw thrown;
-      return exchange(said, signal, once);
-    });
+    for (;;) {
+      try {
+        return await exchange(said, signal, last);
+      } catch (thrown) {
+        // The server closed a connection that had been idle just as it was used again; the next idle one may be as dead.
+        if (!last.isReused || signal.aborted) throw thrown;
+      }
+    }
   } catch (thrown) {
     said.signal.throwIfAborted();
     if (late.aborted) throw new Error(`silent for ${ANSWER_MS / 1_000} s`, { cause: thrown });
@@ -49,7 +52,7 @@ export async function say(said: Said): Promise<Answered> {
 function exchange(
   { method, url, headers, body, agent }: Said,
   signal: AbortSignal,
-  once: { isReused: boolean },
+  last: { isReused: boolean },
 ): Promise<Answered> {
   const request = url.protocol === 'https:' ? httpsRequest : httpRequest;
   const type = body === undefined ? {} : { 'content-type': 'application/json' };
@@ -69,7 +72,7 @@ function exchange(
       );
     });
     outgoing.on('error', (error) => {
-      once.isReused = outgoing.reusedSocket;
+      last.isReused = outgoing.reusedSocket;
       reject(error);
     });
     outgoing.end(body === undefined ? undefined : JSON.stringify(body));
@@ -81,27 +84,30 @@ export const refusal = ({ status, text }: Answered): WrongAnswer =>
   new WrongAnswer(status, `HTTP ${status} ${text.replace(/\s+/g, ' ').slice(0, 200)}`.trim());
 
 /**
- * Does the work for each, `limit` at once. What a registry refuses (an error whose cause is a WrongAnswer) is thrown
- * when all had their turn; any other error at once, as the others would meet it too.
+ * Does the work for each, `limit` at once. What a registry refuses (an error whose cause is a WrongAnswer) keeps no other
+ * from its turn; the first in the order of `items` is returned. Any other error is thrown at once, as the others would
+ * meet it too.
  */
 export async function forAll<T>(
   items: readonly T[],
   limit: number,
   work: (item: T) => Promise<void>,
-): Promise<void> {
-  const refused: Error[] = [];
+): Promise<Error | undefined> {
   let isOver = false;
-  await mapLimit(items, limit, async (item) => {
-    if (isOver) return;
+  const refused = await mapLimit(items, limit, async (item) => {
+    if (isOver) return undefined;
     try {
       await work(item);
+      return undefined;
     } catch (thrown) {
-      const error = toError(thrown);
-      isOver = !(error.cause instanceof WrongAnswer);
-      if (isOver) throw error;
-      refused.push(error);
+      if (isRefused(thrown)) return thrown;
+      isOver = true;
+      throw thrown;
     }
   });
-  const [first] = refused;
-  if (first) throw first;
+  return refused.find((error) => error !== undefined);
 }
+
+/** The registry has answered, and not with what was asked for. */
+export const isRefused = (thrown: unknown): thrown is Error & { readonly cause: WrongAnswer } =>
+  thrown instanceof Error && thrown.cause instanceof WrongAnswer;

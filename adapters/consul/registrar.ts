@@ -9,7 +9,8 @@ import type { Clock } from '../../lib/clock.ts';
 import { defineError, describeError } from '../../lib/errors.ts';
 import { OWNER_LABEL } from '../../model/sidecars.ts';
 import type { Written } from '../../model/sidecars.ts';
-import { forAll, refusal, say } from '../registrar-http.ts';
+import { WrongAnswer } from '../http-json.ts';
+import { forAll, isRefused, refusal, say } from '../registrar-http.ts';
 import type { Registrar } from '../registrar.ts';
 import { readAccess } from './access.ts';
 import type { ConsulAccess } from './access.ts';
@@ -104,7 +105,8 @@ export class ConsulRegistrar implements Registrar {
       ),
       ...left.map((id) => () => this.#put(`service/deregister/${encodeURIComponent(id)}`, undefined, signal)),
     ];
-    await forAll(steps, 1, (step) => step());
+    const refused = await forAll(steps, 1, (step) => step());
+    if (refused) throw refused;
     return true;
   }
 
@@ -117,18 +119,42 @@ export class ConsulRegistrar implements Registrar {
     const { clock } = this.#o;
     const body = this.#bodyOf(id, entry);
     const last = this.#beats.get(id);
-    if (!isSame(known, body)) {
-      await this.#put('service/register?replace-existing-checks=true', body, signal);
-    } else if (last?.status === entry.status && clock.monotonic() - last.at < FRESH_MS) return;
-    await this.#put(`check/update/service:${encodeURIComponent(id)}`, { Status: entry.status }, signal);
+    const isThere = isSame(known, body);
+    if (isThere && last?.status === entry.status && clock.monotonic() - last.at < FRESH_MS) return;
+    if (!known) await this.#assertFree(id, signal);
+    const register = () => this.#put('service/register?replace-existing-checks=true', body, signal);
+    const beat = () =>
+      this.#put(`check/update/service:${encodeURIComponent(id)}`, { Status: entry.status }, signal);
+    if (!isThere) await register();
+    await beat().catch(async (thrown: unknown) => {
+      // Somebody has taken the check away: without it the entry would outlive us.
+      if (!isThere || !isRefused(thrown)) throw thrown;
+      await register();
+      await beat();
+    });
     this.#beats.set(id, { at: clock.monotonic(), status: entry.status });
+  }
+
+  /** To register what is there would overwrite it. */
+  async #assertFree(id: string, signal: AbortSignal): Promise<void> {
+    const path = `service/${encodeURIComponent(id)}`;
+    try {
+      await this.#ask('GET', path, undefined, signal);
+    } catch (thrown) {
+      if (isRefused(thrown) && thrown.cause.status === 404) return;
+      throw thrown;
+    }
+    const why = 'somebody else has registered it';
+    throw CONSUL_WRITE.from(new WrongAnswer(200, why), `registering ${id}`, why);
   }
 
   async #own(signal: AbortSignal): Promise<Readonly<Record<string, Registered>>> {
     const filter = encodeURIComponent(`Meta["${OWNER_LABEL}"] == "${this.#o.owner}"`);
     const text = await this.#ask('GET', `services?filter=${filter}`, undefined, signal);
     try {
-      return agentServices.parse(JSON.parse(text));
+      const all = Object.entries(agentServices.parse(JSON.parse(text)));
+      // Whatever stands before the agent may have lost the filter, and what is here is ours to remove.
+      return Object.fromEntries(all.filter(([, { Meta }]) => Meta[OWNER_LABEL] === this.#o.owner));
     } catch (thrown) {
       throw CONSUL_WRITE.from(thrown, 'reading what was written', describeError(thrown));
     }

@@ -9,7 +9,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { IsthmusError, describeError } from '../../lib/errors.ts';
 import type { Written } from '../../model/sidecars.ts';
 import { WrongAnswer } from '../http-json.ts';
-import { forAll, refusal, say } from '../registrar-http.ts';
+import { forAll, isRefused, refusal, say } from '../registrar-http.ts';
 import type { Registrar } from '../registrar.ts';
 import { readAnswer } from './answers.ts';
 import type { InstanceRef } from './client.ts';
@@ -43,6 +43,21 @@ interface Entry extends InstanceRef {
   readonly at: number;
 }
 
+interface Answer {
+  readonly said: unknown;
+  /** Of the server that gave it. */
+  readonly base: string;
+}
+
+interface Round {
+  /** The fence of another one that writes, which has ended it; else 0. */
+  readonly above: number;
+  /** Of at least one instance it is known what Eureka has. */
+  readonly reached: boolean;
+  /** The first instance of those that were refused. */
+  readonly refused: Error | undefined;
+}
+
 export class EurekaRegistrar implements Registrar {
   readonly #o: EurekaRegistrarOptions;
   readonly #servers: readonly Server[];
@@ -54,6 +69,8 @@ export class EurekaRegistrar implements Registrar {
   #fence = 0;
   /** Its first round is not over: whatever fence it finds, it goes above. */
   #isNew = true;
+  /** Another one has a higher fence, as far as we know. */
+  #isBelow = false;
   #lookedAt = -Infinity;
   /** By id. */
   readonly #entries = new Map<string, Entry>();
@@ -68,20 +85,25 @@ export class EurekaRegistrar implements Registrar {
   lead(): void {
     this.#fence = 0;
     this.#isNew = true;
+    this.#isBelow = false;
     this.#lookedAt = -Infinity;
     this.#entries.clear();
   }
 
   async write(wanted: readonly Written[], signal: AbortSignal): Promise<boolean> {
     const unseen = await this.#look(signal);
-    for (;;) {
-      const above = await this.#round(wanted, signal);
-      if (above === 0) break;
-      if (!this.#isNew) return false;
-      this.#fence = above + 1;
+    if (this.#isBelow) return false;
+    let round = await this.#round(wanted, signal);
+    for (; round.above > 0; round = await this.#round(wanted, signal)) {
+      this.#isBelow = !this.#isNew;
+      if (this.#isBelow) return false;
+      this.#fence = round.above + 1;
     }
-    this.#isNew = false;
-    if (unseen) throw unseen;
+    const { refused, reached } = round;
+    // Who is refused everything has seen nothing of those before it.
+    if (!unseen && (reached || !refused)) this.#isNew = false;
+    const cause = unseen ?? refused;
+    if (cause) throw cause;
     return true;
   }
 
@@ -99,7 +121,7 @@ export class EurekaRegistrar implements Registrar {
     try {
       await this.#list(signal);
     } catch (thrown) {
-      if (!(thrown instanceof Error && thrown.cause instanceof WrongAnswer)) throw thrown;
+      if (!isRefused(thrown)) throw thrown;
       this.#fence ||= 1;
       return thrown;
     }
@@ -109,8 +131,9 @@ export class EurekaRegistrar implements Registrar {
 
   async #list(signal: AbortSignal): Promise<void> {
     const { owner } = this.#o;
-    const answer = await this.#ask('GET', `/svips/${encodeURIComponent(ownerVipOf(owner))}`, signal);
-    const apps = answer === undefined ? [] : readAnswer(answer.said, answer.base).apps;
+    const path = `/svips/${encodeURIComponent(ownerVipOf(owner))}`;
+    const answer = await this.#ask('GET', path, signal);
+    const apps = answer === undefined ? [] : appsOf(answer, path);
     let highest = 0;
     for (const { name: app, instance } of apps) {
       for (const said of instance) {
@@ -122,23 +145,26 @@ export class EurekaRegistrar implements Registrar {
       }
     }
     this.#fence ||= highest + 1;
+    this.#isBelow = !this.#isNew && highest > this.#fence;
   }
 
-  /** 0 when it came to its end; else the fence of another one that writes. */
-  async #round(wanted: readonly Written[], signal: AbortSignal): Promise<number> {
+  async #round(wanted: readonly Written[], signal: AbortSignal): Promise<Round> {
     const { owner } = this.#o;
     const ours = wanted.map((entry) => ourInstance(owner, this.#fence, entry));
     const ids = new Set(ours.map(({ id }) => id));
     const left = [...this.#entries.values()].filter(({ id }) => !ids.has(id));
     let above = 0;
+    let reached = false;
     const steps = [
       ...ours.map((instance) => () => this.#keep(instance, signal)),
       ...left.map((entry) => () => this.#remove(entry, signal)),
     ];
-    await forAll(steps, AT_ONCE, async (step) => {
-      if (above === 0) above = Math.max(await step(), above);
+    const refused = await forAll(steps, AT_ONCE, async (step) => {
+      if (above > 0) return;
+      above = Math.max(await step(), above);
+      reached = true;
     });
-    return above;
+    return { above, reached, refused };
   }
 
   /** The fence of another one whose it is, else 0; so does #remove(). */
@@ -201,7 +227,7 @@ export class EurekaRegistrar implements Registrar {
     path: string,
     signal: AbortSignal,
     body?: object,
-  ): Promise<{ readonly said: unknown; readonly base: string } | undefined> {
+  ): Promise<Answer | undefined> {
     const faults: string[] = [];
     let refused: WrongAnswer | undefined;
     const first = this.#at;
@@ -215,13 +241,14 @@ export class EurekaRegistrar implements Registrar {
         const agent = url.protocol === 'https:' ? this.#https : this.#http;
         const answer = await say({ method, url, headers, body, agent, signal });
         if (answer.status === 404 && method !== 'POST') return undefined;
-        if (answer.status < 300) return { said: method === 'GET' ? JSON.parse(answer.text) : '', base };
+        if (answer.status < 300) return { said: method === 'GET' ? parse(answer.text) : '', base };
         refused = refusal(answer);
         if (isFinal(answer.status)) throw EUREKA_WRITE.from(refused, `${method} ${path}`, refused.message);
         faults.push(`${base}: ${refused.message}`);
       } catch (thrown) {
         signal.throwIfAborted();
         if (thrown instanceof IsthmusError) throw thrown;
+        if (thrown instanceof WrongAnswer) refused = thrown;
         faults.push(`${base}: ${describeError(thrown)}`);
       }
     }
@@ -232,6 +259,23 @@ export class EurekaRegistrar implements Registrar {
 /** Another server would say the same. */
 const isFinal = (status: number): boolean =>
   status >= 400 && status < 500 && status !== 401 && status !== 403;
+
+/** @throws WrongAnswer */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (thrown) {
+    throw new WrongAnswer(200, `no JSON: ${describeError(thrown)}`);
+  }
+}
+
+function appsOf({ said, base }: Answer, path: string) {
+  try {
+    return readAnswer(said, base).apps;
+  } catch (thrown) {
+    throw refusedBy(`GET ${path}`, describeError(thrown));
+  }
+}
 
 const refusedBy = (what: string, why: string): Error =>
   EUREKA_WRITE.from(new WrongAnswer(200, why), what, why);

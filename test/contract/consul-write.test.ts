@@ -18,7 +18,7 @@ import type { DataPlane } from '../support/data-plane.ts';
 import { describePeers } from '../support/describe-peer.ts';
 import { eventually } from '../support/eventually.ts';
 import type { Peer } from '../support/peer.ts';
-import { FaultyProxy } from './fixtures/faulty-proxy.ts';
+import { FaultyProxy, NONSENSE } from './fixtures/faulty-proxy.ts';
 
 const WITHIN = { withinMs: 60_000, everyMs: 100 };
 const LONG = 120_000;
@@ -138,6 +138,74 @@ describePeers(['consul'], 'what is written into Consul', (start) => {
     }, WITHIN);
     await one.write([], signal);
     one.close();
+  });
+
+  const idAt = (owner: string, port: number) => `${owner}:carts:10.0.0.9:${port}`;
+
+  test('somebody else has the id: it is not touched, and the rest is fenced all the same', async () => {
+    await put('register', { ID: idAt('five', 51), Name: 'carts', Address: '10.0.0.7', Port: 80 });
+    const [first, second] = [await registrar('five'), await registrar('five')];
+    expect(await first.write([entry(52)], signal)).toBe(true);
+    await expect(second.write([entry(51), entry(52), entry(53)], signal)).rejects.toThrow('somebody else');
+    const own = async () =>
+      (await passing('carts'))
+        .filter(({ ID }) => ID.startsWith('five:'))
+        .map(({ Port, Meta }) => `${Port} ${Meta['isthmus-fence'] ?? 'theirs'}`)
+        .sort();
+    await eventually(async () => expect(await own()).toEqual(['52 2', '53 2', '80 theirs']) ?? true, WITHIN);
+    expect(await first.write([entry(52)], signal)).toBe(false);
+    first.lead();
+    expect(await first.write([entry(52)], signal)).toBe(true);
+    expect(await second.write([entry(51), entry(52), entry(53)], signal)).toBe(false);
+    await eventually(async () => expect(await own()).toEqual(['52 3', '80 theirs']) ?? true, WITHIN);
+    await first.write([], signal);
+    await put(`deregister/${encodeURIComponent(idAt('five', 51))}`);
+    first.close();
+    second.close();
+  });
+
+  test('somebody has taken its check away: it gets one again', async () => {
+    const one = await registrar('six');
+    await one.write([entry(61)], signal);
+    const answer = await fetch(`${consul.url}/v1/agent/check/deregister/service:${idAt('six', 61)}`, {
+      method: 'PUT',
+      headers: { connection: 'close' },
+    });
+    expect(answer.ok).toBe(true);
+    expect(await one.write([{ ...entry(61), status: 'critical' }], signal)).toBe(true);
+    await eventually(async () => !(await passing('carts')).some(({ Port }) => Port === 61), WITHIN);
+    await one.write([], signal);
+    one.close();
+  });
+
+  test('errors, silence and nonsense are told; what others have stays, though all of it is listed', {
+    timeout: LONG,
+  }, async () => {
+    await put('register', { ID: 'theirs', Name: 'carts', Address: '10.0.0.8', Port: 80 });
+    const front = new FaultyProxy(consul.url);
+    const one = await registrar('seven', '30s', await front.start());
+    const ports = async () => (await passing('carts')).map(({ Port }) => Port).sort((a, b) => a - b);
+    const names = ['HTTP 500', 'HTTP 403', 'no answer ever', 'a body cut off', 'half a JSON', 'null'];
+    for (const name of [...names, 'JSON of another shape', 'a web page with status 200']) {
+      const fault = front.fault(name, NONSENSE[name] ?? (() => undefined));
+      await fault.begin();
+      await expect(one.write([entry(71)], signal), name).rejects.toMatchObject({
+        code: 'ISTHMUS_CONSUL_WRITE',
+      });
+      await fault.end();
+      expect(await one.write([entry(71)], signal), name).toBe(true);
+      await eventually(async () => expect(await ports(), name).toEqual([71, 80]) ?? true, WITHIN);
+    }
+    const unfiltered = front.fault(
+      'no filter',
+      front.asIf((url) => url.replace(/filter=[^&]*/, '')),
+    );
+    await unfiltered.begin();
+    expect(await one.write([], signal)).toBe(true);
+    await eventually(async () => expect(await ports()).toEqual([80]) ?? true, WITHIN);
+    await put('deregister/theirs');
+    one.close();
+    await front.stop();
   });
 
   test('what has just had its beat gets none because of another change', async () => {

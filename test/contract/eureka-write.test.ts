@@ -141,10 +141,11 @@ describePeers(['eureka'], 'what is written into Eureka', (start) => {
     expect(await instance(eureka, 'CARTS', idOf('two', 21))).toBeDefined();
   });
 
-  test('somebody else has the id: it is not touched', async () => {
+  /** Somebody else's instance under an id of ours; the returned function takes it away. */
+  const squat = async (id: string) => {
     await callEureka(`${eureka.url}/eureka/apps/CARTS`, 'POST', {
       instance: {
-        instanceId: idOf('three', 31),
+        instanceId: id,
         hostName: 'h',
         app: 'CARTS',
         ipAddr: '10.0.0.7',
@@ -155,11 +156,65 @@ describePeers(['eureka'], 'what is written into Eureka', (start) => {
         },
       },
     });
+    return () => callEureka(`${eureka.url}/eureka/apps/CARTS/${encodeURIComponent(id)}`, 'DELETE');
+  };
+  const fenceOf = async (owner: string, port: number) =>
+    (await instance(eureka, 'CARTS', idOf(owner, port)))?.metadata['isthmus-fence'];
+
+  test('somebody else has the id: it is not touched', async () => {
+    const leave = await squat(idOf('three', 31));
     const one = registrar('three');
     await expect(one.write([entry(31), entry(32)], signal)).rejects.toThrow('somebody else');
     expect(await instance(eureka, 'CARTS', idOf('three', 31))).toMatchObject({ ipAddr: '10.0.0.7' });
     expect(await instance(eureka, 'CARTS', idOf('three', 32))).toBeDefined();
-    await callEureka(`${eureka.url}/eureka/apps/CARTS/${encodeURIComponent(idOf('three', 31))}`, 'DELETE');
+    await leave();
+  });
+
+  test('one is refused for good: it goes above those before it, and gives way to those after it', async () => {
+    const leave = await squat(idOf('ten', 101));
+    const front = new FaultyProxy(eureka.url);
+    fronts.push(front);
+    const [first, second] = [registrar('ten'), registrar('ten', [await front.start()])];
+    const isList = (url: string) => url.includes('/svips/');
+    const oldList = front.fault('a list of before', (_req, res) => res.writeHead(404).end(), isList);
+    await first.write([entry(102), entry(103)], signal);
+    await oldList.begin();
+    await expect(second.write([entry(101), entry(102)], signal)).rejects.toThrow('somebody else');
+    expect(await fenceOf('ten', 102)).toBe('2');
+    await oldList.end();
+    aheadMs += 30_000;
+    await expect(second.write([entry(101), entry(102)], signal)).rejects.toThrow('somebody else');
+    expect(await portsOf('ten')).toEqual([102]);
+    expect(await first.write([entry(102)], signal)).toBe(false);
+    first.lead();
+    expect(await first.write([entry(102)], signal)).toBe(true);
+    aheadMs += 30_000;
+    expect(await second.write([entry(101), entry(102), entry(104)], signal)).toBe(false);
+    expect(await fenceOf('ten', 102)).toBe('3');
+    expect(await portsOf('ten')).toEqual([102]);
+    await leave();
+  });
+
+  test('everything is refused at first: what a dead one wrote is taken over all the same', async () => {
+    const front = new FaultyProxy(eureka.url);
+    fronts.push(front);
+    const [dead, next] = [registrar('eleven'), registrar('eleven', [await front.start()])];
+    await dead.write([entry(111)], signal);
+    dead.lead();
+    await dead.write([entry(111), entry(112)], signal);
+    for (const name of ['HTTP 403', 'half a JSON', 'JSON of another shape', 'a web page with status 200']) {
+      const fault = front.fault(name, NONSENSE[name] ?? (() => undefined));
+      await fault.begin();
+      await expect(next.write([entry(111)], signal), name).rejects.toMatchObject({
+        code: 'ISTHMUS_EUREKA_WRITE',
+        cause: { name: 'WrongAnswer' },
+      });
+      await fault.end();
+    }
+    aheadMs += 30_000;
+    expect(await next.write([entry(111)], signal)).toBe(true);
+    expect(await fenceOf('eleven', 111)).toBe('3');
+    expect(await portsOf('eleven')).toEqual([111]);
   });
 
   test('two that write with one owner: the one that came later has it, and the other gives way', async () => {
