@@ -1,24 +1,22 @@
 // The subscriptions of one stream to types that are asked for by name alone. They have no part in the order of a
 // change: nothing that we send refers to them.
-import type { AnyRequest } from '../stream/protocol.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { shortened } from '../stream/blame.ts';
 import type { ClientState } from '../stream/inspect.ts';
+import type { AnyRequest } from '../stream/protocol.ts';
+import type { StreamSide } from '../stream/side.ts';
 import type { NamedType } from '../types.ts';
 import type { Variant } from './absence.ts';
 import type { NamedSource } from './resources.ts';
 import { NamedSubscription } from './subscription.ts';
-import type { Answered, NamedContent } from './subscription.ts';
+import type { Answered } from './subscription.ts';
 
 export interface NamedOptions {
   readonly variant: Variant;
   /** Absent: there is nothing. */
   readonly source: NamedSource | undefined;
-  /** Monotonic ms. */
-  now(): number;
-  /** The client took what was sent last. */
-  free(): boolean;
-  /** @returns the nonce. */
-  send(type: NamedType, content: NamedContent): string;
-  onAnswer(type: NamedType, answer: Answered, error: string): void;
+  readonly clock: Clock;
+  readonly side: StreamSide;
 }
 
 export class NamedSubscriptions {
@@ -35,7 +33,7 @@ export class NamedSubscriptions {
     const sub = this.#subs.get(type) ?? new NamedSubscription(type, this.#o.variant);
     this.#subs.set(type, sub);
     const answer = sub.answered(request);
-    if (answer) this.#o.onAnswer(type, answer, request.error ?? '');
+    if (answer) this.#report(type, answer, request.error ?? '');
     sub.subscribe(request);
   }
 
@@ -45,10 +43,11 @@ export class NamedSubscriptions {
   }
 
   pump(onlyAdd: boolean): void {
+    const { side, clock } = this.#o;
     for (const sub of this.#subs.values()) {
-      if (!this.#o.free()) return;
+      if (!side.free()) return;
       const content = sub.take(this.#source, onlyAdd);
-      if (content) sub.sent(content, this.#o.send(sub.type, content), this.#o.now());
+      if (content) sub.sent(content, side.send(sub.type, content), clock.monotonic());
     }
   }
 
@@ -58,5 +57,13 @@ export class NamedSubscriptions {
       version: sub.ackedVersion,
       resources: sub.inspect(this.#source),
     }));
+  }
+
+  #report(type: NamedType, { sentAt, refused }: Answered, error: string): void {
+    const { side } = this.#o;
+    side.onAnswered(sentAt);
+    if (refused === undefined) return;
+    side.onNacked(type);
+    side.onRefused(type, shortened(error), refused === '' ? [] : [refused]);
   }
 }
