@@ -2,6 +2,7 @@
 // taken in at once, what is large slice by slice, and clients are told after each slice.
 import type { Logger } from '../telemetry/logger.ts';
 import { takeTurns } from '../lib/turns.ts';
+import { EMPTY_SNAPSHOT } from '../model/snapshot.ts';
 import type { FederationSnapshot } from '../model/snapshot.ts';
 import { hasChanges } from './dialect.ts';
 import type { Changes } from './dialect.ts';
@@ -22,6 +23,8 @@ export class CatchUp {
   readonly #o: CatchUpOptions;
   readonly #over = new AbortController();
   #running: Promise<void> | undefined;
+  /** The last one that was offered, taken in or not. */
+  newest: FederationSnapshot = EMPTY_SNAPSHOT;
 
   constructor(options: CatchUpOptions) {
     this.#o = options;
@@ -29,6 +32,7 @@ export class CatchUp {
 
   /** Takes the first slice at once, and the others in turns of their own. */
   update(snapshot: FederationSnapshot): void {
+    this.newest = snapshot;
     this.#o.catalogue.offer(snapshot);
     this.#slice();
     if (this.#o.catalogue.isBehind) this.#running ??= this.#run();

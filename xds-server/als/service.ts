@@ -35,7 +35,6 @@ interface Timed {
 }
 
 export class AccessLogService implements SideService {
-  readonly service = 'envoy.service.accesslog.v3.AccessLogService';
   readonly stream = 'StreamAccessLogs';
   readonly #o: AccessLogOptions;
   readonly #places: PlaceBook;

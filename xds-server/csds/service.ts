@@ -34,7 +34,6 @@ export function clientStatus(clients: { inspect(): Iterable<ClientState> }): Sid
     return answerStatus(request, clients.inspect());
   };
   return {
-    service: 'envoy.service.status.v3.ClientStatusDiscoveryService',
     stream: 'StreamClientStatus',
     handle: (call) => ({ receive: (request) => call.send(answer(request, call.caller)) }),
     unary: 'FetchClientStatus',

@@ -67,7 +67,6 @@ interface Told {
 }
 
 export class HealthDiscovery implements SideService {
-  readonly service = 'envoy.service.health.v3.HealthDiscoveryService';
   readonly stream = 'StreamHealthCheck';
   readonly #o: HealthDiscoveryOptions;
   readonly #checkers = new Set<Checker>();

@@ -45,7 +45,6 @@ interface Reporter {
 }
 
 export class LoadService implements SideService {
-  readonly service = 'envoy.service.load_stats.v3.LoadReportingService';
   readonly stream = 'StreamLoadStats';
   readonly #o: LoadServiceOptions;
   readonly #reporters = new Set<Reporter>();

@@ -4,8 +4,6 @@ import protobuf from 'protobufjs';
 import { defineError } from '../../lib/errors.ts';
 import type { SideCall, SideHandler, SideService } from './side-calls.ts';
 
-export const HEALTH_SERVICE = 'grpc.health.v1.Health';
-
 export const HEALTH_REQUEST_INVALID = defineError(
   'ISTHMUS_XDS_HEALTH_INVALID',
   (what: string) => `bad health check: ${what}`,
@@ -22,7 +20,6 @@ const NOT_SERVING = 2;
 const SERVICE_UNKNOWN = 3;
 
 export class HealthService implements SideService {
-  readonly service = HEALTH_SERVICE;
   readonly stream = 'Watch';
   readonly unary = 'Check';
   readonly #known: ReadonlySet<string>;
@@ -31,7 +28,7 @@ export class HealthService implements SideService {
 
   /** @param services that may be asked for by name; '' is the server as a whole. */
   constructor(services: Iterable<string>) {
-    this.#known = new Set(['', HEALTH_SERVICE, ...services]);
+    this.#known = new Set(['', ...services]);
   }
 
   /** Tells those who watch. */

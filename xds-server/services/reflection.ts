@@ -15,23 +15,22 @@ export const REFLECTION_REQUEST_INVALID = defineError(
   (what: string) => `bad reflection request: ${what}`,
 );
 
-const VERSIONS = ['grpc.reflection.v1', 'grpc.reflection.v1alpha'] as const;
+/** Both versions of the protocol. */
+export const REFLECTION_SERVICES = ['grpc.reflection.v1', 'grpc.reflection.v1alpha'].map((version) => ({
+  version,
+  service: `${version}.ServerReflection`,
+}));
 
-/** @param services full names of all others that the server has. */
-export function reflection(services: Iterable<string>): readonly SideService[] {
-  const names = VERSIONS.map((version) => `${version}.ServerReflection`);
-  const all = [...services, ...names].sort();
-  return VERSIONS.map((version) => new Reflection(version, all));
-}
+/** @param services full names of all that the server has. */
+export const reflection = (version: string, services: readonly string[]): SideService =>
+  new Reflection(version, [...services].sort());
 
 class Reflection implements SideService {
-  readonly service: string;
   readonly stream = 'ServerReflectionInfo';
   readonly #version: string;
   readonly #services: readonly string[];
 
   constructor(version: string, services: readonly string[]) {
-    this.service = `${version}.ServerReflection`;
     this.#version = version;
     this.#services = services;
   }

@@ -115,9 +115,8 @@ export class SideCalls {
   }
 }
 
-/** A service of one method both ways and, where it has one, of a unary method beside it. */
+/** A service of one method both ways and, where it has one, of a unary method beside it; see table.ts for its name. */
 export interface SideService {
-  readonly service: string;
   readonly stream: string;
   handle(call: SideCall): SideHandler;
   readonly unary?: string;
@@ -125,9 +124,15 @@ export interface SideService {
   answer?(request: Buffer, caller: Caller): Buffer;
 }
 
-/** Puts a service on a server. */
-export function addService(server: Server, calls: SideCalls, side: SideService, callerOf: CallerOf): void {
-  const { service, stream, unary: name } = side;
+/** Puts a service on a server. @param service its full name. */
+export function addService(
+  server: Server,
+  calls: SideCalls,
+  service: string,
+  side: SideService,
+  callerOf: CallerOf,
+): void {
+  const { stream, unary: name } = side;
   const methods: Record<string, BytesMethod> = { [stream]: bidirectional(service, stream) };
   const handlers: UntypedServiceImplementation = {
     [stream]: (call: BytesCall) => calls.open(service, call, callerOf(call), (own) => side.handle(own)),

@@ -148,8 +148,9 @@ export class OrderedSubscriptions<R extends AnyRequest> {
   }
 
   /** True when the plan lets it, or it has waited too long (O12). */
-  #maySend({ step, may }: PlannedStep, state: PlanState): boolean {
-    if (!may(state)) {
+  #maySend(planned: PlannedStep, state: PlanState): boolean {
+    const { step } = planned;
+    if (!planned.may(state)) {
       if (!this.#blocked.overdue(step, state.now)) return false;
       this.#o.side.onOverdue(step);
     }

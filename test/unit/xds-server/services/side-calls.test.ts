@@ -17,7 +17,6 @@ it('a client that does not take its answers is not listened to, until it does', 
   const server = new Server();
   let received = 0;
   const echo: SideService = {
-    service: 'test.Echo',
     stream: 'Echo',
     handle: (call) => ({
       receive() {
@@ -28,7 +27,13 @@ it('a client that does not take its answers is not listened to, until it does', 
     unary: 'Ping',
     answer: () => Buffer.alloc(0),
   };
-  addService(server, new SideCalls(createLogger('silent'), createMetrics()), echo, plaintextCaller);
+  addService(
+    server,
+    new SideCalls(createLogger('silent'), createMetrics()),
+    'test.Echo',
+    echo,
+    plaintextCaller,
+  );
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
       error ? reject(error) : resolve(bound),
