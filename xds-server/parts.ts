@@ -26,7 +26,12 @@ import { ResponseWriter } from './wire/response.ts';
 /** A check every 5 s; three failures in a row count, as with the prober. */
 const CHECKS = { intervalMs: 5_000, timeoutMs: 2_000, rise: 1, fall: 3, checkers: 2 };
 
-const DEFAULTS = { startupTimeoutMs: 60_000, loadReportIntervalMs: 10_000, accessLogSamplePercent: 10 };
+const DEFAULTS = {
+  startupTimeoutMs: 60_000,
+  loadReportIntervalMs: 10_000,
+  accessLogSamplePercent: 10,
+  onSidecar: () => () => undefined,
+};
 
 export type ServerParts = ReturnType<typeof assemble>;
 
@@ -34,14 +39,13 @@ export type ServerParts = ReturnType<typeof assemble>;
 export function assemble(options: XdsServerOptions) {
   const { log, clock, metrics } = options;
   const tools = { log, clock, metrics };
-  const { startupTimeoutMs, accessLogSamplePercent } = { ...DEFAULTS, ...options };
+  const { startupTimeoutMs, accessLogSamplePercent, onSidecar } = { ...DEFAULTS, ...options };
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
 
   const catalogue = new Catalogue(faultReporter(log, clock, metrics));
   const groups = new Groups(catalogue, (callers) => onCallers(callers), accessLogSamplePercent);
   const named = new NamedResources();
   const writer = new ResponseWriter(`isthmus/${hostname()}`);
-  const onSidecar = options.onSidecar ?? (() => () => undefined);
   const gate = () => startUp.gate;
   const connections = new Connections({
     ...tools,
