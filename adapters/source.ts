@@ -10,6 +10,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { LeftOutBook } from './left-out.ts';
 import type { Impostor, Owner } from '../model/sidecars.ts';
+import type { Seats } from './seats.ts';
 import type { SidecarBook } from './sidecar/book.ts';
 import type { SidecarTemplates } from './sidecar/templates.ts';
 import { UpdateQueue } from './updates.ts';
@@ -18,6 +19,8 @@ export interface SourceDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** Of the watches on servers that several sources share. Default: each source has its own. */
+  readonly seats?: Seats;
   /** Told of what the config of a source keeps out. */
   readonly leftOut?: LeftOutBook;
   /** The sidecars that are connected. */

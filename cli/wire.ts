@@ -2,6 +2,7 @@
 // in which order it starts, and, in reverse, how it ends.
 import { LeftOutBook } from '../adapters/left-out.ts';
 import { createDiscoverer, findSources, isTemplate } from '../adapters/registry.ts';
+import { Seats } from '../adapters/seats.ts';
 import { SidecarBook } from '../adapters/sidecar/book.ts';
 import { sidecarDoor } from '../adapters/sidecar/door.ts';
 import { SidecarTemplates } from '../adapters/sidecar/templates.ts';
@@ -80,6 +81,7 @@ export async function startControlPlane(
       log,
       metrics,
       leftOut,
+      seats: new Seats(),
       sidecars,
       templates,
       onImpostor: (impostor: Impostor) => quarantineImpostor(aggregator, impostor),

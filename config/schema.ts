@@ -110,7 +110,7 @@ export const consulSource = z.strictObject({
   /** Instances on nodes with this meta. */
   nodeMeta: z.record(z.string().min(1), z.string()).default({}),
   /** Services watched at once, each by a connection of its own. Consul takes 200 from one address. */
-  maxWatches: z.int().min(0).max(180).default(64),
+  maxWatches: z.int().min(0).max(180).default(128),
 });
 
 /** As Kubernetes has them; nothing that would mean something in a selector. */

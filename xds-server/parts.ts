@@ -71,7 +71,9 @@ export function assemble(options: XdsServerOptions) {
   const onChanges = (changes: Changes) => {
     connections.touch(changes);
     catalogue.grpc.release((type, name) => connections.wants(type, name));
-    beside.loadReports.clustersChanged();
+    if (changes.envoy.has('cds') || changes.grpc.has('cds') || changes.routed.size > 0) {
+      beside.loadReports.clustersChanged();
+    }
   };
   const catchUp = new CatchUp({ catalogue, log, onChanges, onIdle: () => startUp.caughtUp() });
   const onCallers = (callers: number) => {

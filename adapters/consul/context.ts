@@ -2,6 +2,7 @@
 import type { ConsulSource } from '../../config/schema.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../telemetry/logger.ts';
+import type { Seats } from '../seats.ts';
 import type { Ask } from './question.ts';
 
 export interface ConsulLimits {
@@ -11,7 +12,7 @@ export interface ConsulLimits {
   readonly answerMs: number;
   /** Between two questions of one watch. Default 500 ms. */
   readonly minIntervalMs: number;
-  /** Services watched at once; the others take turns. Default 64. */
+  /** Services watched at once; the others take turns. Default 128. */
   readonly maxWatches: number;
   /** Least time from one round over the services that take turns to the next. Default 1,000 ms. */
   readonly roundMs: number;
@@ -21,6 +22,8 @@ export interface ConsulContext {
   readonly config: ConsulSource;
   readonly limits: ConsulLimits;
   readonly clock: Clock;
+  /** Of the watches on each address. */
+  readonly seats: Seats;
   readonly log: Logger;
   /** What was warned of already, over all tries of the source. */
   readonly warned: Set<string>;

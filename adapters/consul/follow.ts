@@ -39,7 +39,8 @@ export class Follower {
 
   /** @param from index and nodes of what was told already. */
   add(name: string, from?: { readonly index: string; readonly nodes: readonly string[] }): void {
-    if (this.#watched.size < this.#context.limits.maxWatches) this.#watch(name, from?.index ?? '0');
+    const leave = this.#seat();
+    if (leave) this.#watch(name, from?.index ?? '0', leave);
     else this.#turns.add(name, from?.nodes, from?.index);
   }
 
@@ -79,16 +80,24 @@ export class Follower {
       this.#told.gone(name);
     }
     for (const name of this.#turns.names()) {
-      if (this.#watched.size >= this.#context.limits.maxWatches) break;
+      const leave = this.#seat();
+      if (!leave) break;
       this.#turns.delete(name);
-      this.#watch(name, '0');
+      this.#watch(name, '0', leave);
     }
     for (const name of names) if (!this.#watched.has(name) && !this.#turns.has(name)) this.add(name);
     this.#turns.catalogMoved();
     this.takeTurns();
   }
 
-  #watch(name: string, from: string): void {
+  /** undefined: this source, or all sources of this address together, watch as many as they may. */
+  #seat(): (() => void) | undefined {
+    const { config, limits, seats } = this.#context;
+    if (this.#watched.size >= limits.maxWatches) return undefined;
+    return seats.take(config.address, limits.maxWatches);
+  }
+
+  #watch(name: string, from: string, leave: () => void): void {
     const { clock, limits } = this.#context;
     const { controller, release } = childController(this.#group.signal);
     const { signal } = controller;
@@ -110,6 +119,7 @@ export class Follower {
         if (!signal.aborted || group.aborted) throw thrown;
       } finally {
         release();
+        leave();
       }
     });
   }

@@ -2,6 +2,7 @@
 import type { ConsulSource } from '../../config/schema.ts';
 import { Hold } from '../../lib/retry-after.ts';
 import type { Discoverer } from '../../model/discovery.ts';
+import { Seats } from '../seats.ts';
 import { supervisedSource } from '../source.ts';
 import type { SourceDeps, SourceTimings } from '../source.ts';
 import { readAccess } from './access.ts';
@@ -31,6 +32,7 @@ export async function createConsulSource(
     config,
     limits: { waitMs, answerMs, minIntervalMs, maxWatches, roundMs },
     clock: deps.clock,
+    seats: deps.seats ?? new Seats(),
     log: deps.log.child({ source: config.name, kind: config.kind }),
     warned: new Set(),
   };

@@ -15,8 +15,8 @@ import { nodesOf } from './turns.ts';
 
 /** Consul's own entry in the catalog: its servers. */
 const OWN_SERVICE = 'consul';
-/** Questions at once in the first list: as many connections as the watches will need, within reason. */
-const firstAtOnce = (maxWatches: number) => Math.min(64, Math.max(8, maxWatches));
+/** Questions at once in the first list: beside the watches of other sources that may be there already. */
+const firstAtOnce = (maxWatches: number) => Math.min(32, Math.max(8, maxWatches));
 
 export async function watchConsul(
   context: ConsulContext,

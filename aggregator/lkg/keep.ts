@@ -53,6 +53,8 @@ export function keepLastKnownGood(options: KeepOptions): KnownGood {
   const confirmed = new Map<string, number>();
   let snapshot = EMPTY_SNAPSHOT;
   let cancel: (() => void) | undefined;
+  /** Monotonic: nothing is written before. */
+  let restUntil = 0;
   let writing: Promise<void> = Promise.resolve();
   let busy = false;
   let closed = false;
@@ -107,11 +109,13 @@ export function keepLastKnownGood(options: KeepOptions): KnownGood {
       failed = true;
     }
     busy = false;
-    arm(Math.max(everyMs, (clock.monotonic() - started) * REST, failed ? RETRY_MS : 0));
+    const ended = clock.monotonic();
+    restUntil = ended + Math.max((ended - started) * REST, failed ? RETRY_MS : 0);
+    arm();
   };
-  const arm = (ms: number) => {
+  const arm = () => {
     if (closed || busy || cancel || (dirty.size === 0 && unconfirmed(CONFIRM_MS).length === 0)) return;
-    cancel = clock.after(ms, () => {
+    cancel = clock.after(Math.max(everyMs, restUntil - clock.monotonic()), () => {
       cancel = undefined;
       writing = writeAll();
     });
@@ -121,7 +125,7 @@ export function keepLastKnownGood(options: KeepOptions): KnownGood {
     update(next) {
       for (const source of changedSources(snapshot, next)) dirty.add(source);
       snapshot = next;
-      arm(everyMs);
+      arm();
     },
     async close() {
       closed = true;

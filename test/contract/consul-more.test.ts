@@ -13,6 +13,7 @@ import { consulDatacenters } from '../../adapters/consul/datacenters.ts';
 import { createConsulSource } from '../../adapters/consul/index.ts';
 import type { ConsulTimings } from '../../adapters/consul/index.ts';
 import { createDiscoverer } from '../../adapters/registry.ts';
+import { SEATS, Seats } from '../../adapters/seats.ts';
 import { consulSource } from '../../config/schema.ts';
 import { describeError } from '../../lib/errors.ts';
 import { describePeers } from '../support/describe-peer.ts';
@@ -38,9 +39,10 @@ const timings: ConsulTimings = {
 const onlyProcesses = (why: string) => [inject('peers').consul.mode === 'container' ? why : undefined];
 
 const listeners: Listener[] = [];
-async function listen(config: object, over: ConsulTimings = {}): Promise<Listener> {
+async function listen(config: object, over: ConsulTimings = {}, seats = new Seats()): Promise<Listener> {
   const parsed = consulSource.parse({ name: 'consul', kind: 'consul', ...config });
-  const listener = new Listener(await createConsulSource(parsed, testDeps(), { ...timings, ...over }));
+  const deps = { ...testDeps(), seats };
+  const listener = new Listener(await createConsulSource(parsed, deps, { ...timings, ...over }));
   listeners.push(listener);
   return listener;
 }
@@ -353,6 +355,27 @@ describePeers(['consul'], 'a Consul server, further', (start) => {
     await soon(() => health() === 'unhealthy');
     await register(address, { service: 'k2', status: 'passing' });
     await soon(() => health() === 'healthy');
+  });
+
+  test('sources of one address have the watches together; who gets none hears of changes all the same', async () => {
+    const address = consul.url;
+    for (const service of ['p1', 'p2', 'p3']) await register(address, { service });
+    const seats = new Seats();
+    const taken = Array.from({ length: SEATS - 2 }, () => seats.take(address, 0));
+    const include = { services: ['p*'] };
+    const first = await listen({ address, include }, {}, seats);
+    await soon(() => namesOf(first).length === 3);
+    expect(seats.take(address, 0)).toBeUndefined();
+    const second = await listen({ address, include }, {}, seats);
+    await soon(() => namesOf(second).length === 3);
+    for (const service of ['p1', 'p2', 'p3']) await register(address, { service, weight: 7 });
+    for (const { groups } of [first, second]) {
+      await soon(() => [...groups.values()].every(({ endpoints }) => endpoints[0]?.weight === 7));
+    }
+    await Promise.all(listeners.splice(0).map((listener) => listener.stop()));
+    for (const leave of taken) leave?.();
+    const free = Array.from({ length: SEATS + 1 }, () => seats.take(address, 0)).filter(Boolean);
+    expect(free).toHaveLength(SEATS);
   });
 
   test('a server that came back empty: its word counts, and indexes start over', async () => {

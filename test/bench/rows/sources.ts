@@ -95,7 +95,7 @@ function sourceRow(kind: string, start: () => Promise<Registry>, catalogue: Cata
 
 function goalsOf(kind: string, { services }: Catalogue): Goal[] {
   const of = 'isthmus';
-  const watches = kind === 'consul' ? 64 + 2 : 8;
+  const watches = kind === 'consul' ? 128 + 2 : 8;
   return [
     // With few endpoints it is what the client package takes by itself.
     ...(services < 10_000 ? [] : [{ text: 'heap, B per endpoint', metric: 'heap', of, atMost: 1_024 }]),

@@ -18,6 +18,9 @@ const WARM = 10;
 const CHANGES = 100;
 /** Between an ACK and the next change: no change meets what another one left to be waited for. */
 const PAUSE_MS = { least: 150, spread: 200 };
+/** Afterwards nothing changes: what the last change left to be done, then what is done all the time. */
+const SETTLE_MS = 3_000;
+const REST_MS = 10_000;
 const FIRST_MS = 60_000;
 const ACK_MS = 15_000;
 
@@ -31,6 +34,8 @@ export const xdsPathRow: Row = {
     { key: 'p99', title: 'p99 ms', digits: 1 },
     { key: 'write', title: 'of it the registry’s answer, p50 ms', digits: 1, bare: true },
     { key: 'cpu', title: 'CPU of the control plane, ms per change', digits: 2 },
+    { key: 'rest', title: 'CPU when nothing changes, ms per s', digits: 1 },
+    { key: 'net', title: 'CPU per change without that, ms', digits: 2 },
   ],
   goals: [],
   own: 'isthmus-consul',
@@ -104,7 +109,7 @@ async function changes(
   signal: AbortSignal,
 ): Promise<Sample> {
   const [took, wrote]: [number[], number[]] = [[], []];
-  let cpu = 0;
+  let [cpu, cpuAt] = [0, 0];
   for (let n = 0; n < WARM + CHANGES; n += 1) {
     // Three figures each: no address is the beginning of another one.
     const address = `10.200.${100 + Math.floor(n / 100)}.${100 + (n % 100)}`;
@@ -120,15 +125,27 @@ async function changes(
       wrote.push(written - began);
     }
     await sleep(PAUSE_MS.least + PAUSE_MS.spread * Math.random(), signal);
-    if (n === WARM - 1) cpu = await cpuNs(control.child.pid);
+    if (n === WARM - 1) [cpu, cpuAt] = [await cpuNs(control.child.pid), performance.now()];
   }
-  const perChange = ((await cpuNs(control.child.pid)) - cpu) / 1e6 / CHANGES;
+  const cpuMs = ((await cpuNs(control.child.pid)) - cpu) / 1e6;
+  const seconds = (performance.now() - cpuAt) / 1e3;
+  const rest = await restCpu(control, signal);
   return {
     p50: quantile(took, 0.5),
     p99: quantile(took, 0.99),
     write: quantile(wrote, 0.5),
-    cpu: perChange,
+    cpu: cpuMs / CHANGES,
+    rest,
+    net: (cpuMs - rest * seconds) / CHANGES,
   };
+}
+
+/** Milliseconds of CPU a second while nothing changes: probes, reports of load, pings. */
+async function restCpu({ child }: ControlPlane, signal: AbortSignal): Promise<number> {
+  await sleep(SETTLE_MS, signal);
+  const [before, began] = [await cpuNs(child.pid), performance.now()];
+  await sleep(REST_MS, signal);
+  return ((await cpuNs(child.pid)) - before) / 1e3 / (performance.now() - began);
 }
 
 function quantile(values: readonly number[], part: number): number {
