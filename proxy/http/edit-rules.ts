@@ -14,6 +14,8 @@ export interface HeaderAdd {
   readonly name: string;
   readonly mode: 'append' | 'if-absent' | 'overwrite' | 'if-present';
   readonly value: (facts: EditFacts) => string;
+  /** Else an empty value is no field at all. */
+  readonly keepsEmpty?: boolean;
 }
 
 /** One level's edits (route, virtual host, route configuration): removals first. */

@@ -34,14 +34,14 @@ export function applyEdits(
 
 /** @param added the new fields so far. @returns those and this one. */
 function addOne(fields: FieldIndex | undefined, added: string, one: HeaderAdd, facts: EditFacts): string {
-  const { name, mode, value } = one;
+  const { name, mode, value, keepsEmpty } = one;
   if (mode === 'if-absent' || mode === 'if-present') {
     const present = (fields?.get(name) ?? '') !== '' || added.includes(`\r\n${name}: `);
     if (present !== (mode === 'if-present')) return added;
   }
   const before = mode === 'overwrite' || mode === 'if-present' ? drop(fields, added, name) : added;
   const text = value(facts);
-  return text === '' ? before : `${before}\r\n${name}: ${text}`;
+  return text === '' && !keepsEmpty ? before : `${before}\r\n${name}: ${text}`;
 }
 
 /** Drops all of a name, of the fields that came and of the new ones; returns what is left of these. */

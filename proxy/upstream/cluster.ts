@@ -71,6 +71,7 @@ export class ClusterState implements HostPool {
       random: () => this.#env.random(),
       hasTraffic: () => (this.counters[K.attempts] ?? 0) > 0,
       changed: (host) => this.#onHealth(host),
+      well: (host) => this.#detector?.onWell(host),
       misdirected: (host, name) => options.onMisdirected?.(this.name, host, name),
     });
     this.#admitBy(spec);

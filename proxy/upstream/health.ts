@@ -15,6 +15,8 @@ export interface HealthEnv {
   hasTraffic(): boolean;
   /** What is thought of the host is another now. */
   changed(host: Host): void;
+  /** A check was good, and the host counts as well. */
+  well(host: Host): void;
   /** It says that it is another service. */
   misdirected(host: Host, name: string): void;
 }
@@ -88,6 +90,7 @@ export class ClusterHealth implements CheckerOwner {
 
   onFinding(checker: HostChecker, { ok, name, misdirected }: Finding): void {
     const host = this.#hosts.get(checker);
+    if (host && ok && !checker.record.failed) this.#env.well(host);
     if (host && !ok && (name !== '' || misdirected)) this.#env.misdirected(host, name);
   }
 

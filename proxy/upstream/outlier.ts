@@ -4,6 +4,8 @@
 import type { OutlierRecord, SuccessCount } from './outlier-record.ts';
 
 export interface OutlierRules {
+  /** A host that is out comes back at once when an active check finds it well. */
+  readonly checkReturns: boolean;
   readonly consecutive5xx: number;
   readonly consecutiveGateway: number;
   readonly consecutiveLocal: number;
@@ -137,9 +139,18 @@ export class OutlierDetector<H extends OutlierHost> {
     const { baseEjectionMs, maxEjectionMs } = this.rules;
     const outMs = Math.min(baseEjectionMs * record.multiplier, Math.max(baseEjectionMs, maxEjectionMs));
     if (now < record.ejectedAtMs + outMs + record.jitterMs) return;
-    record.ejected = false;
-    record.returnedAtMs = now;
-    record.resetConsecutive();
+    this.#return(host, now);
+  }
+
+  /** An active check has found the host well. */
+  onWell(host: H): void {
+    if (this.rules.checkReturns && host.outlier.ejected) this.#return(host, this.#env.now());
+  }
+
+  #return(host: H, now: number): void {
+    host.outlier.ejected = false;
+    host.outlier.returnedAtMs = now;
+    host.outlier.resetConsecutive();
     this.#env.changed(host);
   }
 

@@ -23,6 +23,8 @@ export function compileAddress(message: Address__Output | undefined): SocketAddr
   if (socket.named_port !== undefined) {
     throw new FieldRefusal('socket_address.named_port', 'use port_value');
   }
+  if (socket.resolver_name)
+    throw new FieldRefusal('socket_address.resolver_name', 'nothing is resolved here');
   const port = socket.port_value ?? 0;
   if (port > 65_535) throw new FieldRefusal('socket_address.port_value', `${port} is above 65535`);
   return { address, port };

@@ -129,6 +129,7 @@ function hostsOf(message: Cluster__Output, name: string): CompiledCluster['hosts
 
 /** Everything comes over the one stream: `ads`, or `self`, which means the same here. */
 export function assertAds(source: ConfigSource__Output | undefined): void {
+  if (source?.authorities?.length) throw new FieldRefusal('authorities', 'not supported');
   if (source?.ads || source?.self) return;
   throw new FieldRefusal(
     'config_source_specifier',

@@ -49,7 +49,12 @@ export function compileAdd(option: HeaderValueOption__Output): HeaderAdd {
   const header = option.header ?? {};
   within('header', () => assertOnly(header, ['key', 'value']));
   const value = compileValue(header.value ?? '');
-  return { name: headerName(header.key ?? '', 'header.key'), mode: modeOf(option), value };
+  return {
+    name: headerName(header.key ?? '', 'header.key'),
+    mode: modeOf(option),
+    value,
+    ...(option.keep_empty_value && { keepsEmpty: true }),
+  };
 }
 
 function modeOf({ append, append_action: action }: HeaderValueOption__Output): HeaderAdd['mode'] {

@@ -106,9 +106,9 @@ function compileGroup(
 const isPlace = ({ name, weight }: HostLocality): boolean => name !== '' || weight > 0;
 
 function compileHost(message: LbEndpoint__Output): UpstreamHost {
+  assertOnly(message, LB_ENDPOINT);
   const endpoint = message.endpoint;
   if (!endpoint) throw new FieldRefusal('endpoint', 'missing');
-  assertOnly(message, LB_ENDPOINT);
   within('endpoint', () => assertOnly(endpoint, ENDPOINT));
   const { address, port } = within('endpoint.address', () => compileAddress(endpoint.address));
   if (port === 0) throw new FieldRefusal('endpoint.address.socket_address.port_value', 'must be 1…65535');

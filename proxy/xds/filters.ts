@@ -19,6 +19,7 @@ import type { RouteSetting } from '../filters/rules.ts';
 import { chainOf } from '../filters/types.ts';
 import type { Chain, Filter } from '../filters/types.ts';
 import { compileAdaptiveConcurrency } from './adaptive-concurrency.ts';
+import { assertAds } from './cluster.ts';
 import type { CompiledConcurrency } from './adaptive-concurrency.ts';
 import { compileFault } from './fault.ts';
 import { compileRateLimit } from './rate-limit.ts';
@@ -106,9 +107,7 @@ function compileOnDemand(value: Buffer, demand: Demand): Filter | undefined {
   assertOnly(rest, []);
   if (!odcds) return undefined;
   assertOnly(odcds, ['source', 'timeout']);
-  within('odcds.source', () => {
-    if (!odcds.source?.ads) throw new FieldRefusal('ads', 'must be set: clusters come by ADS only');
-  });
+  within('odcds.source', () => assertAds(odcds.source));
   return onDemandFilter(demand, durationMs(odcds.timeout, DEFAULT_ON_DEMAND_MS));
 }
 

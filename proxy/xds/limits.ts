@@ -5,7 +5,10 @@ import type { CircuitBreakers__Output } from '../../proto/gen/types/envoy/config
 import type { _envoy_config_cluster_v3_CircuitBreakers_Thresholds__Output as Thresholds } from '../../proto/gen/types/envoy/config/cluster/v3/CircuitBreakers.ts';
 import type { Cluster__Output } from '../../proto/gen/types/envoy/config/cluster/v3/Cluster.ts';
 import type { OutlierDetection__Output } from '../../proto/gen/types/envoy/config/cluster/v3/OutlierDetection.ts';
-import type { HttpProtocolOptions__Output } from '../../proto/gen/types/envoy/extensions/upstreams/http/v3/HttpProtocolOptions.ts';
+import type {
+  HttpProtocolOptions__Output,
+  _envoy_extensions_upstreams_http_v3_HttpProtocolOptions_ExplicitHttpConfig__Output as ExplicitHttpConfig__Output,
+} from '../../proto/gen/types/envoy/extensions/upstreams/http/v3/HttpProtocolOptions.ts';
 import type { UInt32Value__Output } from '../../proto/gen/types/google/protobuf/UInt32Value.ts';
 import { DEFAULT_BREAKER } from '../upstream/breaker.ts';
 import type { AdmissionRules } from '../upstream/admission.ts';
@@ -110,7 +113,6 @@ const OUTLIER = [
   'max_ejection_time',
   'max_ejection_time_jitter',
   'always_eject_one_host',
-  // There are no active checks here that could bring a host back.
   'successful_active_health_check_uneject_host',
 ];
 
@@ -122,7 +124,10 @@ function outlierOf(message: OutlierDetection__Output): OutlierRules {
     return value;
   };
   const baseEjectionMs = durationMs(message.base_ejection_time, 30_000);
+  // An explicit false is a wrapper without a value.
+  const unejects = message.successful_active_health_check_uneject_host;
   return {
+    checkReturns: unejects ? unejects.value === true : true,
     consecutive5xx: number(message.consecutive_5xx, 5),
     consecutiveGateway: number(message.consecutive_gateway_failure, 5),
     consecutiveLocal: number(message.consecutive_local_origin_failure, 5),
@@ -205,7 +210,16 @@ function readOptions(value: Buffer): HttpProtocolOptions__Output {
     'explicit_http_config',
     'http_filters',
   ]);
+  const { explicit_http_config: explicit } = options;
+  if (explicit) within('explicit_http_config', () => assertHttp1(explicit));
   return options;
+}
+
+/** Options of HTTP/2 have nothing to set here; those of HTTP/1.1 would change what is sent. */
+function assertHttp1(message: ExplicitHttpConfig__Output): void {
+  assertOnly(message, ['protocol_config', 'http_protocol_options', 'http2_protocol_options']);
+  const http1 = message.http_protocol_options;
+  if (http1) within('http_protocol_options', () => assertOnly(http1, []));
 }
 
 const number = (value: UInt32Value__Output | undefined, absent: number): number =>

@@ -130,6 +130,7 @@ function onlyFilter(chain: FilterChain__Output): { readonly url: string; readonl
   if (!filter || filters.length > 1) {
     throw new FieldRefusal('filters', `${filters.length} filters, must be one`);
   }
+  within('filters[0]', () => assertOnly(filter, ['name', 'config_type', 'typed_config']));
   return {
     url: filter.typed_config?.type_url ?? '',
     value: filter.typed_config?.value ?? Buffer.alloc(0),

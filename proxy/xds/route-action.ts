@@ -244,13 +244,14 @@ export function compileRedirect(
   const prefix = message.prefix_rewrite;
   const rewrite = prefix ? pathRewriter(prefix, match) : (path: string) => path;
   const whole = message.path_redirect;
+  const bareTarget = message.strip_query === true;
   if (whole && !/^[!-~]*$/.test(whole)) throw new FieldRefusal('path_redirect', 'no path');
   return {
     status: REDIRECT_STATUS[message.response_code ?? 'MOVED_PERMANENTLY'] ?? 301,
     body: '',
     location: ({ authority, path }) => {
       const bare = host ?? (port === undefined ? authority : authority.replace(/:\d+$/, ''));
-      const target = message.strip_query ? withoutQuery(path) : path;
+      const target = bareTarget ? withoutQuery(path) : path;
       return `${scheme}://${bare}${port ?? ''}${whole ? replaced(whole, target) : rewrite(target)}`;
     },
   };

@@ -4,6 +4,7 @@ import { Metadata } from '@grpc/grpc-js';
 import { describeError } from '../../lib/errors.ts';
 import { decode, typeUrl } from '../../proto/codec.ts';
 import type { GrpcService__Output } from '../../proto/gen/types/envoy/config/core/v3/GrpcService.ts';
+import type { HeaderValueOption__Output } from '../../proto/gen/types/envoy/config/core/v3/HeaderValueOption.ts';
 import type { HttpService__Output } from '../../proto/gen/types/envoy/config/core/v3/HttpService.ts';
 import type { OpenTelemetryConfig__Output } from '../../proto/gen/types/envoy/config/trace/v3/OpenTelemetryConfig.ts';
 import type { _envoy_extensions_filters_network_http_connection_manager_v3_HttpConnectionManager_Tracing__Output as Tracing } from '../../proto/gen/types/envoy/extensions/filters/network/http_connection_manager/v3/HttpConnectionManager.ts';
@@ -93,10 +94,9 @@ function httpOf(service: HttpService__Output): ExportTo {
     path: pathname + search,
     host,
     timeoutMs: durationMs(timeout, TIMEOUT_MS) || TIMEOUT_MS,
-    fields: (service.request_headers_to_add ?? []).map(({ header }) => [
-      (header?.key ?? '').toLowerCase(),
-      header?.value ?? '',
-    ]),
+    fields: (service.request_headers_to_add ?? []).map((option, i) =>
+      within(`request_headers_to_add[${i}]`, () => addedField(option)),
+    ),
   };
 }
 
@@ -111,10 +111,21 @@ export function grpcServiceOf(service: GrpcService__Output): Extract<ExportTo, {
   return {
     grpc,
     timeoutMs: durationMs(service.timeout, TIMEOUT_MS) || TIMEOUT_MS,
-    fields: (service.initial_metadata ?? []).map(({ key = '', value = '' }, i) =>
-      within(`initial_metadata[${i}]`, () => metadataField(key.toLowerCase(), value)),
+    fields: (service.initial_metadata ?? []).map((header, i) =>
+      within(`initial_metadata[${i}]`, () => {
+        assertOnly(header, ['key', 'value']);
+        return metadataField((header.key ?? '').toLowerCase(), header.value ?? '');
+      }),
     ),
   };
+}
+
+/** The request has no field before it: how one is added to others does not matter. */
+function addedField(option: HeaderValueOption__Output): readonly [string, string] {
+  assertOnly(option, ['header', 'append', 'append_action', 'keep_empty_value']);
+  const { header = {} } = option;
+  within('header', () => assertOnly(header, ['key', 'value']));
+  return [(header.key ?? '').toLowerCase(), header.value ?? ''];
 }
 
 /** What gRPC would refuse is refused here: when it is sent, a request is in the midst. */

@@ -8,6 +8,7 @@ import { DEFAULT_BALANCING, PickKey } from '../../../../proxy/balancers/types.ts
 import type { HealthRules, Question } from '../../../../proxy/health/rules.ts';
 import type { Cluster, UpstreamHost } from '../../../../proxy/tables.ts';
 import { ClusterState } from '../../../../proxy/upstream/cluster.ts';
+import type { OutlierRules } from '../../../../proxy/upstream/outlier.ts';
 import { answer, cut, deadPort, hang, startBehavingHosts } from '../../../support/behaving-hosts.ts';
 import type { BehavingHosts } from '../../../support/behaving-hosts.ts';
 import { eventually } from '../../../support/eventually.ts';
@@ -28,6 +29,31 @@ const HTTP: Question = {
   without: ['user-agent'],
   expects: (status) => status === 200,
   retries: (status) => status === 503,
+};
+
+const OUTLIER: OutlierRules = {
+  checkReturns: true,
+  consecutive5xx: 5,
+  consecutiveGateway: 5,
+  consecutiveLocal: 5,
+  split: false,
+  intervalMs: 600_000,
+  baseEjectionMs: 600_000,
+  maxEjectionMs: 600_000,
+  jitterMs: 0,
+  maxEjectionPercent: 100,
+  alwaysOne: true,
+  enforce: {
+    consecutive_5xx: 100,
+    consecutive_gateway_failure: 0,
+    consecutive_local_origin_failure: 0,
+    success_rate: 0,
+    local_origin_success_rate: 0,
+    failure_percentage: 0,
+    local_origin_failure_percentage: 0,
+  },
+  successRate: { hosts: 5, volume: 100, factor: 1.9 },
+  failurePercent: { threshold: 85, hosts: 5, volume: 50 },
 };
 
 const rulesOf = (question: Question = HTTP, more: Partial<HealthRules> = {}): HealthRules => ({
@@ -112,6 +138,27 @@ test('a host is called after its first good check, and no more after a bad one',
   hosts[0]?.behave(answer(200));
   await eventually(() => picked().length === 2, WITHIN);
 });
+
+test.each([true, false])(
+  'a host that answers check well and requests badly is back at its next check: %s',
+  async (checkReturns) => {
+    const { ports } = await servers(2);
+    const outlier = { ...OUTLIER, checkReturns };
+    const { cluster, picked } = clusterOf(
+      ports.map((port) => hostAt(port)),
+      rulesOf(),
+      { outlier },
+    );
+    await eventually(() => picked().length === 2, WITHIN);
+    const [host] = cluster.hosts;
+    if (!host) throw new Error('no host');
+    for (let i = 0; i < 5; i += 1) cluster.detector?.onStatus(host, 500);
+    expect(picked()).toHaveLength(1);
+    const before = host.checker?.checks ?? 0;
+    await eventually(() => (host.checker?.checks ?? 0) > before + 2, WITHIN);
+    expect(picked()).toHaveLength(checkReturns ? 2 : 1);
+  },
+);
 
 test.each([
   ['a status worth another try', answer(503)],

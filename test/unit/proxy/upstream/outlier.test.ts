@@ -6,6 +6,7 @@ import type { OutlierRules } from '../../../../proxy/upstream/outlier.ts';
 import { OutlierRecord } from '../../../../proxy/upstream/outlier-record.ts';
 
 const RULES: OutlierRules = {
+  checkReturns: true,
   consecutive5xx: 5,
   consecutiveGateway: 5,
   consecutiveLocal: 5,
@@ -85,6 +86,22 @@ describe('a run of failures', () => {
     detector.onLocal(first, 'failed');
     expect(detector.detected).toEqual({ consecutive_local_origin_failure: 1 });
   });
+});
+
+test('a good active check brings a host back at once, where that is not switched off', () => {
+  const { first, detector, time } = world(2);
+  detector.onWell(first);
+  expect(time.changes).toBe(0);
+  answer(detector, first, 500, 5);
+  expect(first.outlier.ejected).toBe(true);
+  detector.onWell(first);
+  expect([first.outlier.ejected, time.changes]).toEqual([false, 2]);
+  answer(detector, first, 500, 4);
+  expect(first.outlier.ejected, 'counts begin anew').toBe(false);
+  detector.rules = { ...RULES, checkReturns: false };
+  answer(detector, first, 500, 1);
+  detector.onWell(first);
+  expect(first.outlier.ejected).toBe(true);
 });
 
 test('a host stays out longer each time, and not beyond the most; calm intervals make it shorter again', () => {

@@ -189,7 +189,8 @@ describe('a ClusterLoadAssignment', () => {
   test.each<[string, Parameters<typeof host>[2], string]>([
     ['no address', { endpoint: {} }, 'endpoint.address.socket_address: missing'],
     ['a pipe', { endpoint: { address: { pipe: { path: '/x' } } } }, 'address is pipe'],
-    ['no endpoint', { endpoint: null, endpoint_name: 'x' }, 'endpoint: missing'],
+    ['no endpoint', { endpoint: null }, 'endpoint: missing'],
+    ['its name alone', { endpoint: null, endpoint_name: 'x' }, 'endpoint_name: not supported'],
   ])('with %s is refused by field', (_, more, text) => {
     expect(() => hosts(assignment('a', [host('10.0.0.1', 80, more)]))).toThrow(text);
   });
