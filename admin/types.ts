@@ -212,6 +212,8 @@ export interface ProxyTypeJson {
   readonly error: string;
   readonly resource: string;
   readonly refused?: readonly { readonly resource: string; readonly error: string }[];
+  /** Asked for by name, and not there; 20 at most. */
+  readonly absent?: readonly string[];
 }
 
 export interface ProxyJson extends Omit<ProxyStatus, 'connectedSince' | 'types'> {

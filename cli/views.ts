@@ -4,6 +4,7 @@ import type {
   EndpointJson,
   LoadJson,
   ProxyJson,
+  ProxyTypeJson,
   ResourceJson,
   ServiceJson,
   SourceJson,
@@ -132,7 +133,26 @@ function healthColour(e: EndpointJson): Colour | undefined {
   return e.health === 'draining' || e.health === 'degraded' ? 'yellow' : undefined;
 }
 
-export const TYPES_SHOWN = ['cds', 'lds', 'eds', 'rds'] as const;
+const TYPES_SHOWN = ['cds', 'lds', 'eds', 'rds'] as const;
+
+const isShown = (type: string): boolean => TYPES_SHOWN.some((shown) => shown === type);
+
+/** Of one proxy: the usual types first, then those that it has asked for beside them. */
+export function typesOf({ types }: ProxyJson): readonly (ProxyTypeJson & { readonly type: string })[] {
+  const names = [...TYPES_SHOWN, ...Object.keys(types).filter((type) => !isShown(type))];
+  return names.flatMap((type) => {
+    const status = types[type];
+    return status ? [{ type, ...status }] : [];
+  });
+}
+
+/** `rtds:SYNCED,sds:NOT_SENT` */
+const othersText = (proxy: ProxyJson): string =>
+  othersOf(proxy)
+    .map(({ type, state }) => `${type}:${state}`)
+    .join(',');
+
+const othersOf = (proxy: ProxyJson) => typesOf(proxy).filter(({ type }) => !isShown(type));
 
 /** The columns of `proxy-status`, in istioctl's order, and of `get proxies`. */
 export function proxiesView(nowMs: number): View<ProxyJson> {
@@ -147,9 +167,15 @@ export function proxiesView(nowMs: number): View<ProxyJson> {
       })),
       { title: 'AGE', text: (p) => ageOf(p.connectedSince, nowMs) },
       { title: 'VERSION', text: (p) => `${p.kind} ${p.version}` },
+      {
+        title: 'OTHERS',
+        text: othersText,
+        colour: (p) => BY_STATE[othersOf(p).find(({ state }) => state === 'NACKED')?.state ?? ''],
+      },
     ],
     wide: [
       { title: 'SCOPE', text: (p) => String(p.scope ?? 'all') },
+      { title: 'IDENTITY', text: (p) => p.identity ?? '' },
       { title: 'ERROR', text: (p) => refusals(p).join('; ') },
     ],
     none: 'No proxy is connected.',

@@ -3,8 +3,11 @@
 
 import type { Scope } from './scope.ts';
 
-/** The four resource types that proxies are told of. */
+/** The four resource types that every proxy is told of. */
 export type ProxyType = 'cds' | 'eds' | 'lds' | 'rds';
+
+/** Types that are asked for by name alone. */
+export type FurtherType = 'rtds' | 'sds' | 'ecds' | 'srds' | 'vhds';
 
 /**
  * `SYNCED`: the last response was acknowledged. `STALE`: it was sent and not acknowledged yet.
@@ -25,6 +28,8 @@ export interface ProxyTypeStatus {
   readonly resource: string;
   /** All resources that are kept back from this client, with its words for each; absent when none is. */
   readonly refused?: readonly { readonly resource: string; readonly error: string }[];
+  /** Asked for by name, and there is none of that name: 20 of them at most, sorted; absent when none is. */
+  readonly absent?: readonly string[];
 }
 
 export interface ProxyStatus {
@@ -37,7 +42,12 @@ export interface ProxyStatus {
   readonly version: string;
   /** Milliseconds since the epoch. */
   readonly connectedSince: number;
-  readonly types: Readonly<Record<ProxyType, ProxyTypeStatus>>;
+  /** Further types are there once the client has asked for one. */
+  readonly types: Readonly<
+    Record<ProxyType, ProxyTypeStatus> & Partial<Record<FurtherType, ProxyTypeStatus>>
+  >;
+  /** What its certificate says it is: a SPIFFE id, or DNS names. Absent: it came without TLS. */
+  readonly identity?: string;
   /** Of which services it is told. Absent: `all`. */
   readonly scope?: Scope;
 }

@@ -226,7 +226,8 @@ export class Connection {
 
   status(): ProxyStatus | undefined {
     const status = this.#stream.status();
-    return status && { ...status, scope: this.#client?.scope ?? 'all' };
+    const { identity } = this.#caller;
+    return status && { ...status, scope: this.#client?.scope ?? 'all', ...(identity !== '' && { identity }) };
   }
 
   inspect(): ClientState | undefined {

@@ -16,7 +16,8 @@ export function proxiesOf(streams: readonly StreamStatus[]): ProxyStatus[] {
   const rows = [...whole].sort(byNodeThenAge);
   const singles = streams.filter(({ only }) => only !== undefined);
   for (const { status, only } of singles.sort((a, b) => byNodeThenAge(a.status, b.status))) {
-    const at = rows.findIndex(({ node }) => node === status.node);
+    // Another identity is another client, whatever it calls itself.
+    const at = rows.findIndex(({ node, identity }) => node === status.node && identity === status.identity);
     const row = rows[at];
     // The newest stream of a type counts: an older one may be about to break.
     if (!row) rows.push(status);

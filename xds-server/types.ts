@@ -1,11 +1,12 @@
 // The resource types this server answers for: those of the catalogue, and the order in which a change of several
 // leaves; and those that are asked for by name alone (see named/).
+import type { FurtherType } from '../model/proxies.ts';
 import { typeUrl } from '../proto/codec.ts';
 
 export type ResourceType = 'cds' | 'eds' | 'lds' | 'rds';
 
 /** No catalogue behind it, no wildcard, and no place in the order of a change. */
-export type NamedType = 'rtds' | 'sds' | 'ecds' | 'srds' | 'vhds';
+export type NamedType = FurtherType;
 
 export type AnyType = ResourceType | NamedType;
 

@@ -1,10 +1,11 @@
 // `isthmus proxy-status [NODE]`: who took which config; what was refused is said in the client's own words.
-import type { ProxyJson } from '../../admin/types.ts';
+import type { ProxyJson, ProxyTypeJson } from '../../admin/types.ts';
 import { adminClient } from '../client.ts';
 import { printItems, write } from '../output.ts';
 import { paint, wantsColour } from '../paint.ts';
 import { table } from '../table.ts';
-import { TYPES_SHOWN, proxiesView, refusals } from '../views.ts';
+import type { Column } from '../table.ts';
+import { proxiesView, refusals, typesOf } from '../views.ts';
 import { only } from './get.ts';
 import type { GetOptions } from './get.ts';
 
@@ -21,17 +22,22 @@ export async function proxyStatus(node: string | undefined, options: GetOptions)
 }
 
 function versions(proxy: ProxyJson, pen: ReturnType<typeof paint>): string {
-  const rows = TYPES_SHOWN.flatMap((type) => {
-    const status = proxy.types[type];
-    return status ? [{ type, ...status }] : [];
-  });
-  return table(
+  const rows = typesOf(proxy);
+  const text = table<(typeof rows)[number]>(
     [
       { title: 'TYPE', text: (r) => r.type },
       { title: 'STATE', text: (r) => r.state },
       { title: 'VERSION', text: (r) => r.version },
+      ...(rows.some(({ absent }) => absent) ? [DOES_NOT_EXIST] : []),
     ],
     rows,
     pen,
   );
+  return `${text}identity: ${proxy.identity ?? 'not proven, it came without TLS'}\n`;
 }
+
+/** Names that it asked for. */
+const DOES_NOT_EXIST: Column<ProxyTypeJson> = {
+  title: 'DOES-NOT-EXIST',
+  text: ({ absent = [] }) => absent.join(','),
+};

@@ -1,7 +1,9 @@
 // What a client asked for of a type that is asked for by name alone. Each name is answered at once, with what there
 // is or with its absence, and again when that changes; the same is never told twice, and what was refused not again
 // until it is another one. A wildcard covers nothing. Rules X5 to X13 of docs/xds.md.
+import type { ProxyTypeStatus } from '../../model/proxies.ts';
 import { hashOfSet } from '../set-version.ts';
+import { shortened } from '../stream/blame.ts';
 import type { ResourceStatus } from '../stream/inspect.ts';
 import type { NamedType } from '../types.ts';
 import type { AnyRequest } from '../stream/protocol.ts';
@@ -11,6 +13,8 @@ import type { NamedResource, NamedSource } from './resources.ts';
 
 /** A response is cut when it passes this. */
 const MAX_RESPONSE_BYTES = 2 * 1024 * 1024;
+/** Of names that do not exist, so many are told to people. */
+const MAX_ABSENT_SHOWN = 20;
 /** What an entry costs beside its name and content, about. */
 const ENTRY_BYTES = 8;
 
@@ -82,6 +86,7 @@ export class NamedSubscription {
   readonly #refused = new Map<string, { readonly version: string; readonly error: string }>();
   #inFlight: InFlight | undefined;
   #begun = false;
+  #everSent = false;
   ackedVersion = '';
 
   constructor(type: NamedType, variant: Variant) {
@@ -158,6 +163,39 @@ export class NamedSubscription {
 
   sent(content: NamedContent, nonce: string, sentAt: number): void {
     this.#inFlight = { ...content, nonce, sentAt };
+    this.#everSent = true;
+  }
+
+  /** What became of the type, for people. */
+  status(source: NamedSource): ProxyTypeStatus {
+    const names = [...this.#names];
+    const missing = names.filter((name) => !source.get(this.type, name));
+    const version = this.ackedVersion;
+    const last = this.#inFlight?.version ?? version;
+    const [error = '', resource = ''] = this.#blamed(source);
+    return {
+      state: resource === '' ? this.#progress(names.length > missing.length) : 'NACKED',
+      version,
+      ...(last !== version && { sent: last }),
+      error,
+      resource,
+      ...(missing.length > 0 && { absent: missing.sort().slice(0, MAX_ABSENT_SHOWN) }),
+    };
+  }
+
+  /** The client's words for the first name that it does not take, and that name. */
+  #blamed(source: NamedSource): readonly [string, string] | readonly [] {
+    for (const [name, { version, error }] of this.#refused) {
+      if (source.get(this.type, name)?.version === version) return [shortened(error), name];
+    }
+    return [];
+  }
+
+  /** @param isThere some name that it asked for exists. */
+  #progress(isThere: boolean): ProxyTypeStatus['state'] {
+    if (!this.#everSent) return 'NOT_SENT';
+    if (this.#inFlight || this.#asked.size + this.#changed.size > 0) return 'STALE';
+    return isThere ? 'SYNCED' : 'NOT_SENT';
   }
 
   /** Sorted by name. */

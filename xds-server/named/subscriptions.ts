@@ -1,6 +1,7 @@
 // The subscriptions of one stream to types that are asked for by name alone. They have no part in the order of a
 // change: nothing that we send refers to them.
 import type { Clock } from '../../lib/clock.ts';
+import type { ProxyStatus } from '../../model/proxies.ts';
 import { shortened } from '../stream/blame.ts';
 import type { ClientState } from '../stream/inspect.ts';
 import type { AnyRequest } from '../stream/protocol.ts';
@@ -49,6 +50,11 @@ export class NamedSubscriptions {
       const content = sub.take(this.#source, onlyAdd);
       if (content) sub.sent(content, side.send(sub.type, content), clock.monotonic());
     }
+  }
+
+  /** Of the types that were asked for. */
+  status(): Partial<ProxyStatus['types']> {
+    return Object.fromEntries([...this.#subs].map(([type, sub]) => [type, sub.status(this.#source)]));
   }
 
   inspect(): ClientState['types'] {

@@ -14,6 +14,8 @@ export interface Caller {
   readonly address: string;
   /** It has shown a certificate. */
   readonly isProven: boolean;
+  /** What that says it is: a SPIFFE id, or DNS names; '' without one. */
+  readonly identity: string;
   /** Once per call. Throws ISTHMUS_XDS_NOT_ALLOWED or ISTHMUS_XDS_CERTIFICATE unless it may be that node. */
   claim(node: Claim): void;
   /** Throws the same unless it may read what every client was sent. */
@@ -58,6 +60,7 @@ export const plaintextCaller: CallerOf = (call) => {
   return {
     address,
     isProven: false,
+    identity: '',
     claim: () => undefined,
     readAll() {
       const family = isIP(address);

@@ -236,5 +236,12 @@ function gone(address: string): Caller {
   const refuse = () => {
     throw CERTIFICATE_OVER('', 'is not at hand: the connection is gone');
   };
-  return { address, isProven: true, claim: refuse, readAll: refuse, hold: () => () => undefined };
+  return {
+    address,
+    isProven: true,
+    identity: '',
+    claim: refuse,
+    readAll: refuse,
+    hold: () => () => undefined,
+  };
 }

@@ -21,6 +21,8 @@ export class Peer {
   readonly #address: string;
   readonly #certificate: X509Certificate;
   readonly #names: readonly string[];
+  /** See Caller. */
+  readonly identity: string;
   /** Its name for people. */
   readonly title: string;
   readonly #calls = new Set<Call>();
@@ -36,6 +38,7 @@ export class Peer {
     this.#address = addressOf(key);
     this.#certificate = certificate;
     this.#names = namesOf(certificate);
+    this.identity = this.#names.join(',').slice(0, MAX_TITLE);
     this.title = this.#names.join(', ').slice(0, MAX_TITLE) || 'without a SPIFFE id or DNS name';
   }
 
@@ -104,12 +107,14 @@ class Call implements Caller {
   readonly #calls: Set<Call>;
   readonly address: string;
   readonly isProven = true;
+  readonly identity: string;
   #claim: Claim | undefined;
   #readsAll = false;
   end: End | undefined;
 
   constructor(peer: Peer, calls: Set<Call>, address: string) {
     this.#peer = peer;
+    this.identity = peer.identity;
     this.#calls = calls;
     this.address = address;
   }

@@ -139,7 +139,7 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
       kind: node.kind,
       version: node.version,
       connectedSince: this.#connectedSince,
-      types: this.#ordered.status(view),
+      types: { ...this.#ordered.status(view), ...this.#named.status() },
     };
   }
 

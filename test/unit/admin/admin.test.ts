@@ -25,7 +25,10 @@ const PROXY: ProxyStatus = {
     eds: synced,
     lds: { state: 'NACKED', version: 'v1', sent: 'v2', error: 'no filter chain', resource: 'outbound' },
     rds: { ...synced, state: 'NOT_SENT', version: '' },
+    ecds: { ...synced, sent: 'v3' },
+    sds: { ...synced, state: 'NOT_SENT', absent: ['cert'] },
   },
+  identity: 'spiffe://example.org/ns/default/sa/orders',
 };
 
 const SYNCZ = {
@@ -37,6 +40,11 @@ const SYNCZ = {
   listener_acked: 'v1',
   endpoint_sent: 'v1',
   endpoint_acked: 'v1',
+  extensionconfig_sent: 'v3',
+  extensionconfig_acked: 'v1',
+  secret_sent: 'v1',
+  secret_acked: 'v1',
+  identity: 'spiffe://example.org/ns/default/sa/orders',
 };
 
 const NO_OVERRIDES: AdminOptions['overrides'] = {

@@ -4,7 +4,7 @@ import { only } from '../../../cli/commands/get.ts';
 import { wideColumns } from '../../../cli/output.ts';
 import { paint } from '../../../cli/paint.ts';
 import { table } from '../../../cli/table.ts';
-import { endpointsView, proxiesView, refusals, sourcesView } from '../../../cli/views.ts';
+import { endpointsView, proxiesView, refusals, sourcesView, typesOf } from '../../../cli/views.ts';
 
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
 
@@ -56,9 +56,22 @@ describe('columns', () => {
 
   it('show each type of a proxy', () => {
     expect(table(proxiesView(NOW).columns, [PROXY], paint(false))).toBe(
-      'NAME   SERVICE          CDS      LDS      EDS     RDS        AGE   VERSION\n' +
-        'n1     orders.default   SYNCED   NACKED   STALE   NOT_SENT   60s   envoy 1.40.0\n',
+      'NAME   SERVICE          CDS      LDS      EDS     RDS        AGE   VERSION        OTHERS\n' +
+        'n1     orders.default   SYNCED   NACKED   STALE   NOT_SENT   60s   envoy 1.40.0   -\n',
     );
+  });
+
+  it('show what it asked for beside the usual types in one more', () => {
+    const types = {
+      ...PROXY.types,
+      rtds: synced,
+      sds: { ...synced, state: 'NOT_SENT', absent: ['a'] },
+    } as const;
+    const proxy = { ...PROXY, types, identity: 'spiffe://example.org/ns/default/sa/orders' };
+    const { columns, wide } = proxiesView(NOW);
+    expect(columns.at(-1)?.text(proxy)).toBe('rtds:SYNCED,sds:NOT_SENT');
+    expect(wide.map(({ title, text }) => [title, text(proxy)])).toContainEqual(['IDENTITY', proxy.identity]);
+    expect(typesOf(proxy).map(({ type }) => type)).toEqual(['cds', 'lds', 'eds', 'rds', 'rtds', 'sds']);
   });
 
   it("give a refusal with its resource and the client's own words", () => {

@@ -121,6 +121,29 @@ describe.each(VARIANTS)('%s', (variant) => {
     expect(envoy.take('rtds', still(variant, ...names)).names).toEqual(['bad']);
   });
 
+  it('is told of beside the other types: on its way, taken, refused, and what there is none of', () => {
+    const world = new World();
+    world.layers({ bad: ON });
+    const names = ['bad', 'missing'];
+    const envoy = client(world, variant);
+    const rtds = () => envoy.stream.status()?.types.rtds;
+    expect(envoy.send('cds').stream.status()?.types).not.toHaveProperty('rtds');
+    envoy.next('cds');
+    envoy.send('rtds', naming(variant, ...names));
+    const first = envoy.next('rtds');
+    expect(rtds()).toMatchObject({ state: 'STALE', version: '', absent: ['missing'] });
+    expect(rtds()?.sent).toMatch(/^[0-9a-f]{24}$/);
+    envoy.nack(first, 'no such thing', still(variant, ...names));
+    envoy.take('rtds', still(variant, ...names));
+    expect(rtds()).toMatchObject({ state: 'NACKED', error: 'no such thing', resource: 'bad' });
+    world.layers({ bad: OFF });
+    envoy.take('rtds', still(variant, ...names));
+    expect(rtds()).toMatchObject({ state: 'SYNCED', error: '', resource: '', absent: ['missing'] });
+    world.layers({});
+    envoy.take('rtds', still(variant, ...names));
+    expect(rtds()).toMatchObject({ state: 'NOT_SENT', absent: names });
+  });
+
   it('X6: a secret that there is none of is answered at once, never by one that could be used', () => {
     const envoy = client(new World(), variant).send('sds', naming(variant, 'cert'));
     const none = envoy.next('sds');

@@ -63,6 +63,9 @@ describe('Z1: the certificate decides which node may be claimed', () => {
     const secured = await running.secured(await files('own'));
     const client = secured.xds(await by(orders), variant, nodeOf('orders')).send('cds');
     expect((await client.take('cds')).names).toEqual(['users.default']);
+    // Who it is known as stands beside what it calls itself.
+    const identity = 'spiffe://example.org/ns/default/sa/orders';
+    expect(running.server.proxies()).toMatchObject([{ node: 'node-1', identity }]);
   });
 
   it('another one is PERMISSION_DENIED, and the message names both', async () => {
