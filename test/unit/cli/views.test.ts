@@ -70,7 +70,10 @@ describe('columns', () => {
     const proxy = { ...PROXY, types, identity: 'spiffe://example.org/ns/default/sa/orders' };
     const { columns, wide } = proxiesView(NOW);
     expect(columns.at(-1)?.text(proxy)).toBe('rtds:SYNCED,sds:NOT_SENT');
-    expect(wide.map((column) => [column.title, column.text(proxy)])).toContainEqual(['IDENTITY', proxy.identity]);
+    expect(wide.map((column) => [column.title, column.text(proxy)])).toContainEqual([
+      'IDENTITY',
+      proxy.identity,
+    ]);
     expect(typesOf(proxy).map(({ type }) => type)).toEqual(['cds', 'lds', 'eds', 'rds', 'rtds', 'sds']);
   });
 
