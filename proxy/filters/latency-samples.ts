@@ -23,23 +23,25 @@ export class LatencySamples {
     this.count = 0;
   }
 
-  /** @param part 0 … 1. @returns whole microseconds; 0 when there are none. */
+  /**
+   * @param part 0 … 1. @returns whole microseconds; 0 when there are none. The k-th of n that share a bin counts as
+   * lying k ÷ (n + 1) of its width above its lower end, as Envoy's library (libcircllhist) has it.
+   */
   quantile(part: number): number {
     const wanted = this.count * part;
     let below = 0;
-    let last = -1;
     for (let bin = 0; bin < SIZE; bin += 1) {
       const count = this.#counts[bin] ?? 0;
       if (count === 0) continue;
-      if (below + count >= wanted) return Math.trunc(within(bin, (wanted - below) / count));
+      if (below + count >= wanted) {
+        return Math.trunc(within(bin, Math.max(1, Math.ceil(wanted - below)) / (count + 1)));
+      }
       below += count;
-      last = bin;
     }
-    return last < 0 ? 0 : Math.trunc(within(last, 1));
+    return 0;
   }
 }
 
-/** Values of a bin count as spread evenly over it. */
 function within(bin: number, part: number): number {
   if (bin === 0) return 0;
   const width = 10 ** (Math.floor((bin - 1) / STEPS) - 1);

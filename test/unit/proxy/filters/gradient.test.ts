@@ -303,8 +303,23 @@ describe('latencies', () => {
     samples.clear();
     samples.add(20_000);
     expect([samples.count, samples.quantile(0), samples.quantile(0.5), samples.quantile(1)]).toEqual([
-      1, 20_000, 20_500, 21_000,
+      1, 20_500, 20_500, 20_500,
     ]);
+  });
+
+  it.each([
+    [0, 1_033],
+    [10, 1_033],
+    [25, 1_066],
+    [26, 1_250],
+    [50, 1_425],
+    [70, 1_475],
+    [90, 2_066],
+    [100, 2_066],
+  ])('at percentile %d are what a true Envoy finds (test/real/latency-percentiles): %d ms', (percentile, ms) => {
+    const samples = new LatencySamples();
+    for (const each of [1_020, 1_025, 1_215, 1_410, 1_420, 1_430, 2_010, 2_020]) samples.add(each * 1_000);
+    expect(Math.trunc(samples.quantile(percentile / 100) / 1_000)).toBe(ms);
   });
 
   it('property: a quantile is within a tenth of one of the sorted samples', () => {
