@@ -71,16 +71,31 @@ describePeers(['envoy'], 'the same latencies on Envoy and on the proxy', (start)
     const stats = await plane.stats();
     return (name: string) => stats.get(`${STATS}${name}`);
   };
+  const ask = (plane: ScriptedPlane) =>
+    Promise.all(DELAYS.map((ms) => plane.probe(SERVICE, { path: `/${ms}` })));
   /** All delays at once. @returns milliseconds, as the statistics have them. */
   const measured = async (plane: ScriptedPlane) => {
     await eventually(async () => (await statsOf(plane))('min_rtt_calculation_active') === 1, {
       what: `a measurement on ${plane.kind}`,
     });
-    await Promise.all(DELAYS.map((ms) => plane.probe(SERVICE, { path: `/${ms}` })));
+    await ask(plane);
     await eventually(async () => (await statsOf(plane))('min_rtt_calculation_active') === 0, {
       what: `its end on ${plane.kind}`,
     });
     return (await statsOf(plane))('min_rtt_msecs');
+  };
+
+  /** All delays at once, and again when the latency without load is known. */
+  const inTwoWindows = async (plane: ScriptedPlane) => {
+    await measured(plane);
+    await ask(plane);
+    return eventually(
+      async () => {
+        const series = await seriesOf(plane);
+        return series['gradient gauge'] !== 0 && series;
+      },
+      { withinMs: 20_000, what: `a new limit on ${plane.kind}` },
+    );
   };
 
   beforeAll(async () => {
@@ -108,4 +123,38 @@ describePeers(['envoy'], 'the same latencies on Envoy and on the proxy', (start)
     }
     expect(seen).toEqual([expected, expected]);
   });
+
+  it('in the next window as well, and the same Prometheus series', { timeout: 120_000 }, async () => {
+    const seen: Series[] = [];
+    const isSo = () => seen.length === 2 && seen.every((of) => of['sample_rtt_msecs gauge'] === 1_475);
+    for (let left = TRIES; left > 0 && !isSo(); left -= 1) {
+      await take(70);
+      seen.splice(0, 2, ...(await Promise.all(planes.planes.map(inTwoWindows))));
+    }
+    const [envoy, proxy] = seen;
+    expect(envoy).toEqual({
+      'burst_queue_size gauge': 4,
+      'concurrency_limit gauge': 24,
+      'gradient gauge': 1_250,
+      'min_rtt_calculation_active gauge': 0,
+      'min_rtt_msecs gauge': 1_475,
+      'rq_blocked counter': 0,
+      'sample_rtt_msecs gauge': 1_475,
+    });
+    expect(proxy).toEqual(envoy);
+  });
 });
+
+type Series = Readonly<Record<string, number>>;
+
+/** Values by the family, without what all have in common, and its type. */
+async function seriesOf(plane: ScriptedPlane): Promise<Series> {
+  const text = await (await fetch(`${plane.adminUrl}/stats/prometheus`)).text();
+  const types = new Map([...text.matchAll(/^# TYPE (\S+) (\w+)$/gm)].map(([, name, type]) => [name, type]));
+  const values = text.matchAll(/^(\w+)\{envoy_http_conn_manager_prefix="scripted"\} (\S+)$/gm);
+  return Object.fromEntries(
+    [...values].flatMap(([, name = '', value]) =>
+      name.startsWith(FAMILY) ? [[`${name.slice(FAMILY.length)} ${types.get(name)}`, Number(value)]] : [],
+    ),
+  );
+}
