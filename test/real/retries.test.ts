@@ -16,6 +16,7 @@ import type { Behaviour, BehavingHosts } from '../support/behaving-hosts.ts';
 import { describePeers } from '../support/describe-peer.ts';
 import { startScriptedPlanes } from '../support/scripted-planes.ts';
 import type { Probe, ScriptedPlanes, ScriptedService } from '../support/scripted-planes.ts';
+import { retryPolicy } from '../../xds-server/resources/policy.ts';
 
 interface Scenario {
   readonly name: string;
@@ -214,6 +215,21 @@ describePeers(['envoy'], 'the same retry policies on Envoy and on the proxy', (s
           }),
         },
       },
+      {
+        name: 'heavy-host-dead',
+        cluster: { circuit_breakers: { thresholds: [{ max_retries: { value: 1_000 } }] } },
+        assignment: {
+          endpoints: [
+            {
+              lb_endpoints: [
+                { ...endpointAt(dead), load_balancing_weight: { value: 98 } },
+                { ...endpointAt(hosts.hosts[0]?.port ?? 0), load_balancing_weight: { value: 2 } },
+              ],
+            },
+          ],
+        },
+        route: { retry_policy: { ...retryPolicy({}), ...QUICK } },
+      },
     ]);
   });
   afterAll(async () => {
@@ -275,6 +291,13 @@ describePeers(['envoy'], 'the same retry policies on Envoy and on the proxy', (s
         expect((await plane.probe('other-hosts')).status, plane.kind).toBe(503);
         expect(hosts.counts(), plane.kind).toEqual([1, 1, 1]);
       }
+    }
+  });
+
+  it('find the other host, whatever the share of the one that is gone, by the policy that services have', async () => {
+    for (const plane of planes.planes) {
+      hosts.behave(answer(200));
+      expect([...(await plane.count('heavy-host-dead', 500)).keys()], plane.kind).toEqual(['200']);
     }
   });
 

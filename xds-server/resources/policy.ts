@@ -18,6 +18,8 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const RETRIES = 2;
 /** "Not this service": the address was reused, or its sidecar serves another one. */
 const MISDIRECTED = 421;
+/** Envoy draws so often for a host that was not tried yet: one whose share is 99 % may come 99 times in a row. */
+const HOST_DRAWS = 100;
 /** Failures after which the request cannot have been handled. */
 const SAFE = ['connect-failure', 'refused-stream', 'reset-before-request'];
 /** Envoy's own limits (1024, 3 retries) are for hand-written configs; here endpoints limit themselves. */
@@ -49,7 +51,7 @@ export function retryPolicy({ attempts, perTryMs, on, statusCodes }: RetryRules)
         typed_config: { type_url: typeUrl(PREVIOUS_HOSTS), value: Buffer.alloc(0) },
       },
     ],
-    host_selection_retry_max_attempts: 5,
+    host_selection_retry_max_attempts: HOST_DRAWS,
   };
 }
 

@@ -166,7 +166,7 @@ const virtualHostOf = ({ name, policy }: Service): VirtualHost => ({
           retry_host_predicate: [
             { name: 'envoy.retry_host_predicates.previous_hosts', typed_config: packAny(PREVIOUS, {}) },
           ],
-          host_selection_retry_max_attempts: 5,
+          host_selection_retry_max_attempts: 100,
         },
       },
     },

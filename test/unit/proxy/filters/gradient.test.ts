@@ -316,11 +316,14 @@ describe('latencies', () => {
     [70, 1_475],
     [90, 2_066],
     [100, 2_066],
-  ])('at percentile %d are what a true Envoy finds (test/real/latency-percentiles): %d ms', (percentile, ms) => {
-    const samples = new LatencySamples();
-    for (const each of [1_020, 1_025, 1_215, 1_410, 1_420, 1_430, 2_010, 2_020]) samples.add(each * 1_000);
-    expect(Math.trunc(samples.quantile(percentile / 100) / 1_000)).toBe(ms);
-  });
+  ])(
+    'at percentile %d are what a true Envoy finds (test/real/latency-percentiles): %d ms',
+    (percentile, ms) => {
+      const samples = new LatencySamples();
+      for (const each of [1_020, 1_025, 1_215, 1_410, 1_420, 1_430, 2_010, 2_020]) samples.add(each * 1_000);
+      expect(Math.trunc(samples.quantile(percentile / 100) / 1_000)).toBe(ms);
+    },
+  );
 
   it('property: a quantile is within a tenth of one of the sorted samples', () => {
     const part = fc.double({ min: 0, max: 1, noNaN: true });
