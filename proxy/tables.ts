@@ -129,6 +129,8 @@ export interface HttpRules {
   readonly clientIdleMs?: number;
   /** From the first byte to the end of a head; undefined: the data plane's default. */
   readonly headMs?: number;
+  /** Fields that the head of a request may have; undefined: 100. */
+  readonly maxFields?: number;
   /** Body bytes that are kept for a retry or a mirror. */
   readonly bufferBytes: number;
   /** Sends x-envoy-upstream-service-time and x-envoy-expected-rq-timeout-ms. */

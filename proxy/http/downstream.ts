@@ -9,7 +9,7 @@ import { CR, LF } from './chars.ts';
 import type { Client, DownstreamContext, ListenerSide } from './client.ts';
 import { Exchange } from './exchange.ts';
 import { BodyFraming } from './framing.ts';
-import { INCOMPLETE, MAX_HEAD_BYTES, TOO_LARGE, findHeadEnd } from './head.ts';
+import { INCOMPLETE, MAX_FIELDS, MAX_HEAD_BYTES, TOO_LARGE, TOO_MANY_FIELDS, findHeadEnd } from './head.ts';
 import { localReply } from './local-reply.ts';
 import { originOf } from './origin.ts';
 import type { Origin } from './origin.ts';
@@ -225,6 +225,9 @@ export class Downstream implements Client {
     if (status !== 0) {
       this.#refuse(status, HEAD.problem);
       return true;
+    }
+    if (HEAD.fields.count > (this.listener.http.maxFields ?? MAX_FIELDS)) {
+      return this.#refuse(431, TOO_MANY_FIELDS);
     }
     this.#begin(end + 4);
     return true;

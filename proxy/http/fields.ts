@@ -31,7 +31,6 @@ const NAMES: readonly KnownName[] = [
   { name: 'keep-alive', kind: Known.keepAlive },
   { name: 'proxy-connection', kind: Known.hopByHop },
   { name: 'te', kind: Known.hopByHop },
-  { name: 'trailer', kind: Known.hopByHop },
   { name: 'upgrade', kind: Known.upgrade },
   { name: 'x-forwarded-for', kind: Known.forwardedFor },
   { name: 'x-forwarded-proto', kind: Known.forwardedProto },

@@ -4,6 +4,9 @@ import { CR, hasBadByte } from './chars.ts';
 
 /** A head may take this much, its final empty line included. */
 export const MAX_HEAD_BYTES = 64 * 1024;
+/** Fields of one head, when nobody says how many (Envoy's default). */
+export const MAX_FIELDS = 100;
+export const TOO_MANY_FIELDS = 'too many header fields';
 
 const END = Buffer.from('\r\n\r\n');
 

@@ -13,7 +13,7 @@ const OTHER_VERSION = /^HTTP\/[0-9]\.[0-9]$/;
 const OTHER_CODING = /^(?:gzip|x-gzip|deflate|compress|x-compress)[\t ]*,[\t ]*chunked$/i;
 /** Framing and routing fields must reach the next hop; a Connection field that names them is an attack. */
 const NOT_NAMEABLE = ['host', 'content-length', 'transfer-encoding'];
-const ALWAYS_DROPPED = ['close', 'keep-alive', 'te', 'upgrade', 'trailer', 'proxy-connection'];
+const ALWAYS_DROPPED = ['close', 'keep-alive', 'te', 'upgrade', 'proxy-connection'];
 
 /** One parsed request. Reused: good until the next parse into it. */
 export class RequestHead implements RequestKey {

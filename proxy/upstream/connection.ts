@@ -9,7 +9,7 @@ import type { TimerWheel } from '../../lib/timer-wheel.ts';
 import type { LoadBook } from '../load/book.ts';
 import { ByteBuffer } from '../http/byte-buffer.ts';
 import { BodyFraming } from '../http/framing.ts';
-import { BAD_BYTE, INCOMPLETE, findHeadEnd } from '../http/head.ts';
+import { BAD_BYTE, INCOMPLETE, MAX_FIELDS, TOO_MANY_FIELDS, findHeadEnd } from '../http/head.ts';
 import { ResponseHead, parseResponseHead } from '../http/response-head.ts';
 import { CONNECT, switchesTo } from '../http/upgrade.ts';
 import type { Breaker } from './breaker.ts';
@@ -290,6 +290,8 @@ export class UpstreamConnection {
       if (end < 0) return this.#onPartialHead(end, bytes, from, to);
       if (!parseResponseHead(bytes.toString('latin1', from, end), HEAD))
         return this.#fail(HEAD.problem, 'malformed');
+      if (HEAD.fields.count > (this.#owner.rules.maxFields ?? MAX_FIELDS))
+        return this.#fail(TOO_MANY_FIELDS, 'malformed');
       from = end + 4;
       seen = 0;
       if (HEAD.status >= 200) return this.#onFinalHead(sink, bytes, from, to);

@@ -10,6 +10,8 @@ export interface PoolRules {
   readonly maxAgeMs: number;
   /** Milliseconds of silence before the system probes the other end; undefined: no probes. */
   readonly keepAliveMs?: number;
+  /** Fields that the head of an answer may have; undefined: 100. */
+  readonly maxFields?: number;
 }
 
 export const DEFAULT_POOL: PoolRules = { maxRequests: 0, maxAgeMs: 0 };

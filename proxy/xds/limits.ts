@@ -166,7 +166,12 @@ function poolOf(message: Cluster__Output, options: HttpProtocolOptions__Output):
     : `typed_extension_protocol_options["${HTTP_OPTIONS}"].common_http_protocol_options`;
   const common = options.common_http_protocol_options ?? message.common_http_protocol_options ?? {};
   within(path, () =>
-    assertOnly(common, ['idle_timeout', 'max_connection_duration', 'max_requests_per_connection']),
+    assertOnly(common, [
+      'idle_timeout',
+      'max_connection_duration',
+      'max_requests_per_connection',
+      'max_headers_count',
+    ]),
   );
   const connection = message.upstream_connection_options ?? {};
   within('upstream_connection_options', () => assertOnly(connection, ['tcp_keepalive']));
@@ -179,6 +184,7 @@ function poolOf(message: Cluster__Output, options: HttpProtocolOptions__Output):
     idleMs: durationMs(common.idle_timeout, IDLE_MS),
     maxRequests: number(common.max_requests_per_connection ?? message.max_requests_per_connection, 0),
     maxAgeMs: durationMs(common.max_connection_duration, 0),
+    ...(common.max_headers_count && { maxFields: common.max_headers_count.value ?? 0 }),
     ...(probe && { keepAliveMs: seconds ? seconds * 1_000 : KEEP_ALIVE_MS }),
   };
 }

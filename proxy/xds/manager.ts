@@ -61,7 +61,9 @@ export function compileManager(
   if (reply) within('local_reply_config', () => assertNoRouteOnly(reply));
   const filters = compileFilters(message.http_filters ?? [], demand);
   const common = message.common_http_protocol_options ?? {};
-  within('common_http_protocol_options', () => assertOnly(common, ['idle_timeout', 'max_stream_duration']));
+  within('common_http_protocol_options', () =>
+    assertOnly(common, ['idle_timeout', 'max_stream_duration', 'max_headers_count']),
+  );
   const headMs = message.request_headers_timeout;
   const upgrades = compileUpgrades(message.upgrade_configs ?? []);
   const trusts = message.use_remote_address?.value && trustOf(message.internal_address_config);
@@ -73,6 +75,7 @@ export function compileManager(
       requestMs: durationMs(message.request_timeout, 0),
       maxStreamMs: durationMs(common.max_stream_duration, 0),
       ...(common.idle_timeout && { clientIdleMs: durationMs(common.idle_timeout, 0) }),
+      ...(common.max_headers_count && { maxFields: common.max_headers_count.value ?? 0 }),
       ...(headMs && { headMs: durationMs(headMs, 0) }),
       bufferBytes,
       ...(message.stat_prefix && { statPrefix: message.stat_prefix }),

@@ -29,10 +29,27 @@ test('a request reaches the upstream with the hop-by-hop fields taken out', asyn
     'Keep-Alive: 5\r\nTE: trailers\r\nTrailer: x\r\nUpgrade: websocket\r\nProxy-Connection: keep-alive\r\nAccept: */*\r\n\r\n';
   const answer = await exchangeRaw(port, head);
   expect(upstream.received[0]).toBe(
-    'GET /a?b=c HTTP/1.1\r\nHOST: Orders:9090\r\nX-Keep: \t1 \r\nAccept: */*\r\n' +
+    'GET /a?b=c HTTP/1.1\r\nHOST: Orders:9090\r\nX-Keep: \t1 \r\nTrailer: x\r\nAccept: */*\r\n' +
       'x-forwarded-for: 127.0.0.1\r\nx-forwarded-proto: http\r\n\r\n',
   );
   expect(answer).toBe('HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok');
+});
+
+test('a head has 100 fields at most, from either side', async () => {
+  const fields = (count: number) => Array.from({ length: count }, (_, i) => `x-${i}: y\r\n`).join('');
+  let more = 0;
+  const upstream = await rawServer(
+    (socket) => void socket.write(`HTTP/1.1 200 OK\r\n${fields(more)}content-length: 2\r\n\r\nok`),
+  );
+  const { port } = await startPlane(tables(cluster([host(upstream.port)])));
+  const ask = (count: number) =>
+    exchangeRaw(port, `GET / HTTP/1.1\r\nHost: orders\r\nConnection: close\r\n${fields(count - 2)}\r\n`);
+  expect(await ask(100)).toMatch(/^HTTP\/1\.1 200 /);
+  expect(await ask(101)).toMatch(/^HTTP\/1\.1 431 [\s\S]*too many header fields/);
+  more = 99;
+  expect(await ask(2)).toMatch(/^HTTP\/1\.1 200 /);
+  more = 100;
+  expect(await ask(2)).toMatch(/^HTTP\/1\.1 502 [\s\S]*too many header fields/);
 });
 
 test('x-forwarded-for is appended to, x-forwarded-proto kept', async () => {
