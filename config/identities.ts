@@ -57,13 +57,39 @@ const USUAL = [
   '{service}.{namespace}.svc.cluster.local',
 ];
 
-export const USUAL_IDENTITIES: Identities = identitiesOf(
-  USUAL.map((certificate) => ({ certificate, services: [], operator: false })),
-);
+/**
+ * @param file '': the usual forms count.
+ * @param trustDomain SPIFFE ids of another one count for nothing, and DNS names, which have none, by a line of the
+ *   file alone. '': any counts.
+ * @throws ISTHMUS_XDS_IDENTITIES
+ */
+export async function readIdentities(file: string, trustDomain = ''): Promise<Identities> {
+  const lines = file === '' ? usual(trustDomain) : await linesOf(file);
+  const foreign = lines.find(({ certificate }) => !mayBeIn(certificate, trustDomain));
+  if (foreign) {
+    throw IDENTITIES_UNREADABLE(file, `${foreign.certificate} is not of xds.tls.trustDomain ${trustDomain}`);
+  }
+  return identitiesOf(lines, trustDomain);
+}
 
-/** @param file '': the usual forms count. @throws ISTHMUS_XDS_IDENTITIES */
-export async function readIdentities(file: string): Promise<Identities> {
-  if (file === '') return USUAL_IDENTITIES;
+const usual = (trustDomain: string): readonly Line[] =>
+  USUAL.filter((form) => trustDomain === '' || isSpiffe(form)).map((certificate) => ({
+    certificate,
+    services: [],
+    operator: false,
+  }));
+
+const isSpiffe = (name: string): boolean => name.startsWith('spiffe://');
+
+const domainOf = (id: string): string => id.slice('spiffe://'.length).split('/', 1)[0] ?? '';
+
+/** A line that no certificate of the trust domain could match is a slip. */
+const mayBeIn = (line: string, trustDomain: string): boolean =>
+  trustDomain === '' ||
+  !isSpiffe(line) ||
+  compile(`spiffe://${domainOf(line)}`).test(`spiffe://${trustDomain}`);
+
+async function linesOf(file: string): Promise<readonly Line[]> {
   let data: unknown;
   try {
     data = parse(await readFile(file, 'utf8'));
@@ -73,15 +99,19 @@ export async function readIdentities(file: string): Promise<Identities> {
   // Half written, more often than meant.
   if (data === null) throw IDENTITIES_UNREADABLE(file, 'is empty; for nobody write []');
   const parsed = schema.safeParse(data);
-  if (parsed.success) return identitiesOf(parsed.data);
+  if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw IDENTITIES_UNREADABLE(file, `[${issue?.path.join('.') ?? ''}]: ${issue?.message ?? 'malformed'}`);
 }
 
-function identitiesOf(lines: readonly Line[]): Identities {
+function identitiesOf(lines: readonly Line[], trustDomain: string): Identities {
   const compiled = lines.map((each) => ({ ...each, pattern: compile(each.certificate) }));
   return {
-    grant(names) {
+    grant(all) {
+      // Also where a line says `*`.
+      const names = all.filter(
+        (name) => trustDomain === '' || !isSpiffe(name) || domainOf(name) === trustDomain,
+      );
       const found = compiled.flatMap(({ pattern, services, operator }) =>
         names.flatMap((name) => {
           const match = pattern.exec(name);

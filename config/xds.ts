@@ -19,6 +19,12 @@ const tls = z.strictObject({
   clientCa: file,
   /** Which certificate may speak for which services, see config/identities.ts. Empty: the usual forms. */
   identitiesFile: z.string().default(''),
+  /** SPIFFE ids of another trust domain count for nothing. Absent: any that `clientCa` signs. */
+  trustDomain: z
+    .string()
+    .max(255)
+    .regex(/^[a-z0-9._-]+$/, 'a trust domain such as example.org, in lower case and without spiffe://')
+    .optional(),
   /** Streams that last are looked at again so often. */
   recheck: duration('30s').refine((ms) => ms > 0, 'a duration above 0'),
 });

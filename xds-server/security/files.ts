@@ -18,7 +18,7 @@ export const TLS_FILES = defineError(
   },
 );
 
-export type TlsFiles = Pick<XdsTls, 'cert' | 'key' | 'clientCa' | 'identitiesFile'>;
+export type TlsFiles = Pick<XdsTls, 'cert' | 'key' | 'clientCa' | 'identitiesFile' | 'trustDomain'>;
 
 export interface TlsMaterial {
   /** PEM. */
@@ -51,7 +51,8 @@ export async function readTlsFiles(files: TlsFiles): Promise<TlsMaterial> {
     throw TLS_FILES('cert', files.cert, `cannot be used: ${describeError(thrown)}`);
   }
   const notAfter = Date.parse(own.validTo);
-  return { cert, key, ca, authorities, identities: await readIdentities(files.identitiesFile), notAfter };
+  const identities = await readIdentities(files.identitiesFile, files.trustDomain);
+  return { cert, key, ca, authorities, identities, notAfter };
 }
 
 async function read(field: string, file: string): Promise<Buffer> {

@@ -14,10 +14,10 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-async function read(text: string): Promise<Identities> {
+async function read(text: string, trustDomain = ''): Promise<Identities> {
   const file = join(dir, `${(count += 1)}.yaml`);
   await writeFile(file, text);
-  return readIdentities(file);
+  return readIdentities(file, trustDomain);
 }
 
 describe('without a file', () => {
@@ -51,6 +51,33 @@ describe('without a file', () => {
         expect(grant.speaksFor(`${other}.${elsewhere}`)).toBe(other === service && elsewhere === namespace);
       }),
     );
+  });
+});
+
+describe('of one trust domain', () => {
+  it.each([
+    ['spiffe://example.org/ns/shop/sa/orders', true],
+    ['spiffe://example.org.evil/ns/shop/sa/orders', false],
+    ['spiffe://exampleXorg/ns/shop/sa/orders', false],
+    ['spiffe://EXAMPLE.org/ns/shop/sa/orders', false],
+    ['spiffe://other.org/ns/shop/sa/orders', false],
+    ['orders.shop', false],
+    ['orders.shop.svc.cluster.local', false],
+  ])('without a file: %s: %s', async (name, may) => {
+    const grant = (await readIdentities('', 'example.org')).grant([name]);
+    expect([grant.known, grant.speaksFor('orders.shop')]).toEqual([may, may]);
+  });
+
+  it('a line with * is of that one, DNS names have none, and a line of another one is refused', async () => {
+    const lines = '- certificate: spiffe://*/{service}\n- certificate: "{service}.{namespace}"\n';
+    const identities = await read(lines, 'example.org');
+    expect(identities.grant(['spiffe://example.org/orders']).speaksFor('orders.default')).toBe(true);
+    expect(identities.grant(['spiffe://other.org/orders']).known).toBe(false);
+    expect(identities.grant(['orders.shop']).speaksFor('orders.shop')).toBe(true);
+    await expect(read('- certificate: spiffe://other.org/{service}\n', 'example.org')).rejects.toThrow(
+      'spiffe://other.org/{service} is not of xds.tls.trustDomain example.org',
+    );
+    await expect(read('- certificate: spiffe://*.org/{service}\n', 'example.org')).resolves.toBeDefined();
   });
 });
 

@@ -342,6 +342,15 @@ describe('xds.tls', () => {
     expect(config(`${GOOD}xds: { tls: ${tls} }\n`).xds.plaintext).toBe('127.0.0.1:15010');
   });
 
+  it('a trust domain is a name, not an id', () => {
+    const tls = (domain: string) =>
+      `${GOOD}xds: { tls: { listen: ":1", cert: c, key: k, clientCa: a, trustDomain: "${domain}" } }\n`;
+    expect(config(tls('td_1.example.org')).xds.tls?.trustDomain).toBe('td_1.example.org');
+    for (const wrong of ['spiffe://example.org', 'Example.org', 'example.org/ns', '*', '', 'x'.repeat(256)]) {
+      expect(problems(tls(wrong)), wrong).toEqual([expect.stringContaining('xds.tls.trustDomain')]);
+    }
+  });
+
   it('every fault has its place', () => {
     expect(problems(`${GOOD}xds: { plaintext: "" }\n`)).toEqual([
       expect.stringMatching(/xds\.plaintext: expected an address, or `xds\.tls` beside it/),
