@@ -16,6 +16,7 @@ import type { Origin } from './origin.ts';
 import { RequestHead, forwardedBy, parseRequestHead, parseRequestLine } from './request-head.ts';
 import type { ForwardedBy } from './request-head.ts';
 import { readShared } from './shared-read.ts';
+import { StraightWriter } from './straight-write.ts';
 
 /** The listener a connection came in by: its routes of the moment and its counters. */
 export interface DownstreamOwner extends ListenerSide {
@@ -43,6 +44,7 @@ const HEAD = new RequestHead();
 
 export class Downstream implements Client {
   readonly #socket: Socket;
+  readonly #writer: StraightWriter;
   readonly listener: DownstreamOwner;
   readonly #context: DownstreamContext;
   readonly #exchange: Exchange;
@@ -69,7 +71,7 @@ export class Downstream implements Client {
     this.listener = owner;
     this.#context = context;
     this.#exchange = new Exchange(context, this);
-    this.#socket.on('drain', () => this.#onDrain());
+    this.#writer = new StraightWriter(this.#socket, () => this.#onDrain());
     this.#socket.on('end', () => this.#onEnd());
     // 'close' follows and does the work; without a listener the process would end.
     this.#socket.on('error', () => undefined);
@@ -101,7 +103,7 @@ export class Downstream implements Client {
 
   /** Nothing is in flight, and all that was written has left. */
   get settled(): boolean {
-    return this.#phase === Phase.closing && this.#socket.writableLength === 0;
+    return this.#phase === Phase.closing && this.#writer.unsent === 0;
   }
 
   /** For draining: closes now if nothing is in flight. */
@@ -116,18 +118,13 @@ export class Downstream implements Client {
   sendHead(head: string, bytes: Buffer, from: number, to: number): boolean {
     if (to - from <= TEXT_BYTES) {
       const text = from === to ? head : head + bytes.toString('latin1', from, to);
-      return this.#socket.write(text, 'latin1') || this.#socket.writableLength === 0;
+      return this.#writer.text(text);
     }
-    const joined = Buffer.allocUnsafe(head.length + to - from);
-    joined.write(head, 0, head.length, 'latin1');
-    bytes.copy(joined, head.length, from, to);
-    return this.#socket.write(joined) || this.#socket.writableLength === 0;
+    return this.#writer.joined(head, bytes, from, to);
   }
 
   sendBody(bytes: Buffer, from: number, to: number): boolean {
-    const copy = Buffer.allocUnsafe(to - from);
-    bytes.copy(copy, 0, from, to);
-    return this.#socket.write(copy) || this.#socket.writableLength === 0;
+    return this.#writer.joined('', bytes, from, to);
   }
 
   answer(status: number, text: string, requestDone: boolean, flags: number, fields: string): void {
@@ -135,7 +132,7 @@ export class Downstream implements Client {
     const reply = localReply(status, text, close, this.#isHead, fields);
     this.listener.requestEnded(status, flags);
     if (close) return this.#closeGently(reply);
-    this.#socket.write(reply, 'latin1');
+    this.#writer.text(reply);
     this.#next();
   }
 
@@ -196,7 +193,7 @@ export class Downstream implements Client {
   #advance(): void {
     if (this.#advancing) return;
     this.#advancing = true;
-    while (this.#phase === Phase.head && this.#input.size > 0 && !this.#socket.writableNeedDrain) {
+    while (this.#phase === Phase.head && this.#input.size > 0 && !this.#writer.full) {
       if (!this.#readHead()) break;
     }
     this.#advancing = false;
@@ -370,7 +367,7 @@ export class Downstream implements Client {
 
   /** A slow reader may take what was written, as long as it takes some of it. */
   #onLingered(): void {
-    const unsent = this.#socket.writableLength;
+    const { unsent } = this.#writer;
     if (unsent === 0 || unsent === this.#unsentAtLastLook) return void this.#socket.destroy();
     this.#unsentAtLastLook = unsent;
     this.#context.wheel.arm(this.#timer, this.#context.headMs);

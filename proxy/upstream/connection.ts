@@ -11,6 +11,7 @@ import { ByteBuffer } from '../http/byte-buffer.ts';
 import { BodyFraming } from '../http/framing.ts';
 import { BAD_BYTE, INCOMPLETE, MAX_FIELDS, TOO_MANY_FIELDS, findHeadEnd } from '../http/head.ts';
 import { ResponseHead, parseResponseHead } from '../http/response-head.ts';
+import { StraightWriter } from '../http/straight-write.ts';
 import { CONNECT, switchesTo } from '../http/upgrade.ts';
 import type { Breaker } from './breaker.ts';
 import type { PoolRules } from './pool-rules.ts';
@@ -67,6 +68,7 @@ export class UpstreamConnection {
   readonly #owner: ConnectionOwner;
   readonly #options: UpstreamOptions;
   readonly #socket: net.Socket;
+  readonly #writer: StraightWriter;
   readonly #timer = new WheelTimer(() => this.#onTimer());
   readonly #held = new ByteBuffer();
   readonly #body = new BodyFraming();
@@ -121,7 +123,7 @@ export class UpstreamConnection {
       },
     });
     this.#socket.on('connect', () => this.#onConnect());
-    this.#socket.on('drain', () => this.#sink?.onDrain());
+    this.#writer = new StraightWriter(this.#socket, () => this.#sink?.onDrain());
     this.#socket.on('end', () => this.#onEnd());
     this.#socket.on('error', (error: NodeJS.ErrnoException) => {
       this.#error = error.code ?? error.message;
@@ -156,18 +158,15 @@ export class UpstreamConnection {
     this.#requestDone = done;
     this.#requests += 1;
     this.#reusable = !once && this.#requests !== this.#owner.rules.maxRequests;
-    if (!body) return this.#socket.write(head, 'latin1') || this.#socket.writableLength === 0;
-    const joined = Buffer.allocUnsafe(head.length + Math.min(body.length, JOIN_BYTES));
-    joined.write(head, 0, head.length, 'latin1');
-    body.copy(joined, head.length, 0, JOIN_BYTES);
-    const first = this.write(joined, done);
+    if (!body) return this.#writer.text(head);
+    const first = this.#writer.joined(head, body, 0, Math.min(body.length, JOIN_BYTES));
     return body.length <= JOIN_BYTES ? first : this.write(body.subarray(JOIN_BYTES), done);
   }
 
   /** More of the request body; result as for send(). */
   write(body: Buffer, done: boolean): boolean {
     this.#requestDone = done;
-    return this.#socket.write(body) || this.#socket.writableLength === 0;
+    return this.#writer.bytes(body);
   }
 
   /** The request body ended with what was already written. */
