@@ -190,10 +190,12 @@ test('connect timeout counts as a connect failure', async () => {
   expect((await request(port)).status).toBe(200);
 });
 
-test('a head that never ends is answered 408, an idle connection closed', async () => {
-  const { port } = await startPlane(tables(cluster([])), { headMs: 100, clientIdleMs: 100 });
-  expect(await exchangeRaw(port, 'GET / HTTP/1.1\r\nHost:')).toMatch(/^HTTP\/1\.1 408 /);
-  expect(await exchangeRaw(port, '')).toBe('');
+test('a head that never ends is answered 408, an idle connection closed, each by a time of its own', async () => {
+  const none = tables(cluster([]));
+  const { port: heads } = await startPlane(none, { headMs: 100, clientIdleMs: 600_000 });
+  expect(await exchangeRaw(heads, 'GET / HTTP/1.1\r\nHost:')).toMatch(/^HTTP\/1\.1 408 /);
+  const { port: idle } = await startPlane(none, { headMs: 600_000, clientIdleMs: 100 });
+  expect(await exchangeRaw(idle, '')).toBe('');
 });
 
 test('an idle upstream connection is closed in time, and sooner when the upstream says so', async () => {
