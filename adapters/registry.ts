@@ -34,7 +34,7 @@ export async function createDiscoverer(config: SourceConfig, deps: SourceDeps): 
   deps.leftOut?.know(config.name, config);
   const isResolved = config.kind === 'dns' || config.kind === 'sidecar';
   const named = isResolved ? discoverer : resolved(discoverer, config.resolvers, deps);
-  return shaped(named, config, deps.leftOut);
+  return shaped(named, config, deps.leftOut, config.kind === 'sidecar' ? undefined : deps.marks);
 }
 
 async function createUnshaped(config: SourceConfig, deps: SourceDeps): Promise<Discoverer> {

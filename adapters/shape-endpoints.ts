@@ -5,6 +5,7 @@ import { addressBytes, contains, formatAddress, moveInto, parseCidr } from '../l
 import type { Cidr } from '../lib/cidr.ts';
 import { compareEndpoints, endpointKey } from '../model/endpoint.ts';
 import type { Endpoint, EndpointGroup, Labels } from '../model/endpoint.ts';
+import { OWNER_LABEL } from '../model/sidecars.ts';
 import { wildcard } from './wildcard.ts';
 
 /** The label under which adapters keep a registry's tags, joined by commas. */
@@ -12,12 +13,13 @@ const TAGS = 'tags';
 
 export interface EndpointShape {
   (group: EndpointGroup): EndpointGroup;
-  /** The field of the config that leaves it out, such as `exclude.labels.env`; undefined when it takes part. */
+  /** The field of the config that leaves it out, such as `exclude.labels.env` or `writeTo`; undefined when it takes part. */
   readonly leftOutBy?: (endpoint: Endpoint) => string | undefined;
 }
 
-export function endpointShape(config: Shaping): EndpointShape {
-  const leftOutBy = endpointFilter(config);
+/** @param marks see SourceDeps. */
+export function endpointShape(config: Shaping, marks: ReadonlySet<string>): EndpointShape {
+  const leftOutBy = endpointFilter(config, marks);
   const relabel = labelMapping(config.labels);
   const move = addressMapping(config.addresses);
   if (!leftOutBy && !relabel && !move) return (group) => group;
@@ -37,9 +39,14 @@ interface Rule {
   readonly leavesOut: (labels: Labels) => boolean;
 }
 
-function endpointFilter({ include, exclude }: Shaping): EndpointShape['leftOutBy'] {
+function endpointFilter(
+  { include, exclude }: Shaping,
+  marks: ReadonlySet<string>,
+): EndpointShape['leftOutBy'] {
   const not = (test: (labels: Labels) => boolean) => (labels: Labels) => !test(labels);
+  const own = { field: 'writeTo', leavesOut: (labels: Labels) => marks.has(labels[OWNER_LABEL] ?? '') };
   const rules: readonly Rule[] = [
+    ...(marks.size > 0 ? [own] : []),
     ...include.tags.map((tag) => ({ field: 'include.tags', leavesOut: not(tagTest(tag)) })),
     ...Object.entries(include.labels).map((label) => ({
       field: `include.labels.${label[0]}`,

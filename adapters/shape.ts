@@ -12,15 +12,25 @@ import type { LeftOutBook } from './left-out.ts';
 import { endpointShape } from './shape-endpoints.ts';
 import { serviceShape } from './shape-names.ts';
 
-/** The same source, shaped; itself when the config shapes nothing. @param leftOut told of what takes no part. */
-export function shaped(discoverer: Discoverer, config: Shaping, leftOut?: LeftOutBook): Discoverer {
-  if (!shapes(config)) return discoverer;
+const NONE: ReadonlySet<string> = new Set();
+
+/**
+ * The same source, shaped; itself when nothing is to be shaped. @param leftOut told of what takes no part.
+ * @param marks see SourceDeps.
+ */
+export function shaped(
+  discoverer: Discoverer,
+  config: Shaping,
+  leftOut?: LeftOutBook,
+  marks: ReadonlySet<string> = NONE,
+): Discoverer {
+  if (marks.size === 0 && !shapes(config)) return discoverer;
   const { source, kind } = discoverer;
   return {
     source,
     kind,
     async *discover(signal) {
-      const shaper = createShaper(config, leftOut && { book: leftOut, source });
+      const shaper = createShaper(config, leftOut && { book: leftOut, source }, marks);
       for await (const update of discoverer.discover(signal)) {
         const seen = shaper(update);
         if (seen) yield seen;
@@ -36,9 +46,10 @@ export function shaped(discoverer: Discoverer, config: Shaping, leftOut?: LeftOu
 export function createShaper(
   config: Shaping,
   leftOut?: { readonly book: LeftOutBook; readonly source: string },
+  marks: ReadonlySet<string> = NONE,
 ): (update: DiscoveryUpdate) => DiscoveryUpdate | undefined {
   const names = serviceShape(config);
-  const endpoints = endpointShape(config);
+  const endpoints = endpointShape(config, marks);
   /** By new name: what each of the old names that became it offers. */
   const united = new Map<string, Map<string, EndpointGroup>>();
 

@@ -23,6 +23,8 @@ export interface SourceDeps {
   readonly seats?: Seats;
   /** Told of what the config of a source keeps out. */
   readonly leftOut?: LeftOutBook;
+  /** On what this control plane writes into registries (OWNER_LABEL): no source reads that back. */
+  readonly marks?: ReadonlySet<string>;
   /** The sidecars that are connected. */
   readonly sidecars?: SidecarBook;
   /** What they are taken to say, by service. */

@@ -1,5 +1,6 @@
 // Tells a registry of the endpoints that registered with sidecars, for callers outside: which of them, by one replica,
 // again and again. What the registry lists by itself, what is drained or quarantined, is not written.
+import { isRefused } from '../adapters/registrar-http.ts';
 import type { Registrar } from '../adapters/registrar.ts';
 import { openRegistrar } from '../adapters/registry.ts';
 import type { WritableSource } from '../adapters/registry.ts';
@@ -7,12 +8,11 @@ import type { Aggregator } from '../aggregator/aggregator.ts';
 import type { Config, SidecarSource } from '../config/schema.ts';
 import { sleep } from '../lib/clock.ts';
 import type { Clock } from '../lib/clock.ts';
-import { describeError } from '../lib/errors.ts';
+import { IsthmusError, describeError } from '../lib/errors.ts';
 import type { Health } from '../model/endpoint.ts';
 import { mergeShards } from '../model/merge.ts';
 import type { MergedEndpoint } from '../model/merge/types.ts';
 import { splitServiceName } from '../model/names.ts';
-import { OWNER_LABEL } from '../model/sidecars.ts';
 import type { Written } from '../model/sidecars.ts';
 import type { ServiceShards } from '../model/snapshot.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -34,18 +34,12 @@ interface Target {
   readonly to: WritableSource;
 }
 
-/** The same config, in which no source reads back what is written into its registry. */
-export function withoutOwn(config: Config): Config {
-  const owners = new Map(targetsOf(config).map(({ from, to }) => [to.name, from.owner]));
-  if (owners.size === 0) return config;
-  const sources = config.sources.map((source) => {
-    const owner = owners.get(source.name);
-    if (owner === undefined || !('exclude' in source)) return source;
-    const labels = { ...source.exclude.labels, [OWNER_LABEL]: owner };
-    return { ...source, exclude: { ...source.exclude, labels } };
-  });
-  return { ...config, sources };
-}
+/**
+ * The marks of what is written. No source reads that back, also not one that sees the same registry under another name:
+ * through another agent, another server, or whoever copies from one registry to the next.
+ */
+export const writtenMarks = (config: Config): ReadonlySet<string> =>
+  new Set(targetsOf(config).map(({ from }) => from.owner));
 
 function targetsOf({ sources }: Config): readonly Target[] {
   return sources.flatMap((from) => {
@@ -112,7 +106,7 @@ class Writer {
           const isOurs = await registrar.write(this.#wanted(), signal);
           this.#tell(isOurs ? '' : 'another control plane writes with the same owner');
         } catch (thrown) {
-          if (!signal.aborted) this.#tell(describeError(thrown));
+          if (!signal.aborted) this.#tell(describeError(thrown), sortOf(thrown));
         }
       }
       await sleep(SOON_MS, signal, clock).catch(() => undefined);
@@ -122,13 +116,13 @@ class Writer {
     log.debug(facts, 'writes no more');
   }
 
-  /** The same fault at every beat is no news. */
-  #tell(cause: string): void {
+  /** The same fault at every beat is no news. @param sort what makes it the same. */
+  #tell(cause: string, sort = cause): void {
     const facts = { source: this.#target.from.name, into: this.#target.to.name };
-    if (cause === this.#last) return;
+    if (sort === this.#last) return;
     if (cause === '') this.#deps.log.info(facts, 'sidecars are written into the registry');
     else this.#deps.log.warn({ ...facts, cause }, 'sidecars are not written into the registry');
-    this.#last = cause;
+    this.#last = sort;
   }
 
   #wanted(): readonly Written[] {
@@ -153,6 +147,12 @@ class Writer {
         });
     });
   }
+}
+
+/** Which of many questions failed, and whether by silence or by a closed port, differs from beat to beat. */
+function sortOf(thrown: unknown): string {
+  if (isRefused(thrown)) return thrown.cause.message;
+  return thrown instanceof IsthmusError ? thrown.code : describeError(thrown);
 }
 
 function endpointsOf(slice: ServiceShards): readonly MergedEndpoint[] {

@@ -37,7 +37,7 @@ import { wireReadiness } from './wire-readiness.ts';
 import { openUsage } from './wire-usage.ts';
 import type { Usage } from './wire-usage.ts';
 import { startResources } from './wire-resources.ts';
-import { withoutOwn, writeThrough } from './wire-write-through.ts';
+import { writeThrough, writtenMarks } from './wire-write-through.ts';
 
 export interface ControlPlaneDeps {
   readonly clock: Clock;
@@ -60,12 +60,11 @@ export interface ControlPlane {
  * @throws when a client library is missing or an address cannot be had; nothing is left running then.
  */
 export async function startControlPlane(
-  written: Config,
+  config: Config,
   deps: ControlPlaneDeps,
   signal: AbortSignal,
 ): Promise<ControlPlane> {
   const { clock, log } = deps;
-  const config = withoutOwn(written);
   const closers: (() => Promise<void> | void)[] = [];
   const close = async () => {
     for (const end of closers.splice(0).reverse()) await end();
@@ -82,6 +81,7 @@ export async function startControlPlane(
       metrics,
       leftOut,
       seats: new Seats(),
+      marks: writtenMarks(config),
       sidecars,
       templates,
       onImpostor: (impostor: Impostor) => quarantineImpostor(aggregator, impostor),

@@ -5,7 +5,7 @@ export interface LeftOut {
   readonly source: string;
   /** The service's name here; the source's own when it is left out as a whole. */
   readonly service: string;
-  /** The field of the source's config, such as `exclude.services` or `include.labels.env`. */
+  /** The field of the source's config, such as `exclude.services` or `include.labels.env`; `writeTo`: it is our own. */
   readonly by: string;
   /**
    * True: the source offers it now. False: it would be left out, and whether the source has it is not known,

@@ -135,7 +135,7 @@ export interface Written {
   readonly status: 'passing' | 'warning' | 'critical';
 }
 
-/** On what is written into a registry: by whom. No source reads back its own. */
+/** On what is written into a registry: by which installation, which reads back none of it. */
 export const OWNER_LABEL = 'isthmus-owner';
 
 /** On endpoints of sidecars: the app's port on the same address. */

@@ -208,6 +208,27 @@ describePeers(['consul'], 'what is written into Consul', (start) => {
     await front.stop();
   });
 
+  test('frozen, killed and restarted empty: it is told, and there again with the next beat', {
+    timeout: LONG,
+  }, async () => {
+    const one = await registrar('eight');
+    const isThere = async () => (await passing('carts')).some(({ Port }) => Port === 81);
+    expect(await one.write([entry(81)], signal)).toBe(true);
+    await consul.pause();
+    await expect(one.write([entry(81)], signal)).rejects.toThrow('silent for 5 s');
+    await consul.resume();
+    await eventually(() => one.write([entry(81)], signal), WITHIN);
+    await eventually(isThere, WITHIN);
+    await consul.kill();
+    await expect(one.write([entry(81)], signal)).rejects.toMatchObject({ code: 'ISTHMUS_CONSUL_WRITE' });
+    await consul.restartEmpty();
+    expect(await isThere()).toBe(false);
+    await eventually(() => one.write([entry(81)], signal), WITHIN);
+    await eventually(isThere, WITHIN);
+    await one.write([], signal);
+    one.close();
+  });
+
   test('what has just had its beat gets none because of another change', async () => {
     const front = new FaultyProxy(consul.url);
     const one = await registrar('four', '30s', await front.start());
@@ -235,6 +256,8 @@ describePeers(['consul'], 'what is written into Consul', (start) => {
   }, async () => {
     control = await startControlPlane(folder, [
       { name: 'consul', kind: 'consul', address: consul.url },
+      // The same registry a second time.
+      { name: 'again', kind: 'consul', address: consul.url },
       { name: 'sidecars', kind: 'sidecar', grace: '1s', writeTo: ['consul'] },
     ]);
     const { adminUrl, xdsPort } = control;
@@ -262,7 +285,7 @@ describePeers(['consul'], 'what is written into Consul', (start) => {
       const answer = await fetch(`${adminUrl}/api/v1/services/orders/endpoints`);
       const { items } = (await answer.json()) as { items: EndpointJson[] };
       expect(items.map(({ port, sources }) => `${port} ${sources.join()}`).sort()).toEqual(
-        [`9 consul`, `${sidecar?.inboundPort ?? 0} sidecars`].sort(),
+        [`9 consul,again`, `${sidecar?.inboundPort ?? 0} sidecars`].sort(),
       );
       return true;
     }, WITHIN);

@@ -328,6 +328,8 @@ describePeers(['eureka', 'nats'], 'sidecars that are written into Eureka', (star
     ends.push(() => app.stop());
     const sources = [
       { name: 'eureka', kind: 'eureka', urls: [`${eureka.url}/eureka`], pollSeconds: 1 },
+      // The same registry a second time.
+      { name: 'again', kind: 'eureka', urls: [`${eureka.url}/eureka`], pollSeconds: 1 },
       { name: 'sidecars', kind: 'sidecar', grace: '3s', writeTo: ['eureka'] },
     ];
     const cluster = { nats: [`nats://${nats.addressOf('nats', 'client')}`] };
@@ -368,7 +370,7 @@ describePeers(['eureka', 'nats'], 'sidecars that are written into Eureka', (star
         const answer = await fetch(`${adminUrl}/api/v1/services/orders/endpoints`);
         const { items } = (await answer.json()) as { items: EndpointJson[] };
         expect(items.map(({ port, sources: of }) => `${port} ${of.join()}`).sort()).toEqual(
-          ['9 eureka', `${sidecar.inboundPort} sidecars`].sort(),
+          ['9 eureka,again', `${sidecar.inboundPort} sidecars`].sort(),
         );
         return true;
       }, WITHIN);

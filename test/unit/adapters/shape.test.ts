@@ -150,6 +150,18 @@ test('two services under one name are united, and one that goes leaves the other
   });
 });
 
+test('what this control plane has written is not read back, whatever else the config leaves out', () => {
+  const of = (owner: string) => endpoint(`10.0.0.${owner.length}`, { 'isthmus-owner': owner });
+  const groups = [group('a.default', [of('us'), of('them'), of('others'), endpoint('10.0.0.9')])];
+  const left = (fields: object, ...marks: string[]) => {
+    const update = createShaper(shaping(fields), undefined, new Set(marks))({ type: 'sync', groups });
+    return (update?.type === 'sync' ? (update.groups[0]?.endpoints ?? []) : []).map(({ address }) => address);
+  };
+  expect(left({}, 'us')).toEqual(['10.0.0.4', '10.0.0.6', '10.0.0.9']);
+  expect(left({ exclude: { labels: { 'isthmus-owner': 'th*' } } }, 'us')).toEqual(['10.0.0.6', '10.0.0.9']);
+  expect(left({}, 'us', 'others')).toEqual(['10.0.0.4', '10.0.0.9']);
+});
+
 test('a config that shapes nothing costs nothing', () => {
   const discoverer: Discoverer = {
     source: 'a',
@@ -160,6 +172,7 @@ test('a config that shapes nothing costs nothing', () => {
   };
   expect(shaped(discoverer, shaping({}))).toBe(discoverer);
   expect(shaped(discoverer, shaping({ rename: { a: 'b' } }))).not.toBe(discoverer);
+  expect(shaped(discoverer, shaping({}), undefined, new Set(['us']))).not.toBe(discoverer);
 });
 
 // --- properties ----------------------------------------------------------------------------------------
