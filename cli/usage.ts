@@ -50,6 +50,9 @@ export function xdsFlag(text: string): string {
 }
 
 /** ADDRESS:PORT to listen on: an IP address, since xDS listeners take no names; no address means all. */
+/** Where a sidecar takes calls when nothing is said. */
+const INBOUND_PORT = 15_006;
+
 export function listenFlag(flag: string, text: string): string {
   const at = parseListenAddress(text);
   if (!at || (at.host !== '' && isIP(at.host) === 0)) {
@@ -185,5 +188,12 @@ function labelFlag(text: string): [string, string] {
   return [text.slice(0, at), text.slice(at + 1)];
 }
 
-/** Stable over restarts of one sidecar: the same node keeps its place in `proxy-status`. */
-export const defaultNodeId = (service: string): string => `${service}~${hostname()}`;
+/**
+ * Stable over restarts of one sidecar: the same node keeps its place in `proxy-status`. Of several on one machine only
+ * one has the usual port for calls.
+ */
+export function defaultNodeId(service: string, inbound?: string): string {
+  const port = inbound === undefined ? undefined : parseListenAddress(inbound)?.port;
+  const which = port === undefined || port === INBOUND_PORT ? '' : `~${port}`;
+  return `${service}~${hostname()}${which}`;
+}

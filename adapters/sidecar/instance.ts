@@ -76,9 +76,19 @@ export class Instance {
   }
 
   joined(session: AdmittedSidecar): void {
+    const { registration } = session;
+    if ([...this.#sessions].some((other) => !isSameRegistration(other.registration, registration))) {
+      this.#options.onRefused(
+        'two sidecars say the same node id, one of them counts: give each its --node-id',
+      );
+    }
     this.#sessions.add(session);
     this.#stopWatching?.();
     this.#stopWatching = undefined;
+    this.#claim(session);
+  }
+
+  #claim(session: AdmittedSidecar): void {
     const { registration } = session;
     const isListed = this.listed !== undefined || this.#stopProving !== undefined;
     if (isListed && this.#claimed && isSameRegistration(this.#claimed, registration)) return;
@@ -100,7 +110,9 @@ export class Instance {
   }
 
   left(session: AdmittedSidecar, how: Departure): void {
-    if (!this.#sessions.delete(session) || this.#sessions.size > 0) return;
+    if (!this.#sessions.delete(session)) return;
+    const rest = [...this.#sessions].at(-1);
+    if (rest) return this.#claim(rest);
     if (how === 'ended') return this.#end(true);
     const { controller, release } = childController(this.#signal);
     this.#stopWatching = () => controller.abort(new Error('it is back'));

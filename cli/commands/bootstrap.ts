@@ -53,7 +53,7 @@ export function bootstrap(kind: string, flags: BootstrapFlags): void {
   const tls = xdsTlsFlags(flags);
   const data = envoyBootstrap({
     service,
-    nodeId: flags.nodeId ?? defaultNodeId(service),
+    nodeId: flags.nodeId ?? defaultNodeId(service, inbound),
     xds: xdsFlag(flags.xds),
     adminPort: portFlag('--admin-port', flags.adminPort),
     outbound: outbound && listenFlag('--outbound', outbound),

@@ -74,7 +74,7 @@ export async function proxy(flags: ProxyFlags): Promise<void> {
   const log = createLogger(levelFlag(flags.logLevel), logDestination(process.stderr, process.env));
   const options = {
     service,
-    nodeId: flags.nodeId ?? defaultNodeId(service),
+    nodeId: flags.nodeId ?? defaultNodeId(service, inbound),
     xdsAddress: xdsFlag(flags.xds),
     ...(outbound !== undefined && { outbound: listenFlag('--outbound', outbound) }),
     ...(inbound !== undefined && { inbound: listenFlag('--inbound', inbound) }),

@@ -36,7 +36,10 @@ export function offering(command: Command): Command {
 /** Flags that say who a data plane is. */
 export function withNode(command: Command): Command {
   return command
-    .option('--node-id <id>', 'name of this data plane (default: SERVICE~HOSTNAME)')
+    .option(
+      '--node-id <id>',
+      'name of this data plane (default: SERVICE~HOSTNAME, and ~PORT with another port of --inbound)',
+    )
     .option('--region <name>', 'where it runs', '')
     .option('--zone <name>', 'where it runs', '')
     .option('--sub-zone <name>', 'where it runs', '');

@@ -200,6 +200,16 @@ describe('isthmus bootstrap envoy', () => {
     expect(parse(printed({}))).toMatchObject({ node: { id: expect.stringMatching(/^orders\.default~./) } });
   });
 
+  it('names two of one service on one machine differently, since they take calls at different ports', () => {
+    const idOf = (inbound: string) => {
+      const { node } = parse(printed({ port: '8080', inbound })) as { node: { id: string } };
+      return node.id;
+    };
+    const [usual, other] = [idOf('0.0.0.0:15006'), idOf('0.0.0.0:15016')];
+    expect(other).toBe(`${usual}~15016`);
+    expect(parse(printed({ port: '8080' }))).toMatchObject({ node: { id: usual } });
+  });
+
   it.each([
     [{ service: 'a b' }, '--service'],
     [{ xds: 'nowhere' }, '--xds'],

@@ -60,9 +60,10 @@ function start(grace = '200ms') {
   const config = sidecarSource.parse({ name: 'sidecars', kind: 'sidecar', grace });
   const book = new SidecarBook(systemClock);
   const impostors: Impostor[] = [];
+  const lines: string[] = [];
   const deps = {
     clock: systemClock,
-    log: createLogger('silent'),
+    log: createLogger('warn', { write: (line) => void lines.push(line) }),
     metrics: createMetrics(),
     sidecars: book,
     onImpostor: (impostor: Impostor) => impostors.push(impostor),
@@ -85,7 +86,7 @@ function start(grace = '200ms') {
       ? last.groups.find((g) => g.service === 'orders.default')?.endpoints
       : undefined;
   };
-  return { book, updates, orders, impostors };
+  return { book, updates, orders, impostors, lines };
 }
 
 describe('sidecars as a source', () => {
@@ -109,6 +110,20 @@ describe('sidecars as a source', () => {
         },
       },
     ]);
+  });
+
+  it('with two under one node id lists the later one, says so, and the other one again when that is gone', async () => {
+    const [first, second] = [await startSidecar('orders.default'), await startSidecar('orders.default')];
+    const { book, orders, lines } = start();
+    book.open(session('a', first));
+    await eventually(() => orders()?.[0]?.port === first);
+    const close = book.open(session('a', second));
+    await eventually(() => orders()?.[0]?.port === second);
+    expect(orders()).toHaveLength(1);
+    expect(lines.filter((line) => line.includes('--node-id'))).toHaveLength(1);
+    close('ended');
+    await eventually(() => orders()?.[0]?.port === first);
+    expect(orders()).toHaveLength(1);
   });
 
   it('of very many that come, or went, only so many are asked at once', async () => {
