@@ -173,6 +173,20 @@ function scenario(kind: DataPlaneKind, start: StartPeer): void {
     }, WITHIN);
   });
 
+  it('is live no longer while its process stands still, without a word', STEP, async ({ skip }) => {
+    const { pid } = sidecar;
+    if (pid === undefined) return skip('no process of this machine');
+    const isLive = async () =>
+      (await endpoints()).some(({ port, state }) => port === sidecar.inboundPort && state === 'live');
+    process.kill(pid, 'SIGSTOP');
+    try {
+      await eventually(async () => !(await isLive()), WITHIN);
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    await eventually(isLive, WITHIN);
+  });
+
   it('is called for as long as its app is well, as the sidecar finds', STEP, async () => {
     const other = await startApp('orders-2');
     await list([app.port, other.port].map((port) => `127.0.0.1:${port}`));

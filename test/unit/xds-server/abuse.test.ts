@@ -61,7 +61,7 @@ function bySocket(port: number, say: (socket: Socket) => void): () => void {
   return () => socket.destroy();
 }
 
-/** The library keeps such a connection until a keepalive fails, 30 to 50 s later. */
+/** The library keeps such a connection until a keepalive fails, 10 to 20 s later. */
 const CUT_FRAME: readonly (readonly [string, Abuse])[] = [
   [
     'a frame that is cut',
