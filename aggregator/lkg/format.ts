@@ -15,6 +15,14 @@ export interface Header {
   readonly kind: string;
   /** Milliseconds since the epoch; the source was alive then, unless `darkSince` is earlier. */
   readonly writtenAt: number;
+  /** Of this writing, for the lines beside it (more.ts); '' where there are none, as before those were. */
+  readonly id: string;
+}
+
+export interface Written {
+  readonly bytes: number;
+  /** Of this writing; see Header. */
+  readonly id: string;
 }
 
 export interface Footer {
@@ -30,7 +38,7 @@ export const shardLine = (shard: Shard): string => `${shardText(shard)}\n`;
 export function readHeader(line: string, source: string, kind: string): Header | string {
   const header = parsed(line);
   if (header?.['format'] !== FORMAT) return 'it is no file of ours';
-  const { version, writtenAt } = header;
+  const { version, writtenAt, id = '' } = header;
   if (typeof version !== 'number' || version > VERSION) {
     return `it was written by a newer Isthmus (version ${String(version)}, this one reads up to ${VERSION})`;
   }
@@ -38,7 +46,7 @@ export function readHeader(line: string, source: string, kind: string): Header |
     return `it is of ${String(header['kind'])} source "${String(header['source'])}", not of ${kind} source "${source}"`;
   }
   if (typeof writtenAt !== 'number') return 'it does not say when it was written';
-  return { format: FORMAT, version, source, kind, writtenAt };
+  return { format: FORMAT, version, source, kind, writtenAt, id: String(id) };
 }
 
 /** undefined when the line is no footer. */

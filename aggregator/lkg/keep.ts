@@ -1,6 +1,6 @@
-// Keeps every source's file in step with the snapshots: each source that changed is written again, not more often
-// than configured and never for more than a small share of the time. A disk that cannot take it is told once per
-// cause, counted, and tried again; nothing else waits for it.
+// Keeps every source's file in step with the snapshots: of each source that changed, what changed is written beside
+// its file (more.ts), or all of it anew, not more often than configured and never for more than a small share of the
+// time. A disk that cannot take it is told once per cause, counted, and tried again; nothing else waits for it.
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { changedKeys } from '../../lib/bucket-map.ts';
@@ -12,6 +12,8 @@ import type { FederationSnapshot } from '../../model/snapshot.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { LKG_WRITE } from './errors.ts';
+import { addTo } from './more.ts';
+import type { Lying } from './more.ts';
 import { confirmWhole, writeWhole } from './write.ts';
 
 export interface KeepOptions {
@@ -48,7 +50,9 @@ export function fileOf(folder: string, source: string): string {
 export function keepLastKnownGood(options: KeepOptions): KnownGood {
   const { folder, clock, log, metrics, everyMs, maxBytes = MAX_BYTES } = options;
   const faults = new Map<string, string>();
-  const dirty = new Set<string>();
+  const dirty: Dirty = new Map();
+  /** What lies on the disk, of sources of which that is known. */
+  const lying = new Map<string, Lying>();
   /** When each file was written or confirmed. */
   const confirmed = new Map<string, number>();
   let snapshot = EMPTY_SNAPSHOT;
@@ -59,7 +63,7 @@ export function keepLastKnownGood(options: KeepOptions): KnownGood {
   let busy = false;
   let closed = false;
 
-  const writeOne = async (source: string): Promise<boolean> => {
+  const writeOne = async (source: string, services: ReadonlySet<string> | undefined): Promise<boolean> => {
     const state = snapshot.sources.get(source);
     // One that never answered has nothing to say.
     if (state?.lastSuccess === undefined) return true;
@@ -67,11 +71,18 @@ export function keepLastKnownGood(options: KeepOptions): KnownGood {
     // A dark source's word is as old as its darkness.
     const writtenAt = state.staleSince ?? state.lastSuccess;
     try {
-      await mkdir(folder, { recursive: true });
+      const before = lying.get(source);
+      lying.delete(source);
       const content = { source, kind: state.kind, writtenAt, shards: shardsOf(snapshot, source) };
-      const bytes = await writeWhole(file, content, maxBytes);
+      const said = before && services && saidOf(snapshot, source, services);
+      let now = said && (await addTo(before, file, said, writtenAt));
+      if (!now) {
+        await mkdir(folder, { recursive: true });
+        now = { ...(await writeWhole(file, content, maxBytes)), more: 0 };
+      }
+      lying.set(source, now);
       confirmed.set(source, clock.monotonic());
-      metrics.lastKnownGood.bytes.set({ source }, bytes);
+      metrics.lastKnownGood.bytes.set({ source }, now.bytes + now.more);
       metrics.lastKnownGood.written.set({ source }, clock.now() / 1_000);
       if (faults.delete(source)) log.info({ source, file }, 'the last known good is written again');
       return true;
@@ -91,10 +102,14 @@ export function keepLastKnownGood(options: KeepOptions): KnownGood {
       const isOld = at !== undefined && clock.monotonic() - at >= ageMs;
       return state === 'live' && isOld && !dirty.has(name) ? [name] : [];
     });
+  const writeWholly = (source: string) => {
+    lying.delete(source);
+    dirty.set(source, undefined);
+  };
   const confirm = async (source: string): Promise<void> => {
     confirmed.set(source, clock.monotonic());
     // Somebody removed it: then it is written anew.
-    await confirmWhole(fileOf(folder, source), clock.now()).catch(() => dirty.add(source));
+    await confirmWhole(fileOf(folder, source), clock.now()).catch(() => writeWholly(source));
   };
   const writeAll = async (): Promise<void> => {
     busy = true;
@@ -103,9 +118,9 @@ export function keepLastKnownGood(options: KeepOptions): KnownGood {
     const sources = [...dirty];
     dirty.clear();
     let failed = false;
-    for (const source of sources) {
-      if (await writeOne(source)) continue;
-      dirty.add(source);
+    for (const [source, services] of sources) {
+      if (await writeOne(source, services)) continue;
+      writeWholly(source);
       failed = true;
     }
     busy = false;
@@ -123,7 +138,7 @@ export function keepLastKnownGood(options: KeepOptions): KnownGood {
 
   return {
     update(next) {
-      for (const source of changedSources(snapshot, next)) dirty.add(source);
+      noteChanges(dirty, snapshot, next);
       snapshot = next;
       arm();
     },
@@ -132,23 +147,36 @@ export function keepLastKnownGood(options: KeepOptions): KnownGood {
       cancel?.();
       await writing;
       for (const source of unconfirmed(0)) await confirm(source);
-      for (const source of dirty) await writeOne(source);
+      for (const [source, services] of dirty) await writeOne(source, services);
     },
   };
 }
 
-/** Sources of which a shard is not the same any more, or whose darkness began or ended. */
-function changedSources(before: FederationSnapshot, after: FederationSnapshot): Set<string> {
-  const changed = new Set<string>();
-  for (const [name, { state }] of after.sources) {
-    if (before.sources.get(name)?.state !== state) changed.add(name);
-  }
+/** What is to be written: by source, the services of which something is new; undefined: all there is. */
+type Dirty = Map<string, Set<string> | undefined>;
+
+/** Shards that are not the same any more, and sources whose darkness began or ended. */
+function noteChanges(dirty: Dirty, before: FederationSnapshot, after: FederationSnapshot): void {
+  const note = (source: string, service: string) => {
+    if (!dirty.has(source)) dirty.set(source, new Set());
+    dirty.get(source)?.add(service);
+  };
   for (const service of changedKeys(before.services, after.services)) {
     const [was, is] = [before.services.get(service)?.shards, after.services.get(service)?.shards];
-    for (const [source, shard] of is ?? []) if (was?.get(source) !== shard) changed.add(source);
-    for (const source of was?.keys() ?? []) if (!is?.has(source)) changed.add(source);
+    for (const [source, shard] of is ?? []) if (was?.get(source) !== shard) note(source, service);
+    for (const source of was?.keys() ?? []) if (!is?.has(source)) note(source, service);
   }
-  return changed;
+  for (const [name, { state }] of after.sources) {
+    if (before.sources.get(name)?.state !== state) dirty.set(name, undefined);
+  }
+}
+
+function* saidOf(
+  { services }: FederationSnapshot,
+  source: string,
+  of: ReadonlySet<string>,
+): Generator<readonly [service: string, shard: Shard | undefined]> {
+  for (const service of of) yield [service, services.get(service)?.shards.get(source)];
 }
 
 function* shardsOf({ services }: FederationSnapshot, source: string): Generator<Shard> {

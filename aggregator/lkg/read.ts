@@ -10,6 +10,8 @@ import { LKG_BAD } from './errors.ts';
 import { shardFrom } from '../shard-text.ts';
 import { readFooter, readHeader } from './format.ts';
 import type { Header } from './format.ts';
+import { readMore } from './more.ts';
+import type { More } from './more.ts';
 
 export interface LastKnownGood {
   readonly source: string;
@@ -43,13 +45,31 @@ export async function readWhole(file: string, options: ReadOptions): Promise<Las
     throw thrown;
   }
   try {
-    return await readLines(file, handle, options);
+    const { id, ...known } = await readLines(file, handle, options);
+    return id === '' ? known : withMore(known, await readMore(file, id, options.maxBytes));
   } finally {
     await handle.close();
   }
 }
 
-async function readLines(file: string, handle: FileHandle, options: ReadOptions): Promise<LastKnownGood> {
+function withMore(known: LastKnownGood, { said, writtenAt }: More): LastKnownGood {
+  if (said.size === 0) return known;
+  const shards = new Map<string, Shard | undefined>(
+    known.shards.map((shard) => [shard.group.service, shard]),
+  );
+  for (const [service, shard] of said) shards.set(service, shard);
+  return {
+    ...known,
+    writtenAt: Math.max(known.writtenAt, writtenAt),
+    shards: [...shards.values()].filter((shard) => shard !== undefined),
+  };
+}
+
+async function readLines(
+  file: string,
+  handle: FileHandle,
+  options: ReadOptions,
+): Promise<LastKnownGood & { readonly id: string }> {
   const { source, kind, maxBytes, notBefore } = options;
   const { size, mtimeMs } = await handle.stat();
   if (size > maxBytes) throw LKG_BAD(file, `it has ${size} bytes, more than ${maxBytes}`);
@@ -76,7 +96,7 @@ async function readLines(file: string, handle: FileHandle, options: ReadOptions)
     throw LKG_BAD(file, TORN);
   const writtenAt = Math.max(header.writtenAt, Math.floor(mtimeMs));
   if (writtenAt < notBefore) throw LKG_BAD(file, `it is too old: of ${new Date(writtenAt).toISOString()}`);
-  return { source, kind, writtenAt, shards };
+  return { source, kind, writtenAt, shards, id: header.id };
 }
 
 const TORN = 'it is torn or was changed: its checksum does not fit';

@@ -1,12 +1,14 @@
 // Writes one source's file, in slices of a few milliseconds, so that whoever reads it finds the old content or the
 // new, whole, whenever the process or the machine ends (lib/atomic-file.ts).
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { utimes } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { writeAtomically } from '../../lib/atomic-file.ts';
 import type { Shard } from '../../model/shard.ts';
 import { FORMAT, VERSION, lineOf, shardLine } from './format.ts';
+import type { Written } from './format.ts';
+import { removeMore } from './more.ts';
 
 export interface Content {
   readonly source: string;
@@ -25,18 +27,26 @@ export async function confirmWhole(file: string, now: number): Promise<void> {
 const SLICE_ENDPOINTS = 1_000;
 
 /**
- * @returns bytes written.
+ * What lies beside the file belonged to the one before.
  * @throws what the file system throws, and when more than `maxBytes` would be needed; the file is as it was then.
  */
-export async function writeWhole(file: string, content: Content, maxBytes: number): Promise<number> {
-  return writeAtomically(file, async (handle) => {
-    const bytes = await writeLines(handle, content, maxBytes);
+export async function writeWhole(file: string, content: Content, maxBytes: number): Promise<Written> {
+  const id = randomUUID();
+  const bytes = await writeAtomically(file, async (handle) => {
+    const total = await writeLines(handle, content, id, maxBytes);
     await handle.utimes(content.writtenAt / 1_000, content.writtenAt / 1_000);
-    return bytes;
+    return total;
   });
+  await removeMore(file);
+  return { bytes, id };
 }
 
-async function writeLines(handle: FileHandle, content: Content, maxBytes: number): Promise<number> {
+async function writeLines(
+  handle: FileHandle,
+  content: Content,
+  id: string,
+  maxBytes: number,
+): Promise<number> {
   const { source, kind, writtenAt } = content;
   const hash = createHash('sha256');
   let total = 0;
@@ -46,7 +56,7 @@ async function writeLines(handle: FileHandle, content: Content, maxBytes: number
     hash.update(text);
     await handle.writeFile(text);
   };
-  let slice = lineOf({ format: FORMAT, version: VERSION, source, kind, writtenAt });
+  let slice = lineOf({ format: FORMAT, version: VERSION, source, kind, writtenAt, id });
   let shards = 0;
   let work = 0;
   for (const shard of content.shards) {

@@ -199,6 +199,100 @@ describe('upkeep', () => {
     await known.close();
   });
 
+  /** Writes these states one after the other; each but the first is a change of the one before. */
+  const writeStates = async (states: readonly (readonly Shard[])[]) => {
+    const { clock, known, metrics } = keeping();
+    for (const [n, state] of states.entries()) {
+      known.update(snapshotOf(state, { lastSuccess: NOW + n }));
+      clock.advance(1_000);
+      await eventually(async () => {
+        const { values } = await metrics.lastKnownGood.written.get();
+        return values[0]?.value === NOW / 1_000 + n + 1 && clock.pending === 0;
+      });
+    }
+    return { clock, known };
+  };
+  /** One service changes, one goes, one comes. */
+  const states = () => {
+    const [a, b, c, ...rest] = stateOf(4);
+    const [other] = stateOf(9);
+    if (!a || !b || !c || !other) throw new Error('too few services');
+    return [
+      [a, b, c],
+      [other, b, c],
+      [other, c],
+      [other, c, ...rest],
+    ];
+  };
+  const sorted = (shards: readonly Shard[] | undefined) =>
+    [...(shards ?? [])].sort((x, y) => (x.group.service < y.group.service ? -1 : 1));
+
+  it('writes a change beside the file, which stays as it is; both are read as one', async () => {
+    const all = states();
+    const { known } = await writeStates(all.slice(0, 1));
+    await known.close();
+    const again = await writeStates(all);
+    expect((await readdir(folder)).sort()).toEqual(['a.lkg', 'a.lkg-more']);
+    const { size } = await stat(fileOf(folder, 'a'));
+    expect((await stat(`${fileOf(folder, 'a')}-more`)).mode & 0o077).toBe(0);
+    const read = await load();
+    expect(sorted(read?.shards)).toEqual(sorted(all.at(-1)));
+    expect(read?.writtenAt).toBe(NOW + 3);
+    await again.known.close();
+    expect((await stat(fileOf(folder, 'a'))).size).toBe(size);
+    // Another process begins with a file of its own.
+    const third = await writeStates([stateOf(1)]);
+    expect(await readdir(folder)).toEqual(['a.lkg']);
+    await third.known.close();
+  });
+
+  it('uses of what lies beside the file only what is whole, and belongs to it', async () => {
+    const all = states();
+    const { known } = await writeStates(all);
+    await known.close();
+    const file = fileOf(folder, 'a');
+    const options = { source: 'a', kind: 'file', maxBytes: 1e9, notBefore: 0 };
+    const good = await readFile(`${file}-more`);
+    const damage = fc.record({ at: fc.integer({ min: 0, max: good.length - 1 }), cut: fc.boolean() });
+    // Those that came at once have a line each.
+    const [last = []] = all.slice(-1);
+    const steps = last.slice(2).map((_, n) => last.slice(0, 2 + n));
+    const textOf = (state: readonly Shard[] | undefined) =>
+      JSON.stringify(sorted(state).map(({ group }) => group));
+    const before = [...all.slice(0, -1), ...steps].map(textOf);
+    await fc.assert(
+      fc.asyncProperty(damage, async ({ at, cut }) => {
+        const bad = Buffer.from(cut ? good.subarray(0, at) : good);
+        if (!cut) bad[at] = (bad[at] ?? 0) ^ 1;
+        await writeFile(`${file}-more`, bad);
+        const read = await readWhole(file, options);
+        expect(before).toContain(textOf(read?.shards));
+      }),
+    );
+    await write(1);
+    await writeFile(`${file}-more`, good);
+    expect((await readWhole(file, options))?.shards).toEqual(stateOf(1));
+  });
+
+  it.each(['a.lkg', 'a.lkg-more'])('writes all of it anew when somebody has removed %s', async (name) => {
+    const all = states();
+    const { clock, known } = await writeStates(all.slice(0, 3));
+    await rm(join(folder, name));
+    known.update(snapshotOf(all[3] ?? [], { lastSuccess: NOW + 3 }));
+    await known.close();
+    expect(sorted((await load())?.shards)).toEqual(sorted(all[3]));
+    expect(await readdir(folder)).toEqual(['a.lkg']);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('writes all of it anew when what lies beside it would be many times as much', async () => {
+    const { known } = await writeStates(Array.from({ length: 60 }, (_, n) => stateOf(5 * n)));
+    const more = await stat(`${fileOf(folder, 'a')}-more`).catch(() => ({ size: 0 }));
+    expect(more.size).toBeLessThan(80_000);
+    expect((await load())?.shards).toEqual(stateOf(5 * 59));
+    await known.close();
+  });
+
   it('writes nothing of a source that never answered', async () => {
     const { known } = keeping();
     known.update(snapshotOf([], { state: 'syncing', lastSuccess: undefined }));
