@@ -36,7 +36,7 @@ export interface KnownGood {
 
 export const MAX_BYTES = 1024 ** 3;
 
-/** So many times as long as a writing took nothing is written after it. */
+/** So many times as long as a writing took nothing is written after it, if something came meanwhile. */
 const REST = 20;
 /** How often a file says that its source still lives. The hold after a restart counts from it. */
 const CONFIRM_MS = 15_000;
@@ -57,8 +57,6 @@ export function keepLastKnownGood(options: KeepOptions): KnownGood {
   const confirmed = new Map<string, number>();
   let snapshot = EMPTY_SNAPSHOT;
   let cancel: (() => void) | undefined;
-  /** Monotonic: nothing is written before. */
-  let restUntil = 0;
   let writing: Promise<void> = Promise.resolve();
   let busy = false;
   let closed = false;
@@ -124,13 +122,11 @@ export function keepLastKnownGood(options: KeepOptions): KnownGood {
       failed = true;
     }
     busy = false;
-    const ended = clock.monotonic();
-    restUntil = ended + Math.max((ended - started) * REST, failed ? RETRY_MS : 0);
-    arm();
+    arm(Math.max(everyMs, (clock.monotonic() - started) * REST, failed ? RETRY_MS : 0));
   };
-  const arm = () => {
+  const arm = (ms: number) => {
     if (closed || busy || cancel || (dirty.size === 0 && unconfirmed(CONFIRM_MS).length === 0)) return;
-    cancel = clock.after(Math.max(everyMs, restUntil - clock.monotonic()), () => {
+    cancel = clock.after(ms, () => {
       cancel = undefined;
       writing = writeAll();
     });
@@ -140,7 +136,7 @@ export function keepLastKnownGood(options: KeepOptions): KnownGood {
     update(next) {
       noteChanges(dirty, snapshot, next);
       snapshot = next;
-      arm();
+      arm(everyMs);
     },
     async close() {
       closed = true;
