@@ -266,17 +266,20 @@ export class Connection {
     this.#caller.claim(node);
     const view = this.#see(node, this.#o.groups.keyOf(node));
     const [token] = this.#call.metadata.get(TOKEN);
-    const departs = besides({ ...node, id: keyOf(this.#caller, node) }).map((beside) =>
-      this.#o.onSidecar({
+    const departs: ((how: Departure) => void)[] = [];
+    // First, so that those who were let in leave also when the next one fails.
+    this.#depart = (how) => {
+      for (const depart of departs) depart(how);
+    };
+    for (const beside of besides({ ...node, id: keyOf(this.#caller, node) })) {
+      const depart = this.#o.onSidecar({
         ...beside,
         peer: this.#caller.address,
         proven: this.#caller.isProven,
         token: typeof token === 'string' ? token : '',
-      }),
-    );
-    this.#depart = (how) => {
-      for (const depart of departs) depart(how);
-    };
+      });
+      departs.push(depart);
+    }
     this.#o.log.info({ node: node.id, kind: node.kind, protocol }, 'xDS client connected');
     return view;
   }

@@ -105,7 +105,10 @@ export class NamedSubscription {
       if (real) this.#refused.delete(real.name);
       return { sentAt, refused: undefined };
     }
-    if (real && this.#names.has(real.name)) this.#refused.set(real.name, { version: real.version, error });
+    if (real && this.#names.has(real.name)) {
+      // A copy: the text is kept for long, and what it came in may be large.
+      this.#refused.set(real.name, { version: real.version, error: shortened(error) });
+    }
     const expected = !real && isRefusedWhenAbsent(this.#variant, this.type);
     return { sentAt, refused: expected ? undefined : (real?.name ?? '') };
   }
@@ -186,7 +189,7 @@ export class NamedSubscription {
   /** The client's words for the first name that it does not take, and that name. */
   #blamed(source: NamedSource): readonly [string, string] | readonly [] {
     for (const [name, { version, error }] of this.#refused) {
-      if (source.get(this.type, name)?.version === version) return [shortened(error), name];
+      if (source.get(this.type, name)?.version === version) return [error, name];
     }
     return [];
   }

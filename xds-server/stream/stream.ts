@@ -54,6 +54,8 @@ export interface StreamOptions<R extends AnyRequest> {
 
 /** Requests kept while the gate is shut; an honest client sends a handful before its first answer. */
 const MAX_EARLY = 1_000;
+/** The same in bytes: two first messages of incremental clients, of the largest size. */
+const MAX_EARLY_BYTES = 64 * 1024 * 1024;
 
 export class XdsStream<R extends AnyRequest = AnyRequest> {
   readonly #o: StreamOptions<R>;
@@ -63,6 +65,7 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
   #client: { readonly node: ClientNode; readonly bytes: Buffer; readonly view: View } | undefined;
   /** Requests that came before the gate opened; answered then, from complete state. */
   #early: R[] = [];
+  #earlyBytes = 0;
   #nonce = 0;
   #closed = false;
 
@@ -80,10 +83,8 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
     const request = readRequest(this.#o.protocol, bytes);
     this.#client ??= this.#identify(request);
     settleType(request, this.#o.only);
-    if (this.#o.gate() === 'waiting') {
-      if (this.#early.length === MAX_EARLY) throw REQUEST_INVALID(`more than ${MAX_EARLY} before an answer`);
-      this.#early.push(request);
-    } else this.#apply(request, this.#client.view);
+    if (this.#o.gate() === 'waiting') this.#keep(request, bytes.length);
+    else this.#apply(request, this.#client.view);
     this.pump();
   }
 
@@ -117,6 +118,7 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
     const gate = this.#o.gate();
     if (this.#closed || !client || gate === 'waiting') return;
     if (this.#early.length > 0) {
+      this.#earlyBytes = 0;
       for (const request of this.#early.splice(0)) this.#apply(request, client.view);
     }
     const onlyAdd = gate !== 'open';
@@ -165,6 +167,15 @@ export class XdsStream<R extends AnyRequest = AnyRequest> {
     this.#closed = true;
     this.#early = [];
     this.#ordered.close();
+  }
+
+  #keep(request: R, bytes: number): void {
+    this.#earlyBytes += bytes;
+    if (this.#early.length === MAX_EARLY) throw REQUEST_INVALID(`more than ${MAX_EARLY} before an answer`);
+    if (this.#earlyBytes > MAX_EARLY_BYTES) {
+      throw REQUEST_INVALID(`more than ${MAX_EARLY_BYTES} bytes before an answer`);
+    }
+    this.#early.push(request);
   }
 
   #identify(request: R) {

@@ -144,6 +144,15 @@ describe.each(VARIANTS)('%s', (variant) => {
     expect(rtds()).toMatchObject({ state: 'NOT_SENT', absent: names });
   });
 
+  it('of the words of a refusal so much is kept as is of use', () => {
+    const world = new World();
+    world.layers({ bad: ON });
+    const envoy = client(world, variant).send('rtds', naming(variant, 'bad'));
+    envoy.nack(envoy.next('rtds'), 'no '.repeat(100_000), still(variant, 'bad'));
+    expect(envoy.stream.status()?.types.rtds?.error).toHaveLength(4_096);
+    expect(envoy.stream.inspect()?.types[0]?.resources[0]?.error).toHaveLength(4_096);
+  });
+
   it('X6: a secret that there is none of is answered at once, never by one that could be used', () => {
     const envoy = client(new World(), variant).send('sds', naming(variant, 'cert'));
     const none = envoy.next('sds');

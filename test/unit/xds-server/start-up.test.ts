@@ -136,3 +136,12 @@ describe('while only additions go out', () => {
     expect(sotw.next('cds').names).toEqual([ORDERS]);
   });
 });
+
+it('what a client says before it is answered is bounded in bytes', { timeout: 60_000 }, () => {
+  const world = new World(service('orders.default', '10.0.0.1:80'));
+  world.open('waiting');
+  const client = world.delta();
+  const held = { [`x`.repeat(20 * 1024 * 1024)]: '1' };
+  for (let i = 0; i < 3; i += 1) client.send('cds', { held });
+  expect(() => client.send('cds', { held })).toThrow('more than 67108864 bytes before an answer');
+});
