@@ -6,7 +6,7 @@ import type { XdsTls } from '../config/xds.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import { LISTEN_FAILED } from './listen-failed.ts';
+import { LISTEN_FAILED, asSystemSaid } from './listen-failed.ts';
 import { plaintextCaller } from './security/caller.ts';
 import type { CallerOf } from './security/caller.ts';
 import { Peers, listenTls } from './security/listener.ts';
@@ -88,7 +88,7 @@ async function bind(server: Server, address: string): Promise<{ readonly port: n
   const host = at?.host.includes(':') ? `[${at.host}]` : at?.host || '0.0.0.0';
   return new Promise((resolve, reject) => {
     server.bindAsync(`${host}:${at?.port ?? ''}`, ServerCredentials.createInsecure(), (error, port) => {
-      if (error) reject(LISTEN_FAILED.from(error, 'xDS', address));
+      if (error) reject(LISTEN_FAILED.from(asSystemSaid(error), 'xDS', address));
       else resolve({ port });
     });
   });

@@ -155,8 +155,10 @@ class SidecarList {
         challenge: this.#challenge,
         onChange: (service, intended) => this.onChange(service, intended),
         onRefused: (why) => log.warn({ source: this.#config.name, node, why }, 'sidecar is not registered'),
-        onOwner: ({ address, registration: { service, port, appPort } }) =>
-          this.#deps.onOwner?.({ service, address, ports: [port, appPort] }),
+        onOwner: ({ address, registration: { service, port, appPort } }) => {
+          log.info({ source: this.#config.name, node, service, address, port }, 'sidecar is registered');
+          this.#deps.onOwner?.({ service, address, ports: [port, appPort] });
+        },
         onImpostor: ({ address, registration: { service, port, appPort } }, answeredAs, isNews) => {
           const facts = { source: this.#config.name, node, service, address, port, answeredAs };
           if (isNews) log.warn(facts, 'somebody else answers where a sidecar was');

@@ -52,6 +52,7 @@ const WATCH_FOR_MS = 3_600_000;
 const LEAST_WATCH_MS = 100;
 
 const CHALLENGE_BACKOFF = { baseMs: 500, maxMs: 10_000 };
+const TELL_FROM_TRY = 3;
 
 export interface Listed {
   readonly address: string;
@@ -176,27 +177,32 @@ export class Instance {
   /** Until it is proven, or until `signal` aborts. Never rejects. */
   async #prove(session: AdmittedSidecar, signal: AbortSignal): Promise<void> {
     const wait = backoff(CHALLENGE_BACKOFF);
-    while (!signal.aborted) {
-      const why = await this.#tryOnce(session, signal);
+    for (let tries = 1; !signal.aborted; tries += 1) {
+      const { who, why } = await this.#tryOnce(session, signal);
       if (signal.aborted || why === '') return;
-      if (why !== this.#lastRefusal) this.#options.onRefused(why);
-      this.#lastRefusal = why;
+      // A sidecar listens only when it has been told where: the first pings of a good start find nobody.
+      if (who !== 'silent' || tries >= TELL_FROM_TRY) this.#refused(why);
       // What was proven before and no longer is, is not served under the new claim.
       this.#unlist(true);
       await sleep(wait.next(), signal, this.#options.clock).catch(() => undefined);
     }
   }
 
-  async #tryOnce(session: AdmittedSidecar, signal: AbortSignal): Promise<string> {
+  #refused(why: string): void {
+    if (why !== this.#lastRefusal) this.#options.onRefused(why);
+    this.#lastRefusal = why;
+  }
+
+  async #tryOnce(session: AdmittedSidecar, signal: AbortSignal): Promise<Challenged> {
     const { address, registration } = session;
-    const { why } = await this.#options.challenge(address, registration, 'prove', signal);
-    if (why !== '' || signal.aborted) return why;
+    const found = await this.#options.challenge(address, registration, 'prove', signal);
+    if (found.why !== '' || signal.aborted) return found;
     const before = this.listed?.registration.service;
     this.listed = { address, registration };
     this.#lastRefusal = '';
     if (before !== undefined && before !== registration.service) this.#options.onChange(before, true);
     this.#options.onChange(registration.service, true);
     this.#options.onOwner(this.listed);
-    return '';
+    return found;
   }
 }

@@ -4,6 +4,7 @@ import { systemClock } from '../../lib/clock.ts';
 import { LOG_LEVELS, createLogger } from '../../telemetry/logger.ts';
 import type { LogLevel, Logger } from '../../telemetry/logger.ts';
 import { endOnFatal } from '../fatal.ts';
+import { takeGrpcLog } from '../grpc-log.ts';
 import { logDestination } from '../log-text.ts';
 import { stopOnSignals } from '../signals.ts';
 import { alsoFlags } from '../also-flag.ts';
@@ -89,6 +90,7 @@ export async function proxy(flags: ProxyFlags): Promise<void> {
     locality: { region: flags.region, zone: flags.zone, subZone: flags.subZone },
   };
   endOnFatal(log);
+  takeGrpcLog(log, process.env);
   if (workers !== undefined && !isWorker()) {
     const { superviseWorkers } = await import('./proxy-workers.ts');
     return superviseWorkers(workers, options.adminListen, log);

@@ -5,6 +5,7 @@ import { aborted } from '../../lib/abort.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { createLogger } from '../../telemetry/logger.ts';
 import { endOnFatal } from '../fatal.ts';
+import { takeGrpcLog } from '../grpc-log.ts';
 import { logDestination } from '../log-text.ts';
 import { stopOnSignals } from '../signals.ts';
 import { startControlPlane } from '../wire.ts';
@@ -17,6 +18,7 @@ export async function serve(file: string, flags: Flags): Promise<void> {
   const config = await loadConfig(file, { flags, env: process.env });
   const log = createLogger(config.logLevel, logDestination(process.stderr, process.env));
   endOnFatal(log);
+  takeGrpcLog(log, process.env);
   const stop = stopOnSignals({ clock: systemClock, withinMs: STOP_MS });
   const plane = await startControlPlane(config, { clock: systemClock, log, drainMs: DRAIN_MS }, stop.signal);
   await aborted(stop.signal);

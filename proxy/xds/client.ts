@@ -14,6 +14,7 @@ import type { Logger } from '../../telemetry/logger.ts';
 import { EMPTY_TABLES } from '../tables.ts';
 import type { ProxyTables } from '../tables.ts';
 import { assembleTables } from './assemble.ts';
+import { LinkLog } from './link-log.ts';
 import { ResourceStore } from './store.ts';
 import { runStream } from './stream.ts';
 import type { Session } from './stream.ts';
@@ -138,6 +139,7 @@ class Ads implements AdsClient {
 
   async run(signal: AbortSignal): Promise<void> {
     const { log, clock } = this.#o;
+    const link = new LinkLog(log, clock);
     const wait = backoff({ baseMs: this.#o.backoffMs, maxMs: this.#o.maxBackoffMs });
     const publisher = coalesce(() => this.#publish(), { ...PUBLISH, clock });
     const replicas = this.#o.address.split(',');
@@ -148,12 +150,15 @@ class Ads implements AdsClient {
       try {
         await runStream(
           { ...this.#o, address, token: this.#o.token(), way: await wayTo(address) },
-          this.#session(() => publisher.trigger()),
+          this.#session(
+            () => publisher.trigger(),
+            () => link.answered(address),
+          ),
           signal,
         );
       } catch (thrown) {
         this.#lastFault = describeError(thrown);
-        log.warn({ address, cause: this.#lastFault }, 'control plane lost, serving on');
+        link.lost(address, thrown);
       }
       this.#connected = false;
       this.#subscribe = () => undefined;
@@ -185,7 +190,7 @@ class Ads implements AdsClient {
     return true;
   }
 
-  #session(onChange: () => void): Session {
+  #session(onChange: () => void, onAnswer: () => void): Session {
     const subscriptions = new Map(
       XDS_TYPES.map((type) => [type, new Subscription(TYPE_URL[type], type === 'cds' || type === 'lds')]),
     );
@@ -210,6 +215,7 @@ class Ads implements AdsClient {
         this.#subscribe = subscribe;
       },
       onMessage: (bytes: Buffer) => {
+        onAnswer();
         const response = decode<DeltaDiscoveryResponse__Output>(RESPONSE, bytes);
         const answer = this.#receive(response);
         if (!answer) return;

@@ -1,10 +1,11 @@
 // One delta-ADS stream over its own connection, from connect to end. Bytes in, bytes out: it knows nothing
 // of resources. It never reconnects; the client decides when the next one starts.
-import { Client, Metadata, status } from '@grpc/grpc-js';
+import { Client, Metadata, connectivityState, status } from '@grpc/grpc-js';
 import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
 import { childController } from '../../lib/abort.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { defineError } from '../../lib/errors.ts';
+import { whyNot } from './why-not.ts';
 import type { Way } from './way.ts';
 
 export const XDS_UNREACHABLE = defineError(
@@ -101,15 +102,31 @@ async function converseAndMore(
   }
 }
 
-function connect(client: Client, options: StreamOptions, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => resolve();
-    signal.addEventListener('abort', onAbort, { once: true });
-    client.waitForReady(Date.now() + options.connectTimeoutMs, (error) => {
+/** Fails at the first refusal: the client's own wait, and its next replica, come sooner than grpc's. */
+async function connect(client: Client, options: StreamOptions, signal: AbortSignal): Promise<void> {
+  if (await ready(client, Date.now() + options.connectTimeoutMs, signal)) return;
+  const fault = options.way.fault() ?? (await whyNot(options.address, signal));
+  if (!signal.aborted) throw XDS_UNREACHABLE.from(fault, options.address);
+}
+
+/** @returns false when there is no connection; true too when `signal` aborted. */
+function ready(client: Client, deadline: number, signal: AbortSignal): Promise<boolean> {
+  const channel = client.getChannel();
+  return new Promise((resolve) => {
+    const settle = (isReady: boolean) => {
       signal.removeEventListener('abort', onAbort);
-      if (error) reject(XDS_UNREACHABLE.from(options.way.fault() ?? error, options.address));
-      else resolve();
-    });
+      resolve(isReady);
+    };
+    const onAbort = () => settle(true);
+    signal.addEventListener('abort', onAbort, { once: true });
+    const look = () => {
+      if (signal.aborted) return;
+      const now = channel.getConnectivityState(true);
+      if (now === connectivityState.READY) settle(true);
+      else if (now === connectivityState.TRANSIENT_FAILURE) settle(false);
+      else channel.watchConnectivityState(now, deadline, (late) => (late ? settle(false) : look()));
+    };
+    look();
   });
 }
 

@@ -454,4 +454,35 @@ describe('the ADS client', () => {
     await stop();
     link.stop();
   });
+
+  test('says an outage once for each cause, and its end once', async () => {
+    const lines: Record<string, unknown>[] = [];
+    const log = createLogger('info', {
+      write: (line) => void lines.push(JSON.parse(line) as (typeof lines)[0]),
+    });
+    const said = (text: string) => lines.filter(({ msg }) => String(msg).startsWith(text));
+    const { address } = server;
+    server.stop();
+    const client = start({ log });
+    await until(() => expect(client.status().lastFault).toContain('ECONNREFUSED'));
+    await new Promise((resolve) => systemClock.after(500, () => resolve(undefined)));
+    const refused = () =>
+      said('no control plane yet').filter(({ cause }) => String(cause).includes('REFUSED'));
+    expect(refused()).toMatchObject([
+      {
+        address,
+        cause: expect.stringContaining('ECONNREFUSED') as string,
+        hint: expect.any(String) as string,
+      },
+    ]);
+    await server.start();
+    serveOrders(9001);
+    await until(() => expect(published).toHaveLength(1));
+    expect(said('control plane answers')).toHaveLength(1);
+    server.stop();
+    await until(() => expect(said('control plane lost, serving on').length).toBeGreaterThan(0));
+    await server.start();
+    await until(() => expect(said('control plane answers')).toHaveLength(2));
+    expect(refused()).toHaveLength(1);
+  });
 });
