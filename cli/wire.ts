@@ -23,6 +23,7 @@ import { createMetrics } from '../telemetry/metrics.ts';
 import type { MisdirectionReport } from '../xds-server/hds/service.ts';
 import { createXdsServer } from '../xds-server/server.ts';
 import type { Impostor, Owner } from '../model/sidecars.ts';
+import { lockDataDir } from './data-dir-lock.ts';
 import { sidecarChecks } from './wire-checks.ts';
 import { joinCluster } from './wire-cluster.ts';
 import { wireJournal } from './wire-journal.ts';
@@ -71,6 +72,7 @@ export async function startControlPlane(
   };
   try {
     // 1. What needs no address: a config that cannot work fails here, before anything listens.
+    closers.push(await lockDataDir(config.dataDir, log));
     const metrics = createMetrics({ processMetrics: true });
     const leftOut = new LeftOutBook();
     const sidecars = new SidecarBook(clock);

@@ -92,6 +92,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   let failed = false;
   let baseline: Baseline = new Map();
   const startedAt = clock.monotonic();
+  const controller = new AbortController();
   const health = createHealthReporter({ node, log, clock, misdirections });
   const reportLoad = createLoadReporter({ book: load, node, log, clock });
   const ads = createAdsClient({
@@ -138,8 +139,11 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     listen: options.adminListen ?? DEFAULT_ADMIN,
     state,
     phase,
-    drain: () =>
-      void drain().catch((thrown: unknown) => log.error({ cause: describeError(thrown) }, 'drain')),
+    drain: () => {
+      // Callers must hear of it: the control plane takes the end of the stream for a goodbye.
+      controller.abort(new Error('proxy drains'));
+      void drain().catch((thrown: unknown) => log.error({ cause: describeError(thrown) }, 'drain'));
+    },
     failHealth: (fails) => {
       failed = fails;
     },
@@ -156,7 +160,6 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     throw thrown;
   });
 
-  const controller = new AbortController();
   const linked = ads.run(controller.signal);
   log.info({ xds: xdsAddress, node: nodeId, adminPort }, 'proxy is up, asking for its configuration');
   const end = async (times: DrainTimes = { drainMs }) => {

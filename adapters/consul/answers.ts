@@ -19,10 +19,11 @@ const entry = z.object({
     ID: z.string(),
     Service: z.string(),
     Address: z.string().default(''),
-    Port: z.int().min(0).max(65_535).default(0),
+    /** Consul takes any number from everybody: one that is no port is that instance's fault, not the answer's. */
+    Port: z.int().default(0),
     /** Consul 1.22 and later: several named ports; `Port` then repeats the default one. */
     Ports: nullable(
-      z.array(z.object({ Name: z.string(), Port: z.int().max(65_535), Default: z.boolean().default(false) })),
+      z.array(z.object({ Name: z.string(), Port: z.int(), Default: z.boolean().default(false) })),
       [],
     ),
     Tags: nullable(z.array(z.string()), []),

@@ -17,7 +17,7 @@ export interface ConsulMapOptions {
 
 export interface ConsulGroup {
   readonly group: EndpointGroup;
-  /** Addresses that are neither IP addresses nor host names, so not among the endpoints. Sorted. */
+  /** Addresses that are neither IP addresses nor host names, and ports that are none: not among the endpoints. Sorted. */
   readonly unusable: readonly string[];
 }
 
@@ -39,6 +39,7 @@ export function groupFromConsul(
     for (const port of portsOf(entry)) {
       const known = ports.get(port.name);
       if (!known || known.protocol === '') ports.set(port.name, { ...port, port: 0 });
+      if (port.port !== 0 && !isPort(port.port)) unusable.add(`${text}:${port.port}`);
       if (host === undefined || !isPort(port.port)) continue;
       const endpoint = endpointOf(entry, host, port, options);
       const key = `${port.name}|${endpointKey(endpoint)}`;

@@ -54,7 +54,7 @@ export class Told {
     const { config, log, warned } = this.#context;
     const { group, unusable } = groupFromConsul(name, entries, { ...config, datacenter: this.#datacenter });
     if (unusable.length > 0) {
-      const warning = 'what is neither an IP address nor a host name is left out';
+      const warning = 'what is neither an IP address nor a host name, or has no port, is left out';
       warnOnce(warned, `host ${name}`, () => log.warn({ service: group.service, unusable }, warning));
     }
     return group;

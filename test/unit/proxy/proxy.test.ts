@@ -325,6 +325,8 @@ describe('the proxy', () => {
     expect((await ask(admin, { path: '/drain', method: 'POST' })).status).toBe(200);
     expect((await ask(admin, { path: '/ready' })).body).toBe('DRAINING\n');
     await expect(ask(outbound, { headers: { host: 'orders' } })).rejects.toThrow('ECONNREFUSED');
+    // The control plane has heard of it: else callers would be sent here.
+    await until(() => server.streams === 0);
   });
 
   test('dumps a resource that carries an extension it does not know', async () => {

@@ -203,3 +203,13 @@ describe('a service', () => {
     );
   });
 });
+
+test.each([99_999, -1])('an instance with port %i, which Consul takes, keeps nobody else out', (port) => {
+  const { group, unusable } = groupFromConsul(
+    'orders',
+    [entry({ ID: 'bad', Address: '10.0.0.2', Port: port }), entry()],
+    options,
+  );
+  expect(group.endpoints.map(({ address }) => address)).toEqual(['10.0.0.1']);
+  expect(unusable).toEqual([`10.0.0.2:${port}`]);
+});
