@@ -1,6 +1,7 @@
-// SIGINT and SIGTERM: the first asks everything to end in order, a later one ends the process at once, and so
+// SIGINT and SIGTERM (and SIGHUP from a terminal that is closed): the first asks everything to end in order, a later one ends the process at once, and so
 // does a stop that takes too long.
 import type { Clock } from '../lib/clock.ts';
+import type { Logger } from '../telemetry/logger.ts';
 import { EXIT } from './exit.ts';
 
 /**
@@ -9,7 +10,7 @@ import { EXIT } from './exit.ts';
  */
 const SAME_PRESS_MS = 500;
 
-const NUMBERS = { SIGINT: 2, SIGTERM: 15 } as const;
+const NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
 export interface StopOptions {
   readonly clock: Clock;
@@ -42,14 +43,30 @@ export function stopOnSignals({ clock, withinMs }: StopOptions): Stop {
   };
   const onInt = () => onSignal('SIGINT');
   const onTerm = () => onSignal('SIGTERM');
+  // A terminal that is closed ends what runs in it. Elsewhere a hang-up means "read anew", see ignoreHangUp().
+  const onHangUp = () => onSignal('SIGHUP');
   process.on('SIGINT', onInt);
   process.on('SIGTERM', onTerm);
+  if (process.stdin.isTTY) process.on('SIGHUP', onHangUp);
   return {
     signal: controller.signal,
     release() {
       cancel();
       process.off('SIGINT', onInt);
       process.off('SIGTERM', onTerm);
+      process.off('SIGHUP', onHangUp);
     },
   };
+}
+
+/**
+ * SIGHUP without a terminal, as of a service manager that wants a reload: said in the log, and nothing else. By Node's
+ * default it would cut every request.
+ * @param instead what happens by itself. @returns takes it back.
+ */
+export function ignoreHangUp(log: Logger, instead: string): () => void {
+  if (process.stdin.isTTY) return () => undefined;
+  const onHangUp = () => log.info({ instead }, 'SIGHUP: nothing is read anew');
+  process.on('SIGHUP', onHangUp);
+  return () => process.off('SIGHUP', onHangUp);
 }

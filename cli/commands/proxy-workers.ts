@@ -4,7 +4,7 @@ import { aborted } from '../../lib/abort.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { describeError } from '../../lib/errors.ts';
 import type { Logger } from '../../telemetry/logger.ts';
-import { stopOnSignals } from '../signals.ts';
+import { ignoreHangUp, stopOnSignals } from '../signals.ts';
 import { startWorkers, startWorkersAdmin } from '../wire-workers.ts';
 
 /** Workers drain within 4 s; whoever is left then is cut off. */
@@ -12,6 +12,7 @@ const STOP_MS = 9_000;
 
 export async function superviseWorkers(count: number, adminListen: string, log: Logger): Promise<void> {
   const stop = stopOnSignals({ clock: systemClock, withinMs: STOP_MS });
+  const off = ignoreHangUp(log, 'SIGUSR2 replaces the workers; SIGUSR1 opens access logs anew');
   const workers = startWorkers({ count, log, clock: systemClock });
   const admin = await startWorkersAdmin({ listen: adminListen, workers, log }).catch(
     async (thrown: unknown) => {
@@ -35,5 +36,6 @@ export async function superviseWorkers(count: number, adminListen: string, log: 
   await workers.stop();
   await admin.close();
   log.info('stopped');
+  off();
   stop.release();
 }

@@ -6,7 +6,7 @@ import type { LogLevel, Logger } from '../../telemetry/logger.ts';
 import { endOnFatal } from '../fatal.ts';
 import { takeGrpcLog } from '../grpc-log.ts';
 import { logDestination } from '../log-text.ts';
-import { stopOnSignals } from '../signals.ts';
+import { ignoreHangUp, stopOnSignals } from '../signals.ts';
 import { alsoFlags } from '../also-flag.ts';
 import { appCheckFlags } from '../app-check-flags.ts';
 import type { AppCheckFlags } from '../app-check-flags.ts';
@@ -98,6 +98,10 @@ export async function proxy(flags: ProxyFlags): Promise<void> {
   // Only here: the parent of workers does without what they load.
   const { plainAccessLog, startProxy } = await import('../wire-proxy.ts');
   const stop = stopOnSignals({ clock: systemClock, withinMs: STOP_MS });
+  const off = ignoreHangUp(
+    log,
+    'its configuration comes from the control plane; SIGUSR1 opens access logs anew',
+  );
   const running = await startProxy({
     ...options,
     ...(flags.accessLog !== undefined && {
@@ -112,6 +116,7 @@ export async function proxy(flags: ProxyFlags): Promise<void> {
     drainMs: DRAIN_MS,
   });
   await untilEnd(running, stop.signal, log);
+  off();
   stop.release();
   leaveParent();
 }

@@ -5,7 +5,7 @@ import { adminClient } from '../../../cli/client.ts';
 import { errorText, exitCodeOf } from '../../../cli/exit.ts';
 import { logDestination, logText } from '../../../cli/log-text.ts';
 import { paint } from '../../../cli/paint.ts';
-import { stopOnSignals } from '../../../cli/signals.ts';
+import { ignoreHangUp, stopOnSignals } from '../../../cli/signals.ts';
 import { USAGE } from '../../../cli/usage.ts';
 import { CONFIG_INVALID } from '../../../config/problems.ts';
 import { ManualClock } from '../../../lib/clock.ts';
@@ -68,6 +68,30 @@ describe('signals', () => {
     clock.advance(5_000);
     expect(exits).toEqual([1]);
     stop.release();
+  });
+
+  it('a hang-up without a terminal is said, and ends nothing; with one it ends in order', () => {
+    const lines: string[] = [];
+    const log = createLogger('info', { write: (line) => lines.push(line) });
+    const { isTTY } = process.stdin;
+    try {
+      process.stdin.isTTY = false;
+      const without = setup();
+      const off = ignoreHangUp(log, 'files are followed');
+      process.emit('SIGHUP');
+      expect(without.stop.signal.aborted).toBe(false);
+      expect(lines.join('')).toContain('files are followed');
+      off();
+      without.stop.release();
+      process.stdin.isTTY = true;
+      const within = setup();
+      process.emit('SIGHUP');
+      expect(within.stop.signal.aborted).toBe(true);
+      within.stop.release();
+      expect(process.listenerCount('SIGHUP')).toBe(0);
+    } finally {
+      process.stdin.isTTY = isTTY;
+    }
   });
 });
 
