@@ -39,7 +39,8 @@ export function groupFromConsul(
     for (const port of portsOf(entry)) {
       const known = ports.get(port.name);
       if (!known || known.protocol === '') ports.set(port.name, { ...port, port: 0 });
-      if (port.port !== 0 && !isPort(port.port)) unusable.add(`${text}:${port.port}`);
+      const place = `${text}:${port.port}`;
+      if (port.port !== 0 && !isPort(port.port)) unusable.add(place);
       if (host === undefined || !isPort(port.port)) continue;
       const endpoint = endpointOf(entry, host, port, options);
       const key = `${port.name}|${endpointKey(endpoint)}`;
