@@ -1,7 +1,7 @@
-// Generates proto/gen (descriptors and TypeScript types) from the .proto files that the development
-// dependency @grpc/grpc-js-xds carries, and from those few in proto/extra that it does not. Nothing
-// generated is kept in the tree. Does nothing when the output was made of the same inputs (scripts,
-// the package's version, proto/extra).
+// Generates proto/gen (descriptors and TypeScript types) from the .proto files that development
+// dependencies carry, and from those few in proto/extra that no package does. Nothing generated is kept
+// in the tree. Does nothing when the output was made of the same inputs (scripts, the packages' versions,
+// proto/extra).
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,11 +13,21 @@ import { fileDescriptors } from './descriptors.mjs';
 const require = createRequire(import.meta.url);
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const out = join(root, 'proto', 'gen');
-const xds = dirname(require.resolve('@grpc/grpc-js-xds/package.json'));
+const packages = [
+  require.resolve('@grpc/grpc-js-xds/package.json'),
+  require.resolve('@grpc/reflection/package.json'),
+  require.resolve('grpc-health-check/package.json'),
+];
+const [xds, reflection, health] = packages.map((file) => dirname(file));
+const bundled = dirname(require.resolve('protobufjs/package.json'));
 const extra = join(root, 'proto', 'extra');
+/** Where files are found; the name of a file, by which others import it, is its path below that behind the prefix. */
 const includes = [
-  ...['envoy-api', 'xds', 'googleapis', 'protoc-gen-validate'].map((d) => join(xds, 'deps', d)),
-  extra,
+  ...['envoy-api', 'xds', 'googleapis', 'protoc-gen-validate'].map((d) => ({ dir: join(xds, 'deps', d) })),
+  { dir: join(reflection, 'build', 'proto') },
+  { dir: join(health, 'proto'), prefix: 'grpc/' },
+  { dir: extra },
+  { dir: bundled },
 ];
 
 /** The roots we speak; their imports follow by themselves. */
@@ -85,7 +95,7 @@ const files = [
 
 const ours = files.map((file) => join(extra, file)).filter((file) => existsSync(file));
 const scripts = ['proto.mjs', 'descriptors.mjs'].map((file) => join(root, 'scripts', file));
-const inputs = [...scripts, join(xds, 'package.json'), ...ours];
+const inputs = [...scripts, ...packages, ...ours];
 const stamp = inputs
   .reduce((hash, file) => hash.update(readFileSync(file)), createHash('sha256'))
   .digest('hex');
@@ -105,19 +115,26 @@ async function main() {
 async function writeDescriptor() {
   const { default: protobuf } = await import('protobufjs');
   const rootNs = new protobuf.Root();
-  const bundled = dirname(require.resolve('protobufjs/package.json'));
-  rootNs.resolvePath = (_origin, target) =>
-    [...includes, bundled].map((dir) => join(dir, target)).find((file) => existsSync(file)) ?? null;
+  rootNs.resolvePath = (_origin, target) => pathOf(target) ?? null;
   await rootNs.load(files, { keepCase: true });
   rootNs.resolveAll();
-  const nameOf = (path) => {
-    const dir = [...includes, bundled].find((each) => path.startsWith(each + sep));
-    return dir === undefined ? path : path.slice(dir.length + 1).replaceAll(sep, '/');
-  };
   writeFileSync(join(out, 'reflection.json'), JSON.stringify(fileDescriptors(rootNs, nameOf)));
   keepRules(rootNs);
   const descriptor = { ...rootNs.toJSON(), uses: usesOf(rootNs) };
   writeFileSync(join(out, 'descriptor.json'), JSON.stringify(descriptor));
+}
+
+/** Of a file's name; undefined: there is none. */
+const pathOf = (name) =>
+  includes
+    .filter(({ prefix = '' }) => name.startsWith(prefix))
+    .map(({ dir, prefix = '' }) => join(dir, name.slice(prefix.length)))
+    .find((file) => existsSync(file));
+
+function nameOf(path) {
+  const found = includes.find(({ dir }) => path.startsWith(dir + sep));
+  if (!found) return path;
+  return (found.prefix ?? '') + path.slice(found.dir.length + 1).replaceAll(sep, '/');
 }
 
 /** Each message and enum that is not inside another one → those that its fields are of. For proto/codec.ts. */
@@ -159,7 +176,7 @@ function writeTypes() {
     process.execPath,
     [
       require.resolve('@grpc/proto-loader/build/bin/proto-loader-gen-types.js'),
-      ...files,
+      ...files.map((file) => pathOf(file) ?? file),
       '--keepCase',
       '--longs=String',
       '--enums=String',
@@ -169,7 +186,7 @@ function writeTypes() {
       '--importFileExtension=.ts',
       '--grpcLib=@grpc/grpc-js',
       `--outDir=${join(out, 'types')}`,
-      ...includes.map((dir) => `--includeDirs=${dir}`),
+      ...includes.map(({ dir }) => `--includeDirs=${dir}`),
     ],
     { stdio: ['ignore', 'ignore', 'inherit'], cwd: root },
   );

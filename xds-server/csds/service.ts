@@ -36,8 +36,7 @@ export function clientStatus(clients: { inspect(): Iterable<ClientState> }): Sid
   return {
     stream: 'StreamClientStatus',
     handle: (call) => ({ receive: (request) => call.send(answer(request, call.caller)) }),
-    unary: 'FetchClientStatus',
-    answer,
+    unary: { FetchClientStatus: answer },
   };
 }
 

@@ -1,7 +1,8 @@
-// The gRPC health checking protocol (grpc/grpc, doc/health-checking.md), by hand: two messages with one field
-// each. Every service here is as healthy as the server: not before its sources answered, not while it stops.
+// The gRPC health checking protocol (grpc/grpc, doc/health-checking.md), by hand: its messages have one
+// field each. Every service here is as healthy as the server: not before its sources answered, not while it stops.
 import protobuf from 'protobufjs';
 import { defineError } from '../../lib/errors.ts';
+import { field, messageField, textField } from '../wire/writer.ts';
 import type { SideCall, SideHandler, SideService } from './side-calls.ts';
 
 export const HEALTH_REQUEST_INVALID = defineError(
@@ -21,7 +22,7 @@ const SERVICE_UNKNOWN = 3;
 
 export class HealthService implements SideService {
   readonly stream = 'Watch';
-  readonly unary = 'Check';
+  readonly unary = { Check: (request: Buffer) => this.#check(request), List: () => this.#list() };
   readonly #known: ReadonlySet<string>;
   readonly #watchers = new Set<() => void>();
   #serving = false;
@@ -36,12 +37,6 @@ export class HealthService implements SideService {
     if (this.#serving === serving) return;
     this.#serving = serving;
     for (const tell of this.#watchers) tell();
-  }
-
-  answer(request: Buffer): Buffer {
-    const service = readService(request);
-    if (!this.#known.has(service)) throw HEALTH_UNKNOWN(service.slice(0, 200));
-    return this.#response(service);
   }
 
   /** A watch goes on after its one request, and stays open for a service that is not known. */
@@ -59,6 +54,20 @@ export class HealthService implements SideService {
       },
       over: () => forget(),
     };
+  }
+
+  #check(request: Buffer): Buffer {
+    const service = readService(request);
+    if (!this.#known.has(service)) throw HEALTH_UNKNOWN(service.slice(0, 200));
+    return this.#response(service);
+  }
+
+  /** HealthListResponse.statuses 1, each an entry of its key 1 and its value 2. */
+  #list(): Buffer {
+    const entries = [...this.#known].map((service) =>
+      messageField(1, [textField(1, service), field(2, this.#response(service))]),
+    );
+    return Buffer.concat(entries);
   }
 
   #response(service: string): Buffer {

@@ -115,13 +115,12 @@ export class SideCalls {
   }
 }
 
-/** A service of one method both ways and, where it has one, of a unary method beside it; see table.ts for its name. */
+/** A service of one method both ways and, where it has them, of unary methods beside it; see table.ts for its name. */
 export interface SideService {
   readonly stream: string;
   handle(call: SideCall): SideHandler;
-  readonly unary?: string;
-  /** Throws what `receive` would. */
-  answer?(request: Buffer, caller: Caller): Buffer;
+  /** By method; each throws what `receive` would. */
+  readonly unary?: Readonly<Record<string, (request: Buffer, caller: Caller) => Buffer>>;
 }
 
 /** Puts a service on a server. @param service its full name. */
@@ -132,16 +131,16 @@ export function addService(
   side: SideService,
   callerOf: CallerOf,
 ): void {
-  const { stream, unary: name } = side;
+  const { stream } = side;
   const methods: Record<string, BytesMethod> = { [stream]: bidirectional(service, stream) };
   const handlers: UntypedServiceImplementation = {
     [stream]: (call: BytesCall) => calls.open(service, call, callerOf(call), (own) => side.handle(own)),
   };
-  if (name !== undefined) {
+  for (const [name, answer] of Object.entries(side.unary ?? {})) {
     methods[name] = unary(service, name);
     handlers[name] = (call: BytesUnaryCall, done: sendUnaryData<Buffer>) => {
       try {
-        done(null, side.answer?.(call.request, callerOf(call)));
+        done(null, answer(call.request, callerOf(call)));
       } catch (thrown) {
         done(calls.fault(service, thrown));
       }

@@ -3,6 +3,8 @@ import { Client, Metadata, credentials, status } from '@grpc/grpc-js';
 import type { ServiceError } from '@grpc/grpc-js';
 import { expect, it } from 'vitest';
 import { ManualClock } from '../../../lib/clock.ts';
+import { decode } from '../../../proto/codec.ts';
+import type { HealthListResponse__Output } from '../../../proto/gen/types/grpc/health/v1/HealthListResponse.ts';
 import { DISCOVERY_SERVICES } from '../../../xds-server/services/paths.ts';
 import { textField } from '../../../xds-server/wire/writer.ts';
 import { startServer } from './running.ts';
@@ -43,6 +45,23 @@ it('T13: the server and each of its services are healthy once sources answered',
     expect([name, await check(port, name)]).toEqual([name, SERVING]);
   }
   await expect(check(port, 'no.such.Service')).rejects.toMatchObject({ code: status.NOT_FOUND });
+});
+
+it('T13: all services and their health in one list', async () => {
+  const { port } = await startServer([orders]);
+  const call = '/grpc.health.v1.Health/List';
+  const bytes = await withClient(
+    port,
+    (client) =>
+      new Promise<Buffer>((resolve, reject) => {
+        client.makeUnaryRequest(call, same, same, Buffer.alloc(0), new Metadata(), (error, answer) =>
+          answer ? resolve(answer) : reject(error ?? new Error('no answer')),
+        );
+      }),
+  );
+  const { statuses } = decode<HealthListResponse__Output>('grpc.health.v1.HealthListResponse', bytes);
+  expect(statuses?.['']).toEqual({ status: 'SERVING' });
+  for (const { service: name } of DISCOVERY_SERVICES) expect(statuses?.[name]).toEqual({ status: 'SERVING' });
 });
 
 it('T13: a watch is told at once and at every change; a probe is no xDS client', async () => {

@@ -24,8 +24,7 @@ it('a client that does not take its answers is not listened to, until it does', 
         call.send(ANSWER);
       },
     }),
-    unary: 'Ping',
-    answer: () => Buffer.alloc(0),
+    unary: { Ping: () => Buffer.alloc(0) },
   };
   addService(
     server,
