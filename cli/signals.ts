@@ -1,5 +1,6 @@
-// SIGINT and SIGTERM (and SIGHUP from a terminal that is closed): the first asks everything to end in order, a later one ends the process at once, and so
-// does a stop that takes too long.
+// SIGINT and SIGTERM (and SIGHUP from a terminal that is closed): the first asks everything to end in order, a later
+// one ends the process at once, and so does a stop that takes too long.
+import { isatty } from 'node:tty';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { EXIT } from './exit.ts';
@@ -47,7 +48,7 @@ export function stopOnSignals({ clock, withinMs }: StopOptions): Stop {
   const onHangUp = () => onSignal('SIGHUP');
   process.on('SIGINT', onInt);
   process.on('SIGTERM', onTerm);
-  if (process.stdin.isTTY) process.on('SIGHUP', onHangUp);
+  if (hasTerminal()) process.on('SIGHUP', onHangUp);
   return {
     signal: controller.signal,
     release() {
@@ -65,8 +66,11 @@ export function stopOnSignals({ clock, withinMs }: StopOptions): Stop {
  * @param instead what happens by itself. @returns takes it back.
  */
 export function ignoreHangUp(log: Logger, instead: string): () => void {
-  if (process.stdin.isTTY) return () => undefined;
+  if (hasTerminal()) return () => undefined;
   const onHangUp = () => log.info({ instead }, 'SIGHUP: nothing is read anew');
   process.on('SIGHUP', onHangUp);
   return () => process.off('SIGHUP', onHangUp);
 }
+
+/** Asked of the descriptor: process.stdin would open a stream on it. */
+const hasTerminal = (): boolean => isatty(0);

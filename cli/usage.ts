@@ -49,10 +49,10 @@ export function xdsFlag(text: string): string {
     .join(',');
 }
 
-/** ADDRESS:PORT to listen on: an IP address, since xDS listeners take no names; no address means all. */
 /** Where a sidecar takes calls when nothing is said. */
 const INBOUND_PORT = 15_006;
 
+/** ADDRESS:PORT to listen on: an IP address, since xDS listeners take no names; no address means all. */
 export function listenFlag(flag: string, text: string): string {
   const at = parseListenAddress(text);
   if (!at || (at.host !== '' && isIP(at.host) === 0)) {
