@@ -52,6 +52,7 @@ export async function startControlPlane(
       sources: [{ name: 'vms', kind: 'file', path: `./vms-${services}.json` }],
       xds: { plaintext: `127.0.0.1:${xds}` },
       admin: { listen: `127.0.0.1:${admin}` },
+      dataDir: `./data-${services}`,
       logLevel: 'warn',
     }),
   );
