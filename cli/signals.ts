@@ -17,6 +17,8 @@ export interface StopOptions {
   readonly clock: Clock;
   /** An orderly stop that takes longer ends with exit code 1. */
   readonly withinMs: number;
+  /** Default: of standard input. */
+  readonly hasTerminal?: boolean;
 }
 
 export interface Stop {
@@ -25,7 +27,7 @@ export interface Stop {
   release(): void;
 }
 
-export function stopOnSignals({ clock, withinMs }: StopOptions): Stop {
+export function stopOnSignals({ clock, withinMs, hasTerminal = onTerminal() }: StopOptions): Stop {
   const controller = new AbortController();
   let firstAt: number | undefined;
   let cancel: () => void = () => undefined;
@@ -48,7 +50,7 @@ export function stopOnSignals({ clock, withinMs }: StopOptions): Stop {
   const onHangUp = () => onSignal('SIGHUP');
   process.on('SIGINT', onInt);
   process.on('SIGTERM', onTerm);
-  if (hasTerminal()) process.on('SIGHUP', onHangUp);
+  if (hasTerminal) process.on('SIGHUP', onHangUp);
   return {
     signal: controller.signal,
     release() {
@@ -63,14 +65,14 @@ export function stopOnSignals({ clock, withinMs }: StopOptions): Stop {
 /**
  * SIGHUP without a terminal, as of a service manager that wants a reload: said in the log, and nothing else. By Node's
  * default it would cut every request.
- * @param instead what happens by itself. @returns takes it back.
+ * @param instead what happens by itself. @param hasTerminal see StopOptions. @returns takes it back.
  */
-export function ignoreHangUp(log: Logger, instead: string): () => void {
-  if (hasTerminal()) return () => undefined;
+export function ignoreHangUp(log: Logger, instead: string, hasTerminal = onTerminal()): () => void {
+  if (hasTerminal) return () => undefined;
   const onHangUp = () => log.info({ instead }, 'SIGHUP: nothing is read anew');
   process.on('SIGHUP', onHangUp);
   return () => process.off('SIGHUP', onHangUp);
 }
 
 /** Asked of the descriptor: process.stdin would open a stream on it. */
-const hasTerminal = (): boolean => isatty(0);
+const onTerminal = (): boolean => isatty(0);

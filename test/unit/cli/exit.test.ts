@@ -34,7 +34,7 @@ describe('how a command ends', () => {
 describe('signals', () => {
   afterEach(() => vi.restoreAllMocks());
 
-  function setup() {
+  function setup(hasTerminal = false) {
     const exits: (number | undefined)[] = [];
     vi.spyOn(process, 'exit').mockImplementation((code) => {
       exits.push(Number(code));
@@ -42,7 +42,7 @@ describe('signals', () => {
     });
     vi.spyOn(process.stderr, 'write').mockReturnValue(true);
     const clock = new ManualClock();
-    return { exits, clock, stop: stopOnSignals({ clock, withinMs: 5_000 }) };
+    return { exits, clock, stop: stopOnSignals({ clock, withinMs: 5_000, hasTerminal }) };
   }
 
   it('the first stops in order, the same press again means nothing, a second press ends at once', () => {
@@ -73,25 +73,21 @@ describe('signals', () => {
   it('a hang-up without a terminal is said, and ends nothing; with one it ends in order', () => {
     const lines: string[] = [];
     const log = createLogger('info', { write: (line) => lines.push(line) });
-    const { isTTY } = process.stdin;
-    try {
-      process.stdin.isTTY = false;
-      const without = setup();
-      const off = ignoreHangUp(log, 'files are followed');
-      process.emit('SIGHUP');
-      expect(without.stop.signal.aborted).toBe(false);
-      expect(lines.join('')).toContain('files are followed');
-      off();
-      without.stop.release();
-      process.stdin.isTTY = true;
-      const within = setup();
-      process.emit('SIGHUP');
-      expect(within.stop.signal.aborted).toBe(true);
-      within.stop.release();
-      expect(process.listenerCount('SIGHUP')).toBe(0);
-    } finally {
-      process.stdin.isTTY = isTTY;
-    }
+    const without = setup(false);
+    const off = ignoreHangUp(log, 'files are followed', false);
+    process.emit('SIGHUP');
+    expect(without.stop.signal.aborted).toBe(false);
+    expect(lines.join('')).toContain('files are followed');
+    off();
+    without.stop.release();
+    const within = setup(true);
+    const none = ignoreHangUp(log, 'files are followed', true);
+    process.emit('SIGHUP');
+    expect(within.stop.signal.aborted).toBe(true);
+    none();
+    within.stop.release();
+    expect(lines).toHaveLength(1);
+    expect(process.listenerCount('SIGHUP')).toBe(0);
   });
 });
 
